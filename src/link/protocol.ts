@@ -1,0 +1,176 @@
+/**
+ * What the TypeScript side and a Python process say to each other over the link.
+ *
+ * Every process of ours (zygote, worker, woken snapshot, checkpoint writer) dials the gateway's unix socket and opens
+ * with `hello`. After that, frames go both ways: an envelope (below, as JSON) and up to a handful of byte parts whose
+ * meaning the envelope's kind fixes. Parts hold what is passed on without being parsed: content and metadata of
+ * Jupyter messages, buffers. The Python half of this contract is `savepoint_worker/link.py`; both halves are tested
+ * against the vectors in `test/vectors/link`.
+ *
+ * Names: a *command* goes to a Python process, an *event* comes from one. Envelope keys are snake_case, as they are on
+ * the wire.
+ */
+
+/** One frame: the envelope, and the raw parts that belong to it. */
+export interface Frame<E extends Envelope = Envelope> {
+  readonly envelope: E
+  readonly parts: readonly Buffer[]
+}
+
+export interface Envelope {
+  readonly kind: string
+}
+
+// ---------------------------------------------------------------------------------------------- from any process
+
+/** First frame of every connection. `token` is the one-time right to be this kernel's worker of this generation. */
+export interface Hello {
+  readonly kind: 'hello'
+  readonly role: 'zygote' | 'worker' | 'writer'
+  readonly kernel: string
+  readonly token: string
+  readonly pid: number
+}
+
+// ------------------------------------------------------------------------------------------------------- zygote
+
+/** Sent to a zygote. */
+export type ZygoteCommand =
+  | {
+      /** Fork a worker for a kernel. It dials in with `token`. */
+      readonly kind: 'fork'
+      readonly kernel: string
+      readonly token: string
+      /** Environment to add (string) or remove (null) in the worker. */
+      readonly env: Readonly<Record<string, string | null>>
+      readonly cwd: string | null
+      /** FIFOs that become the worker's file descriptors 1 and 2. */
+      readonly stdout: string
+      readonly stderr: string
+    }
+  | { /** One byte to the frozen snapshot: it dials in with the token that it was taken with. */ readonly kind: 'wake'; readonly snapshot: string }
+  | { /** End frozen snapshots by closing their wake ends. Unknown ones are ignored. */ readonly kind: 'discard'; readonly snapshots: readonly string[] }
+  | { /** Signal a descendant by pid. */ readonly kind: 'kill'; readonly pid: number; readonly signal: number }
+  | { /** End every worker and snapshot, then the zygote itself. */ readonly kind: 'stop' }
+
+/** Sent by a zygote. */
+export type ZygoteEvent =
+  | {
+      /** Warm: forks are cheap from now on. Parts: [content of kernel_info_reply]. */
+      readonly kind: 'ready'
+      readonly python: string
+      readonly ipython: string
+      readonly ipykernel: string
+    }
+  | { readonly kind: 'forked'; readonly kernel: string; readonly token: string; readonly pid: number }
+  | { readonly kind: 'fork_failed'; readonly kernel: string; readonly token: string; readonly reason: string }
+  | { /** A worker, or any process that was left to us, ended. Exactly one of code and signal is set. */ readonly kind: 'died'; readonly pid: number; readonly code: number | null; readonly signal: number | null }
+  | { /** A frozen snapshot is no more (discarded, or killed by somebody). */ readonly kind: 'snapshot_gone'; readonly snapshot: string }
+
+// ------------------------------------------------------------------------------------------------------- worker
+
+/** Permission to freeze a copy: its id, and the token with which it will dial in when it is woken. */
+export interface SnapshotPermit {
+  readonly snapshot: string
+  readonly token: string
+}
+
+/** What the cell's own process could not carry over by itself: why a `with` block was left. */
+export interface RollbackReason {
+  readonly reason: 'error' | 'requested' | 'interrupt' | 'timeout' | 'worker_died'
+  readonly ename?: string
+  readonly evalue?: string
+  readonly traceback?: readonly string[]
+}
+
+/** Sent to a worker. */
+export type WorkerCommand =
+  | {
+      /** First frame to a worker. Parts: [] or, for a woken snapshot, [pickled exception, pickled value] (may be empty). */
+      readonly kind: 'welcome'
+      readonly generation: number
+      readonly session: string
+      readonly execution_count: number
+      /** null for a fresh worker; else why it was woken. */
+      readonly woken: null | (RollbackReason & {
+        /** The cell in which the snapshot was taken still runs: go on in it. Else leave its frames and wait for commands. */
+        readonly resume: boolean
+        /** Cells sent since the snapshot was taken, [execution_count, raw code], oldest first: they belong in `In`. */
+        readonly inputs: readonly (readonly [number, string])[]
+      })
+    }
+  | {
+      /**
+       * A shell request to serve; every one is answered by one `reply` with the same seq (comm messages too).
+       * Parts: [header, metadata, content, ...buffers], the client's raw bytes.
+       */
+      readonly kind: 'request'
+      readonly seq: number
+      readonly type: string
+      /** execute_request only: the number of this cell (does not grow when history is not stored). */
+      readonly execution_count?: number
+      /** execute_request only: freeze a copy before the cell runs; reported by `taken` before the reply. */
+      readonly permit?: SnapshotPermit
+    }
+  | { /** Freeze a copy now, between cells; answered by `taken`. */ readonly kind: 'snapshot'; readonly permit: SnapshotPermit }
+  | { /** Give open pipes and sockets to this snapshot through the zygote, answer `handed_over`, then wait to be ended. */ readonly kind: 'hand_over'; readonly snapshot: string }
+  | { /** This snapshot is gone: forget it, and reap its process if it is a child. */ readonly kind: 'forget'; readonly snapshot: string }
+  | { /** Answer to an `input_request`. Parts: [content of the input_reply]. */ readonly kind: 'input'; readonly id: string }
+  | { /** Answer to an `ask`. */ readonly kind: 'answer'; readonly id: string; readonly ok: true; readonly result: unknown; readonly permit?: SnapshotPermit }
+  | { readonly kind: 'answer'; readonly id: string; readonly ok: false; readonly error: LinkError }
+  | {
+      /** Fork a writer that serializes the namespace into `path`; it dials in with `token`. Answered by `forked_writer`. */
+      readonly kind: 'checkpoint'
+      readonly checkpoint: string
+      readonly token: string
+      readonly path: string
+      readonly exclude: readonly string[]
+    }
+  | { /** Load a verified checkpoint; answered by `restored`. */ readonly kind: 'restore'; readonly id: string; readonly path: string; readonly mode: 'clear' | 'merge'; readonly names: readonly string[] | null }
+  | { /** Run the exit handlers and end. */ readonly kind: 'stop' }
+
+export interface LinkError {
+  readonly code: string
+  readonly message: string
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+/** Sent by a worker. `parent` is the msg_id of the request that it belongs to, or null. */
+export type WorkerEvent =
+  | { /** Parts: [text, escaped as the inside of an ASCII JSON string]. */ readonly kind: 'stream'; readonly name: 'stdout' | 'stderr'; readonly parent: string | null }
+  | { /** Any other publication. Parts: [content, metadata, ...buffers]. */ readonly kind: 'publish'; readonly type: string; readonly parent: string | null; readonly comm_id?: string; readonly target_name?: string }
+  | {
+      /** Parts: [content, metadata]. Metadata of an execute_reply holds `savepoint` with `mode`, `execution_time`, `warnings`. */
+      readonly kind: 'reply'
+      readonly seq: number
+      readonly status: 'ok' | 'error' | 'aborted' | null
+      /** How an execute_request failed, for transactions. */
+      readonly ename?: string
+      readonly evalue?: string
+    }
+  | { /** Parts: [content]. */ readonly kind: 'input_request'; readonly id: string; readonly parent: string | null }
+  | { /** The worker no longer waits for that input (interrupted). */ readonly kind: 'input_abandoned'; readonly id: string }
+  | {
+      /** Code in the kernel asks for an operation (Python API and magics). Parts: [] or [pickled exception, pickled value] for a rollback. */
+      readonly kind: 'ask'
+      readonly id: string
+      readonly op: string
+      readonly parent: string | null
+      readonly args: Readonly<Record<string, unknown>>
+    }
+  | { /** A snapshot was frozen, or could not be (`error`). */ readonly kind: 'taken'; readonly snapshot: string; readonly pid: number; readonly ms: number; readonly error?: string }
+  | { /** `limits`: what could not be handed over, in words. */ readonly kind: 'handed_over'; readonly snapshot: string; readonly limits: readonly string[] }
+  | { readonly kind: 'forked_writer'; readonly checkpoint: string; readonly pid: number; readonly pause_ms: number; readonly error?: string }
+  | { readonly kind: 'restored'; readonly id: string; readonly restored: number; readonly lost: readonly LostObject[]; readonly warnings: readonly string[]; readonly ms: number; readonly error?: LinkError }
+  | { /** A line for the gateway's log. */ readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }
+
+export interface LostObject {
+  readonly name: string
+  readonly type: string
+  readonly reason: string
+}
+
+/** Sent by a checkpoint writer, which ends afterwards. Parts: [manifest as JSON]. */
+export type WriterEvent =
+  | { readonly kind: 'written'; readonly checkpoint: string; readonly ms: number }
+  | { readonly kind: 'write_failed'; readonly checkpoint: string; readonly reason: string }
