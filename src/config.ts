@@ -1,0 +1,93 @@
+/**
+ * Every limit, deadline and default place, with its unit in its name, and how settings are found.
+ *
+ * A setting comes from a flag, else from the environment, else from the default here. Nothing else in the program
+ * reads `process.env` for a setting.
+ */
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const config = Object.freeze({
+  /** Oldest Python in which a worker runs, and oldest Node. */
+  pythonVersionMin: [3, 10] as readonly [number, number],
+  nodeVersionMin: [20, 20] as readonly [number, number],
+  /** What a user's own Python must have for its own IPython and ipykernel to be used. */
+  ipythonVersionMin: [8, 24] as readonly [number, number],
+  ipykernelVersionMin: [7, 0] as readonly [number, number],
+
+  /** How long one interpreter may take to say what it is; a pyenv shim that hangs costs this once. */
+  interpreterProbeMs: 20_000,
+  /** Making an empty virtual environment, pip included. */
+  environmentCreateMs: 120_000,
+  /** Downloading and installing the locked list over a slow line. */
+  packageInstallMs: 900_000,
+  /** Waiting for another process that provisions the same environment. */
+  provisionWaitMs: 1_200_000,
+  /** How often the holder of a lock shows that it lives, and after what silence the lock counts as left behind. */
+  lockBeatMs: 2_000,
+  lockSilenceMaxMs: 30_000,
+  lockPollMs: 200,
+  /** Lines of a failed command's output that an error carries. */
+  commandOutputLinesMax: 15,
+
+  /** One cell through a real client: start of the kernel, and the cell itself. */
+  trialStartS: 60,
+  trialExecuteS: 30,
+  /** On top of the two, for the client's own start and end. */
+  trialMarginS: 30,
+})
+
+/** What the command line gave; a flag that was not given is absent. */
+export interface SettingFlags {
+  readonly python?: string
+  readonly dataDir?: string
+}
+
+export interface Settings {
+  /** The interpreter that the user asked for, as given; null: the provisioned one. */
+  readonly python: string | null
+  /** Absolute. Holds history, checkpoints, keys and the private Python. */
+  readonly dataDir: string
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Flag before environment before default. An empty variable counts as not set. */
+export function resolveSettings(flags: SettingFlags, env: Environment = process.env): Settings {
+  return {
+    python: flags.python ?? (env['SAVEPOINT_PYTHON'] || null),
+    dataDir: resolve(flags.dataDir || env['SAVEPOINT_DATA_DIR'] || join(userDataRoot(env), 'savepoint')),
+  }
+}
+
+/** `$XDG_DATA_HOME`, which must be absolute to count (XDG base directory specification), else `~/.local/share`. */
+export function userDataRoot(env: Environment): string {
+  const given = env['XDG_DATA_HOME']
+  return given?.startsWith('/') ? given : join(env['HOME'] || homedir(), '.local', 'share')
+}
+
+/**
+ * The folder that holds package.json: the compiled files lie in `dist/` or, for the tests, in `build/src/`, while the
+ * Python half, the kernelspec and the lists of packages stay where they are in the source tree.
+ */
+export const packageRoot = findPackageRoot(dirname(fileURLToPath(import.meta.url)))
+
+export const places = Object.freeze({
+  /** Holds the packages `savepoint` and `savepoint_worker`. */
+  python: join(packageRoot, 'src', 'python'),
+  requirementsLock: join(packageRoot, 'src', 'python', 'requirements.lock'),
+  kernelspec: join(packageRoot, 'kernelspec'),
+  /** What a kernelspec's argv names. */
+  program: join(packageRoot, 'dist', 'main.js'),
+  trialClient: join(packageRoot, 'src', 'main', 'trial.py'),
+  manifest: join(packageRoot, 'package.json'),
+})
+
+function findPackageRoot(start: string): string {
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json'))) return folder
+    if (folder === dirname(folder)) throw new Error(`No package.json above ${start}; the installation is incomplete.`)
+  }
+}
