@@ -1,0 +1,165 @@
+/**
+ * The link's frames as bytes.
+ *
+ *     u32 BE  N = length of all that follows
+ *     u16 BE  E = length of the envelope
+ *     E bytes envelope: JSON object (UTF-8) with "kind" and, if there are parts, "parts": [length, ...]
+ *     then the parts, back to back; 2 + E + sum(parts) == N
+ *
+ * A stream of bytes arrives in arbitrary pieces. Chunks are kept as they came until a frame is whole, and are joined
+ * only then, so that a part of 50 MB costs one copy however it was chopped, and a small frame costs none.
+ *
+ * Invariant: after a refusal the reader never yields a frame again, since nothing tells where the next one begins.
+ */
+
+import { SavepointError } from '../errors.js'
+import type { Envelope, Frame } from './protocol.js'
+
+/** What a length of four bytes can say without its sign bit: the limit of the Python half too. */
+export const FRAME_BYTES_MAX = 2 ** 31 - 1
+/** What an envelope's length of two bytes can say. Whatever may grow belongs in a part. */
+export const ENVELOPE_BYTES_MAX = 2 ** 16 - 1
+
+const LENGTH_BYTES = 4
+const PRELUDE_BYTES = 6
+
+/**
+ * Bytes of one frame, as a list for one gathered write: parts are not copied.
+ *
+ * `parts` is no key of the envelope: it is filled in here. Throws LINK_BAD_FRAME if a limit of the format is exceeded.
+ */
+export function encodeFrame(envelope: Envelope, parts: readonly Buffer[] = []): Buffer[] {
+  const text = withPartLengths(JSON.stringify(envelope), parts)
+  const envelopeBytes = Buffer.byteLength(text)
+  let frameBytes = 2 + envelopeBytes
+  for (const part of parts) frameBytes += part.length
+  if (envelopeBytes > ENVELOPE_BYTES_MAX || frameBytes > FRAME_BYTES_MAX) {
+    throw new SavepointError('LINK_BAD_FRAME', `A frame of kind ${envelope.kind} is too long for the link.`, {
+      kind: envelope.kind,
+      envelopeBytes,
+      frameBytes,
+    })
+  }
+  const head = Buffer.allocUnsafe(PRELUDE_BYTES + envelopeBytes)
+  head.writeUInt32BE(frameBytes, 0)
+  head.writeUInt16BE(envelopeBytes, LENGTH_BYTES)
+  head.write(text, PRELUDE_BYTES, 'utf8')
+  return [head, ...parts]
+}
+
+/** Parsing and writing again would cost a copy of the object; an envelope always has a kind, hence the comma. */
+function withPartLengths(text: string, parts: readonly Buffer[]): string {
+  return parts.length === 0 ? text : `${text.slice(0, -1)},"parts":[${parts.map((part) => part.length).join()}]}`
+}
+
+export class FrameReader {
+  readonly #frameBytesMax: number
+  /** Chunks not consumed yet, oldest first, and how many bytes they hold. */
+  #chunks: Buffer[] = []
+  #available = 0
+  /** Length of the frame that is being awaited, its own four bytes not counted; null until they are here. */
+  #frameBytes: number | null = null
+  #refusal: SavepointError | null = null
+
+  constructor(options: { readonly frameBytesMax?: number } = {}) {
+    this.#frameBytesMax = options.frameBytesMax ?? FRAME_BYTES_MAX
+  }
+
+  /**
+   * Frames that are whole now that `chunk` has come, in order. The reader keeps views of the chunk.
+   *
+   * Throws LINK_BAD_FRAME on bytes that are no frame, and again on each later call. Frames before the bad one in the
+   * same chunk are lost: who breaks the format has no claim to be heard.
+   */
+  push(chunk: Buffer): Frame[] {
+    if (this.#refusal !== null) throw this.#refusal
+    this.#chunks.push(chunk)
+    this.#available += chunk.length
+    try {
+      return this.#readAll()
+    } catch (error) {
+      this.#chunks = []
+      if (error instanceof SavepointError) this.#refusal = error
+      throw error
+    }
+  }
+
+  #readAll(): Frame[] {
+    const frames: Frame[] = []
+    for (;;) {
+      if (this.#frameBytes === null) {
+        if (this.#available < LENGTH_BYTES) return frames
+        this.#frameBytes = this.#checkedLength(this.#take(LENGTH_BYTES).readUInt32BE(0))
+      }
+      if (this.#available < this.#frameBytes) return frames
+      const body = this.#take(this.#frameBytes)
+      this.#frameBytes = null
+      frames.push(parseBody(body))
+    }
+  }
+
+  #checkedLength(frameBytes: number): number {
+    if (frameBytes < 2) throw refusal('is shorter than its own head', { frameBytes })
+    if (frameBytes > this.#frameBytesMax) throw refusal('is longer than allowed', { frameBytes })
+    return frameBytes
+  }
+
+  /** The next `count` bytes, which are there, as a view of one chunk. */
+  #take(count: number): Buffer {
+    let first = this.#chunks[0] ?? Buffer.alloc(0)
+    if (first.length < count) {
+      // Only the newest chunk can reach beyond `count` (else it would have been taken earlier), so no byte is joined
+      // more than twice: once as the end of one frame's chunk, once as the beginning of the next frame.
+      first = Buffer.concat(this.#chunks, this.#available)
+      this.#chunks = [first]
+    }
+    if (first.length === count) this.#chunks.shift()
+    else this.#chunks[0] = first.subarray(count)
+    this.#available -= count
+    return first.subarray(0, count)
+  }
+}
+
+function parseBody(body: Buffer): Frame {
+  const start = 2 + body.readUInt16BE(0)
+  if (start > body.length) throw refusal('has an envelope that is longer than the frame', { frameBytes: body.length })
+  const { parts: lengths = [], ...envelope } = parseEnvelope(body.subarray(2, start))
+  if (!Array.isArray(lengths)) throw refusal('does not list the lengths of its parts', { kind: envelope.kind })
+  const parts: Buffer[] = []
+  let offset = start
+  for (const length of lengths) {
+    if (!Number.isSafeInteger(length) || length < 0 || length > body.length - offset) {
+      throw refusal('has parts that do not add up to its length', { kind: envelope.kind })
+    }
+    parts.push(body.subarray(offset, (offset += length)))
+  }
+  if (offset !== body.length) throw refusal('has parts that do not add up to its length', { kind: envelope.kind })
+  return { envelope, parts }
+}
+
+function parseEnvelope(bytes: Buffer): Envelope & { readonly parts?: unknown } {
+  const text = bytes.toString('utf8')
+  // Decoding replaces what is no UTF-8 by U+FFFD, which may also stand there by right: only then look twice.
+  if (text.includes('\ufffd') && !Buffer.from(text).equals(bytes)) throw refusal('has an envelope that is no UTF-8')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    // The parser's own message quotes the text, which may be cell output.
+    throw refusal('has an envelope that is no JSON')
+  }
+  if (!isEnvelope(value)) throw refusal('has an envelope that is no object with a kind')
+  return value
+}
+
+function isEnvelope(value: unknown): value is Envelope {
+  return typeof value === 'object' && value !== null && 'kind' in value && typeof value.kind === 'string'
+}
+
+function refusal(what: string, details: Readonly<Record<string, unknown>> = {}): SavepointError {
+  return new SavepointError(
+    'LINK_BAD_FRAME',
+    `A frame on the link ${what}; the connection cannot be used further.`,
+    details,
+  )
+}
