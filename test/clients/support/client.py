@@ -1,0 +1,235 @@
+"""A client that remembers every message in the order of arrival, on jupyter_client's channels.
+
+Tests ask for what must have arrived (`wait_for`), or for a whole cell (`execute`), and look at the record afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import zmq
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+from . import subject
+
+Message = dict[str, Any]
+PATIENCE_S = 20.0
+"""How long a test waits for a message that must come. Generous, since a loaded machine is no failure."""
+
+REPLIES = {"shell", "control"}
+
+
+class Cell:
+    """One request, and what has come for it so far."""
+
+    def __init__(self, client: Client, msg_id: str, channel: str) -> None:
+        self.client = client
+        self.msg_id = msg_id
+        self.channel = channel
+
+    @property
+    def messages(self) -> list[Message]:
+        return [m for m in self.client.messages if m["parent_header"].get("msg_id") == self.msg_id]
+
+    def on(self, channel: str, *types: str) -> list[Message]:
+        """Messages of this request on a channel, of these types (all without any)."""
+        return [m for m in self.messages if m["channel"] == channel and (not types or m["msg_type"] in types)]
+
+    @property
+    def states(self) -> list[str]:
+        return [m["content"]["execution_state"] for m in self.on("iopub", "status")]
+
+    @property
+    def replies(self) -> list[Message]:
+        return self.on(self.channel)
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self.replies) and "idle" in self.states
+
+    @property
+    def reply(self) -> Message:
+        return self.replies[0]
+
+    @property
+    def content(self) -> dict[str, Any]:
+        return self.reply["content"]
+
+    @property
+    def status(self) -> str:
+        return self.content["status"]
+
+    @property
+    def ours(self) -> dict[str, Any]:
+        """What the reply says about our own matters."""
+        return self.reply["metadata"]["savepoint"]
+
+    @property
+    def outputs(self) -> list[Message]:
+        """What a notebook would show, in order."""
+        shown = ("stream", "display_data", "update_display_data", "execute_result", "error", "clear_output")
+        return self.on("iopub", *shown)
+
+    def stream(self, name: str) -> str:
+        return "".join(m["content"]["text"] for m in self.on("iopub", "stream") if m["content"]["name"] == name)
+
+    @property
+    def stdout(self) -> str:
+        return self.stream("stdout")
+
+    @property
+    def stderr(self) -> str:
+        return self.stream("stderr")
+
+    @property
+    def result(self) -> str | None:
+        """The text of the cell's value."""
+        values = self.on("iopub", "execute_result")
+        return values[0]["content"]["data"]["text/plain"] if values else None
+
+    def wait(self, timeout: float = PATIENCE_S) -> Cell:
+        """Wait for reply and idle."""
+        self.client.wait_until(lambda: self.is_done, timeout, f"reply and idle of {self.msg_id}")
+        return self
+
+    def wait_for(self, channel: str, msg_type: str, timeout: float = PATIENCE_S, count: int = 1) -> Message:
+        """Wait for the `count`th message of that type for this request."""
+        self.client.wait_until(lambda: len(self.on(channel, msg_type)) >= count, timeout, f"{channel} {msg_type}")
+        return self.on(channel, msg_type)[count - 1]
+
+    def wait_for_output(self, text: str, timeout: float = PATIENCE_S) -> None:
+        """Wait until stdout holds `text`."""
+        self.client.wait_until(lambda: text in self.stdout, timeout, f"output {text!r}")
+
+    def answer(self, value: str, request: int = 1) -> None:
+        """Answer this cell's `request`th input request."""
+        question = self.wait_for("stdin", "input_request", count=request)
+        self.client.send("stdin", "input_reply", {"value": value}, parent=question)
+
+
+class Client:
+    """A connected client. `close` it."""
+
+    def __init__(self, kc: BlockingKernelClient) -> None:
+        self.kc = kc
+        self.messages: list[Message] = []
+        kc.start_channels()
+        self.channels = {
+            name: getattr(kc, f"{name}_channel").socket for name in ("shell", "iopub", "stdin", "control")
+        }
+        self.poller = zmq.Poller()
+        for socket in self.channels.values():
+            self.poller.register(socket, zmq.POLLIN)
+
+    @classmethod
+    def connect(cls, connection_file: str, timeout: float = PATIENCE_S) -> Client:
+        """A client of its own identity on a kernel that somebody else started."""
+        kc = BlockingKernelClient(connection_file=connection_file)
+        kc.load_connection_file()
+        client = cls(kc)
+        kc.wait_for_ready(timeout)
+        return client
+
+    def close(self) -> None:
+        self.kc.stop_channels()
+
+    def send(
+        self,
+        channel: str,
+        msg_type: str,
+        content: dict[str, Any],
+        *,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] | None = None,
+        parent: Message | None = None,
+    ) -> str:
+        """Send any message; returns its id."""
+        message = self.kc.session.msg(msg_type, content, parent=parent, metadata=metadata)
+        self.kc.session.send(self.channels[channel], message, buffers=list(buffers) if buffers else None)
+        return message["header"]["msg_id"]
+
+    def receive(self, timeout: float) -> bool:
+        """Record what arrives; False when nothing came within `timeout` seconds."""
+        ready = dict(self.poller.poll(max(0.0, timeout) * 1000))
+        for name, socket in self.channels.items():
+            if socket in ready:
+                while True:
+                    _, message = self.kc.session.recv(socket, mode=zmq.NOBLOCK)
+                    if message is None:
+                        break
+                    self.messages.append({**message, "channel": name})
+        return bool(ready)
+
+    def wait_until(self, condition: Callable[[], Any], timeout: float, what: str) -> Any:
+        """Receive until `condition` holds; its value. Raises TimeoutError, which names `what` was waited for."""
+        deadline = time.monotonic() + timeout
+        while not (value := condition()):
+            left = deadline - time.monotonic()
+            if left <= 0 or not self.receive(left):
+                if not (value := condition()):
+                    seen = [(m["channel"], m["msg_type"]) for m in self.messages[-12:]]
+                    raise TimeoutError(f"no {what} within {timeout} s; the last messages were {seen}")
+        return value
+
+    def wait_for(self, predicate: Callable[[Message], bool], timeout: float = PATIENCE_S, since: int = 0) -> Message:
+        """The first recorded message from number `since` on that fulfils the predicate, waited for if need be."""
+        return self.wait_until(lambda: next(filter(predicate, self.messages[since:]), None), timeout, "such message")
+
+    def request(self, msg_type: str, content: dict[str, Any], channel: str = "shell", **options: Any) -> Cell:
+        """Send a request and do not wait."""
+        return Cell(self, self.send(channel, msg_type, content, **options), channel)
+
+    def ask(self, msg_type: str, content: dict[str, Any] | None = None, channel: str = "shell") -> dict[str, Any]:
+        """Send a request and wait until it is done; the content of its reply."""
+        return self.request(msg_type, content or {}, channel).wait().content
+
+    def start(self, code: str, *, metadata: dict[str, Any] | None = None, **content: Any) -> Cell:
+        """Send a cell and do not wait. Keywords become fields of the request."""
+        fields = {
+            "code": code,
+            "silent": False,
+            "store_history": not content.get("silent", False),
+            "user_expressions": {},
+            "allow_stdin": True,
+            "stop_on_error": True,
+            **content,
+        }
+        return self.request("execute_request", fields, metadata=metadata)
+
+    def execute(self, code: str, *, timeout: float = PATIENCE_S, **options: Any) -> Cell:
+        """Run a cell and wait until it is done."""
+        return self.start(code, **options).wait(timeout)
+
+    def value(self, expression: str) -> str:
+        """The representation of an expression's value in the kernel, asked for without any trace in the history."""
+        cell = self.execute("", silent=True, user_expressions={"value": expression})
+        answer = cell.content["user_expressions"]["value"]
+        if answer["status"] != "ok":
+            raise AssertionError(f"{expression}: {answer['ename']}: {answer['evalue']}")
+        return answer["data"]["text/plain"]
+
+
+def start_kernel(**options: Any) -> tuple[KernelManager, Client]:
+    """A new kernel under test and a client on it. End it with `stop_kernel`."""
+    manager = KernelManager(kernel_name=subject.KERNEL)
+    manager.start_kernel(**options)
+    kc = manager.client()
+    client = Client(kc)
+    try:
+        kc.wait_for_ready(timeout=60)
+    except BaseException:
+        stop_kernel(manager, client)
+        raise
+    return manager, client
+
+
+def stop_kernel(manager: KernelManager, client: Client | None = None) -> None:
+    """End a kernel in whatever state it is."""
+    if client is not None:
+        client.close()
+    if manager.has_kernel:
+        manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
