@@ -1,0 +1,282 @@
+"""The worker's end of the link: frames over one unix socket, both ways.
+
+One frame is
+
+    u32 BE  N = length of all that follows
+    u16 BE  E = length of the envelope
+    E bytes envelope: a JSON object (UTF-8) with "kind" and, if there are parts, "parts": [length, ...]
+    then the parts, back to back; 2 + E + sum(parts) == N
+
+What the envelopes say is written down in `src/link/protocol.ts`; the vectors in `test/vectors/link` bind both sides.
+
+User code shares this process, so a signal handler of the user's may raise in any of these lines, and a finalizer may
+print while a frame is half written. Therefore
+
+* the count of sent bytes is stored by C code in the same step that sends them, and an exception that arrives in
+  mid-frame is held back until the frame is whole;
+* whoever sends while the same thread is already sending only queues its frame behind the one on its way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from typing import Any, NamedTuple, Union
+
+Bytes = Union[bytes, bytearray, memoryview]
+
+FRAME_BYTES_MAX = 2**31 - 1
+ENVELOPE_BYTES_MAX = 2**16 - 1
+READ_BYTES = 256 * 1024
+# The kernel takes at most IOV_MAX (1024) buffers in one call.
+BUFFERS_A_CALL_MAX = 512
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+class LinkClosed(OSError):
+    """The other side is gone; nothing can be sent or received any more."""
+
+
+class BadFrame(ValueError):
+    """Bytes that are no frame. Nothing tells where the next one begins, so the connection is lost."""
+
+
+class Frame(NamedTuple):
+    """An envelope, and the raw parts that belong to it."""
+
+    envelope: dict[str, Any]
+    parts: list[memoryview]
+
+
+def encode_frame(envelope: dict[str, Any], parts: tuple[Bytes, ...] = ()) -> list[Bytes]:
+    """Bytes of one frame as a list of buffers for one gathered write; parts are not copied.
+
+    "parts" is no key of `envelope`: it is filled in here. Raises ValueError if a limit of the format is exceeded.
+    """
+    if not parts:
+        text = _encode(envelope).encode()
+        size = 2 + len(text)
+    else:
+        lengths = [memoryview(part).nbytes for part in parts]
+        text = _encode({**envelope, "parts": lengths}).encode()
+        size = 2 + len(text) + sum(lengths)
+    if len(text) > ENVELOPE_BYTES_MAX or size > FRAME_BYTES_MAX:
+        raise ValueError(f"A frame of kind {envelope.get('kind')!r} is too long for the link ({size} bytes).")
+    head = size.to_bytes(4, "big") + len(text).to_bytes(2, "big") + text
+    # Small parts are joined to the head: one buffer is cheaper to send than four.
+    if size < 4096:
+        return [b"".join((head, *parts))]
+    return [head, *(part for part in parts if len(part))]
+
+
+def decode_body(body: memoryview) -> Frame:
+    """The frame whose bytes after the first length are `body`; its parts are views of it. Raises BadFrame."""
+    if len(body) < 2:
+        raise BadFrame("A frame is shorter than its own head.")
+    start = 2 + (body[0] << 8) + body[1]
+    if start > len(body):
+        raise BadFrame("An envelope is longer than its frame.")
+    try:
+        envelope = json.loads(str(body[2:start], "utf-8"))
+    except (ValueError, RecursionError):
+        # The decoder's own message quotes the text, which may be cell output.
+        raise BadFrame("An envelope is no JSON.") from None
+    if type(envelope) is not dict or type(envelope.get("kind")) is not str:
+        raise BadFrame("An envelope is no object with a kind.")
+    lengths = envelope.pop("parts", ())
+    if type(lengths) is not list and lengths != ():
+        raise BadFrame("An envelope does not list the lengths of its parts.")
+    parts: list[memoryview] = []
+    for length in lengths:
+        if type(length) is not int or not 0 <= length <= len(body) - start:
+            raise BadFrame("The parts of a frame do not add up to its length.")
+        parts.append(body[start : start + length])
+        start += length
+    if start != len(body):
+        raise BadFrame("The parts of a frame do not add up to its length.")
+    return Frame(envelope, parts)
+
+
+class FrameReader:
+    """Frames out of a stream of bytes that was chopped anyhow."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._available = 0
+        self._wanted = 4
+
+    def push(self, chunk: bytes) -> list[Frame]:
+        """Frames that are whole now that `chunk` has come. Raises BadFrame."""
+        self._chunks.append(chunk)
+        self._available += len(chunk)
+        if self._available < self._wanted:
+            return []
+        data = chunk if len(self._chunks) == 1 else b"".join(self._chunks)
+        frames: list[Frame] = []
+        view = memoryview(data)
+        offset = 0
+        while len(data) - offset >= 4:
+            size = int.from_bytes(view[offset : offset + 4], "big")
+            if not 2 <= size <= FRAME_BYTES_MAX:
+                raise BadFrame("A frame has a length that no frame can have.")
+            if len(data) - offset - 4 < size:
+                break
+            frames.append(decode_body(view[offset + 4 : offset + 4 + size]))
+            offset += 4 + size
+        rest = data[offset:]
+        self._wanted = 4 if len(rest) < 4 else 4 + int.from_bytes(rest[:4], "big")
+        self._chunks = [rest] if rest else []
+        self._available = len(rest)
+        return frames
+
+
+class Link:
+    """One connection to the gateway. Sending is thread-safe; reading is for one reader at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(True)
+        self._socket = connection
+        self._reader = FrameReader()
+        self._received: deque[Frame] = deque()
+        self._sending = threading.RLock()
+        self._sender = 0
+        # What is to be sent: the buffers of a frame, and how many bytes of them each call has sent so far.
+        self._queue: deque[tuple[list[Bytes], list[int]]] = deque()
+        self.closed = False
+
+    @classmethod
+    def dial(cls, path: str, role: str, kernel: str, token: str) -> Link:
+        """Connect to the gateway's socket at `path` and introduce this process. Raises OSError."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(path)
+            link = cls(connection)
+            link.send({"kind": "hello", "role": role, "kernel": kernel, "token": token, "pid": os.getpid()})
+        except BaseException:
+            connection.close()
+            raise
+        return link
+
+    def fileno(self) -> int:
+        """The descriptor, to wait for; -1 once closed."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """End the connection. Closing twice is the same as once."""
+        self.closed = True
+        self._socket.close()
+
+    # ------------------------------------------------------------------------------------------------- sending
+
+    def send(self, envelope: dict[str, Any], *parts: Bytes) -> None:
+        """Send one frame, waiting as long as the other side does not read. Raises LinkClosed.
+
+        An exception that a signal handler raises meanwhile comes out of here once the frame is whole.
+        """
+        self._queue.append((encode_frame(envelope, parts), []))
+        if self._sender == threading.get_ident():
+            return
+        held: BaseException | None = None
+        while self._queue:
+            try:
+                with self._sending:
+                    self._sender = threading.get_ident()
+                    try:
+                        self._send_queued()
+                    finally:
+                        self._sender = 0
+            except OSError:
+                raise
+            except BaseException as error:
+                # A signal handler raised. Nothing is lost: what was sent is counted, and the rest is still queued.
+                held = error
+        if held is not None:
+            raise held
+
+    def _send_queued(self) -> None:
+        while self._queue:
+            buffers, sent = self._queue[0]
+            rest = _unsent(buffers, sum(sent))
+            if not rest:
+                self._queue.popleft()
+                continue
+            try:
+                # `extend` stores the count without returning to Python code in between, where a handler could raise.
+                sent.extend(map(self._socket.sendmsg, (rest[:BUFFERS_A_CALL_MAX],)))
+            except OSError as error:
+                self.closed = True
+                self._queue.clear()
+                raise LinkClosed(error.errno, "The gateway is gone.") from error
+
+    # ----------------------------------------------------------------------------------------------- receiving
+
+    def receive(self, timeout: float | None = None) -> Frame:
+        """The next frame, waiting for it at most `timeout` seconds. Raises LinkClosed, BadFrame, TimeoutError."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._received:
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                raise TimeoutError("The gateway sent nothing in time.")
+            if wait_readable([self.fileno()], remaining):
+                self._read_once()
+        return self._received.popleft()
+
+    def receive_ready(self) -> list[Frame]:
+        """Every frame that can be had without waiting, oldest first. Raises LinkClosed or BadFrame if there is none."""
+        try:
+            while self._read_once():
+                pass
+        except (LinkClosed, BadFrame):
+            # What came before the end still counts; the next call says that it is over.
+            if not self._received:
+                raise
+        frames = list(self._received)
+        self._received.clear()
+        return frames
+
+    def _read_once(self) -> bool:
+        """Take what has arrived. True if there may be more. Raises LinkClosed at the end of the stream."""
+        try:
+            chunk = self._socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            self.closed = True
+            raise LinkClosed(error.errno, "The gateway is gone.") from error
+        if not chunk:
+            self.closed = True
+            raise LinkClosed("The gateway closed the link.")
+        self._received.extend(self._reader.push(chunk))
+        return len(chunk) == READ_BYTES
+
+
+def wait_readable(descriptors: list[int], timeout: float | None = None) -> list[int]:
+    """Which of `descriptors` can be read now or within `timeout` seconds (None: wait for ever).
+
+    Uses poll, which keeps nothing in the operating system that a fork would share.
+    """
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(None if timeout is None else max(0, int(timeout * 1000 + 0.999)))]
+
+
+def _unsent(buffers: list[Bytes], sent: int) -> list[Bytes]:
+    """What remains of `buffers` after their first `sent` bytes."""
+    if not sent:
+        return buffers
+    rest: list[Bytes] = []
+    for buffer in buffers:
+        view = memoryview(buffer).cast("B")
+        if sent >= len(view):
+            sent -= len(view)
+        else:
+            rest.append(view[sent:] if sent else view)
+            sent = 0
+    return rest

@@ -1,0 +1,158 @@
+"""The worker's end of the link: framing by the shared vectors, and sending that no signal handler can tear."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "src" / "python"))
+
+from savepoint_worker.link import BadFrame, FrameReader, Link, LinkClosed, encode_frame  # noqa: E402
+
+VECTORS = json.loads((ROOT / "test" / "vectors" / "link" / "frames.json").read_text())
+GOOD = [vector for vector in VECTORS if not vector.get("refused")]
+REFUSED = [vector for vector in VECTORS if vector.get("refused")]
+
+
+class Framing(unittest.TestCase):
+    def test_every_vector_is_read_whole_and_byte_by_byte(self) -> None:
+        for vector in GOOD:
+            data = bytes.fromhex(vector["hex"])
+            for size in (len(data), 1):
+                with self.subTest(vector["name"], size=size):
+                    reader = FrameReader()
+                    frames = [f for i in range(0, len(data), size) for f in reader.push(data[i : i + size])]
+                    self.assertEqual(len(frames), 1)
+                    self.assertEqual(frames[0].envelope, vector["envelope"])
+                    self.assertEqual([bytes(part).hex() for part in frames[0].parts], vector["parts"])
+
+    def test_what_is_written_is_read_again(self) -> None:
+        for vector in GOOD:
+            with self.subTest(vector["name"]):
+                parts = tuple(bytes.fromhex(part) for part in vector["parts"])
+                data = b"".join(bytes(b) for b in encode_frame(vector["envelope"], parts))
+                (frame,) = FrameReader().push(data)
+                self.assertEqual(frame.envelope, vector["envelope"])
+                self.assertEqual([bytes(part) for part in frame.parts], list(parts))
+
+    def test_two_frames_and_a_half_in_one_chunk(self) -> None:
+        one = b"".join(encode_frame({"kind": "a"}, (b"xyz",)))
+        reader = FrameReader()
+        self.assertEqual(len(reader.push(one + one + one[:9])), 2)
+        self.assertEqual(len(reader.push(one[9:])), 1)
+
+    def test_every_refusal_is_refused(self) -> None:
+        for vector in REFUSED:
+            with self.subTest(vector["name"]), self.assertRaises(BadFrame):
+                FrameReader().push(bytes.fromhex(vector["hex"]))
+
+    def test_an_envelope_over_the_limit_is_not_sent(self) -> None:
+        with self.assertRaises(ValueError):
+            encode_frame({"kind": "log", "text": "x" * 70000})
+
+
+class Connection(unittest.TestCase):
+    def setUp(self) -> None:
+        ours, self.theirs = socket.socketpair()
+        self.link = Link(ours)
+        self.addCleanup(self.link.close)
+        self.addCleanup(self.theirs.close)
+
+    def _read_frames(self, count: int) -> list:
+        peer, frames = Link(self.theirs.dup()), []
+        self.addCleanup(peer.close)
+        while len(frames) < count:
+            frames.append(peer.receive(timeout=10))
+        return frames
+
+    def test_frames_of_many_threads_arrive_whole(self) -> None:
+        def send(name: int) -> None:
+            for n in range(20):
+                self.link.send({"kind": "k", "from": name, "n": n}, bytes([name]) * 50_000)
+
+        threads = [threading.Thread(target=send, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        frames = self._read_frames(80)
+        for thread in threads:
+            thread.join()
+        for frame in frames:
+            self.assertEqual(bytes(frame.parts[0]), bytes([frame.envelope["from"]]) * 50_000)
+        for name in range(4):
+            self.assertEqual([f.envelope["n"] for f in frames if f.envelope["from"] == name], list(range(20)))
+
+    def test_an_exception_of_a_signal_handler_leaves_the_frame_whole(self) -> None:
+        class Alarm(Exception):
+            pass
+
+        def handler(*_: object) -> None:
+            raise Alarm
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        received: list = []
+        # Nobody reads for the first 50 ms, so the alarm finds the frame half sent.
+        reader = threading.Timer(0.05, lambda: received.extend(self._read_frames(2)))
+        reader.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        big = bytes(range(256)) * 20_000
+        with self.assertRaises(Alarm):
+            self.link.send({"kind": "big"}, big)
+        self.link.send({"kind": "after"})
+        reader.join()
+        self.assertEqual([f.envelope["kind"] for f in received], ["big", "after"])
+        self.assertEqual(bytes(received[0].parts[0]), big)
+
+    def test_a_signal_handler_that_sends_waits_for_the_frame_on_its_way(self) -> None:
+        handler = lambda *_: self.link.send({"kind": "inner"})  # noqa: E731
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        received: list = []
+        reader = threading.Timer(0.05, lambda: received.extend(self._read_frames(2)))
+        reader.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        self.link.send({"kind": "outer"}, b"x" * 5_000_000)
+        reader.join()
+        self.assertEqual([f.envelope["kind"] for f in received], ["outer", "inner"])
+
+    def test_the_end_of_the_other_side_is_an_error_for_reader_and_sender(self) -> None:
+        self.theirs.close()
+        with self.assertRaises(LinkClosed):
+            self.link.receive(timeout=5)
+        with self.assertRaises(LinkClosed):
+            self.link.send({"kind": "x"}, b"y" * 10)
+
+    def test_frames_before_the_end_are_still_delivered(self) -> None:
+        self.theirs.sendall(b"".join(encode_frame({"kind": "last"})))
+        self.theirs.close()
+        self.assertEqual([f.envelope["kind"] for f in self.link.receive_ready()], ["last"])
+        with self.assertRaises(LinkClosed):
+            self.link.receive_ready()
+
+    def test_waiting_has_a_deadline(self) -> None:
+        with self.assertRaises(TimeoutError):
+            self.link.receive(timeout=0.01)
+        self.assertEqual(self.link.receive_ready(), [])
+
+    def test_dialling_says_who_we_are(self) -> None:
+        path = f"/tmp/savepoint-test-{os.getpid()}.sock"
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            self.addCleanup(os.unlink, path)
+            server.listen()
+            link = Link.dial(path, "worker", "k", "t")
+            self.addCleanup(link.close)
+            connection, _ = server.accept()
+            peer = Link(connection)
+            self.addCleanup(peer.close)
+            hello = {"kind": "hello", "role": "worker", "kernel": "k", "token": "t", "pid": os.getpid()}
+            self.assertEqual(peer.receive(timeout=5).envelope, hello)
+
+
+if __name__ == "__main__":
+    unittest.main()
