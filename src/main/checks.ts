@@ -1,0 +1,135 @@
+/** The single checks of the doctor, in the order in which one builds on the other. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { SettingFlags, Settings } from '../config.js'
+import { config, places, resolveSettings } from '../config.js'
+import { runCommand } from '../provision/command.js'
+import type { WorkerPython } from '../provision/known.js'
+import { isAtLeast, parseVersion, showVersion } from '../provision/version.js'
+import { workerPython } from '../provision/worker-python.js'
+import { DEFAULT_NAME, kernelsFolder, makeSpec, ownership, readTemplate, writeSpecFolder } from './kernelspec.js'
+import { tryCell } from './trial.js'
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+  /** What to do; null when there is nothing to do. */
+  readonly remedy: string | null
+}
+
+/** Yields each check as it is done. None throws. */
+export async function* allChecks(flags: SettingFlags): AsyncGenerator<Check> {
+  const settings = resolveSettings(flags)
+  yield checkNode()
+  yield await checkModule('zeromq')
+  yield await checkModule('libsql')
+  yield await checkLoopback()
+  yield await checkUnixSocket()
+  const notes: string[] = []
+  const python = await workerPython(settings, (line) => notes.push(line)).catch((error: Error) => error)
+  yield checkPython(settings, python)
+  if (python instanceof Error) return
+  yield await checkPackages(python)
+  yield checkKernelspec()
+  yield await checkCell(settings, python)
+}
+
+function good(name: string, detail: string): Check {
+  return { name, ok: true, detail, remedy: null }
+}
+
+function bad(name: string, detail: string, remedy: string): Check {
+  return { name, ok: false, detail, remedy }
+}
+
+function checkNode(): Check {
+  const detail = `${process.version}, ${process.execPath}`
+  if (isAtLeast(parseVersion(process.version), config.nodeVersionMin)) return good('Node', detail)
+  return bad('Node', detail, `Install Node ${showVersion(config.nodeVersionMin)} or newer.`)
+}
+
+async function checkModule(name: string): Promise<Check> {
+  try {
+    await import(name)
+    return good(`module ${name}`, 'loads')
+  } catch (error) {
+    const reason = String((error as Error).message).split('\n')[0] ?? ''
+    return bad(`module ${name}`, reason, 'Run npm ci in the folder of this program, on this machine.')
+  }
+}
+
+/** Kernels of the connection files that Jupyter writes listen on the loopback address. */
+async function checkLoopback(): Promise<Check> {
+  const reason = await listenOnce({ host: '127.0.0.1', port: 0 })
+  if (reason === null) return good('loopback', 'ports of 127.0.0.1 can be used')
+  return bad('loopback', reason, 'Bring up the loopback interface, or lift what forbids listening on it.')
+}
+
+/** The Python processes of a kernel dial a unix socket in the folder for temporary files. */
+async function checkUnixSocket(): Promise<Check> {
+  const folder = mkdtempSync(join(tmpdir(), 'savepoint-doctor-'))
+  try {
+    const reason = await listenOnce({ path: join(folder, 'link') })
+    if (reason === null) return good('unix sockets', `can be made in ${tmpdir()}`)
+    return bad('unix sockets', reason, 'Set TMPDIR to a local folder with a short path.')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function listenOnce(at: { host: string; port: number } | { path: string }): Promise<string | null> {
+  return new Promise((done) => {
+    const server = createServer()
+    server.once('error', (error) => done(error.message))
+    server.listen(at, () => server.close(() => done(null)))
+  })
+}
+
+function checkPython(settings: Settings, python: WorkerPython | Error): Check {
+  const name = settings.python === null ? 'private Python' : 'your Python'
+  if (!(python instanceof Error)) return good(name, python.python)
+  return bad(name, 'cannot be used', python.message)
+}
+
+async function checkPackages({ python, stack }: WorkerPython): Promise<Check> {
+  const report = 'import IPython, ipykernel; print(f"IPython {IPython.__version__}, ipykernel {ipykernel.__version__}")'
+  const from = stack === null ? '' : `import sys; sys.path.insert(0, ${JSON.stringify(stack)}); `
+  const result = await runCommand([python, '-c', from + report], { deadlineMs: config.interpreterProbeMs, cwd: '/' })
+  if (result.code === 0)
+    return good('Python packages', `${result.stdout.at(-1)}${stack === null ? '' : ` from ${stack}`}`)
+  const remedy = `Remove ${stack ?? 'the private environment'} and run this again; it is made anew.`
+  return bad('Python packages', result.failure ?? result.tail.at(-1) ?? 'do not import', remedy)
+}
+
+/** Not a fault when it is missing from here: it may be installed for an environment. */
+function checkKernelspec(): Check {
+  const folder = installedFolder()
+  if (ownership(folder) === 'ours') return good('kernelspec', folder)
+  return bad('kernelspec', `not installed for this user (${folder})`, `Run: node ${places.program} install`)
+}
+
+function installedFolder(): string {
+  const flags = { '--user': true, '--sys-prefix': false, '--prefix': undefined }
+  return join(kernelsFolder(flags, null, process.env), DEFAULT_NAME)
+}
+
+/** With the settings of this call, not with those of the installed kernelspec: that is what was asked about. */
+async function checkCell(settings: Settings, python: WorkerPython): Promise<Check> {
+  const scratch = mkdtempSync(join(tmpdir(), 'savepoint-doctor-'))
+  try {
+    const spec = makeSpec(readTemplate(), process.execPath, places.program, { python: settings.python })
+    const trial = await tryCell(writeSpecFolder(scratch, DEFAULT_NAME, spec), python)
+    if (trial.ok) {
+      return good(
+        'one cell',
+        `kernel ready after ${trial.start_ms?.toFixed(0)} ms, cell done after ${trial.cell_ms?.toFixed(1)} ms`,
+      )
+    }
+    return bad('one cell', 'failed', trial.problem ?? 'The client gave no reason.')
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}

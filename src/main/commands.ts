@@ -1,0 +1,44 @@
+/** The commands besides `kernel`, each loaded when it is asked for. */
+import { readFileSync } from 'node:fs'
+import { places } from '../config.js'
+import { EXIT } from './report.js'
+import { usage } from './flags.js'
+import { HELP } from './help.js'
+
+type Command = (args: readonly string[]) => Promise<number>
+
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  install: async () => (await import('./install.js')).runInstall,
+  uninstall: async () => (await import('./uninstall.js')).runUninstall,
+  doctor: async () => (await import('./doctor.js')).runDoctor,
+}
+
+/** Runs one command and returns its exit code. Throws USAGE for a command that does not exist. */
+export async function runCommandLine(command: string | undefined, args: readonly string[]): Promise<number> {
+  const say = (text: string): void => void process.stdout.write(`${text}\n`)
+  if (command === undefined) throw usage('Say what to do: kernel, install, uninstall or doctor.')
+  if (command === '--version') {
+    say(productVersion())
+    return EXIT.done
+  }
+  if (command === '--help' || command === '-h' || command === 'help') {
+    say(HELP.savepoint)
+    return EXIT.done
+  }
+  const help = Object.hasOwn(HELP, command) ? HELP[command as keyof typeof HELP] : undefined
+  if (help === undefined)
+    throw usage(`There is no command ${command}. The commands are kernel, install, uninstall and doctor.`)
+  if (args.includes('--help') || args.includes('-h')) {
+    say(help)
+    return EXIT.done
+  }
+  const load = COMMANDS[command]
+  if (load === undefined) throw usage(`There is no command ${command}.`)
+  return await (
+    await load()
+  )(args)
+}
+
+export function productVersion(): string {
+  return (JSON.parse(readFileSync(places.manifest, 'utf8')) as { version: string }).version
+}

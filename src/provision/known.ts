@@ -1,0 +1,98 @@
+/**
+ * What was found out about a Python, kept for the next start: a kernel has a few milliseconds to begin its Python, and
+ * asking an interpreter what it is takes many.
+ *
+ * Each answer names the files that it depends on, with their dates. When one of them changed (an upgrade, a package
+ * installed or removed) the answer is not used, and everything is asked anew.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Environment, Settings } from '../config.js'
+import { places } from '../config.js'
+
+/** How a zygote is to be started. */
+export interface WorkerPython {
+  /** Absolute path of the interpreter, not resolved through symbolic links. */
+  readonly python: string
+  /** Folder with the worker's own packages, to be imported from first and then moved to the end; null: not needed. */
+  readonly stack: string | null
+}
+
+interface KnownAnswer extends WorkerPython {
+  readonly version: 1
+  readonly asked: string | null
+  readonly lock: string
+  /** Modification time in ms of each file or folder, null for one that was not there. */
+  readonly stamps: Readonly<Record<string, number | null>>
+  readonly bent: string
+}
+
+/** The answer of an earlier start, if it still holds; else null. Some file stats; runs nothing. */
+export function recallWorkerPython(settings: Settings, env: Environment = process.env): WorkerPython | null {
+  try {
+    const known = JSON.parse(readFileSync(knownPath(settings), 'utf8')) as KnownAnswer
+    const holds =
+      known.version === 1 &&
+      known.asked === settings.python &&
+      known.lock === lockDigest() &&
+      known.bent === bending(env) &&
+      Object.entries(known.stamps).every(([path, stamp]) => stampOf(path) === stamp)
+    return holds ? { python: known.python, stack: known.stack } : null
+  } catch {
+    return null
+  }
+}
+
+/** Keeps an answer that depends on these files. A data folder that cannot be written costs speed, nothing else. */
+export function rememberWorkerPython(
+  settings: Settings,
+  answer: WorkerPython,
+  files: readonly string[],
+  env: Environment = process.env,
+): void {
+  const known: KnownAnswer = {
+    version: 1,
+    asked: settings.python,
+    ...answer,
+    lock: lockDigest(),
+    stamps: Object.fromEntries(files.map((path) => [path, stampOf(path)])),
+    bent: bending(env),
+  }
+  const path = knownPath(settings)
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    const draft = `${path}.${process.pid}`
+    writeFileSync(draft, JSON.stringify(known, null, 1), { mode: 0o600 })
+    renameSync(draft, path)
+  } catch {
+    // Found out again at the next start.
+  }
+}
+
+function knownPath(settings: Settings): string {
+  // A bare or relative name means something else in another folder or with another PATH, so these are part of the name.
+  const asked = settings.python
+  const context = asked === null || asked.startsWith('/') ? '' : `${process.cwd()}\0${process.env['PATH'] ?? ''}`
+  const name = asked === null ? 'default' : digest(`${asked}\0${context}`)
+  return join(settings.dataDir, 'py', 'known', `${name}.json`)
+}
+
+function lockDigest(): string {
+  return digest(readFileSync(places.requirementsLock, 'utf8'))
+}
+
+/** The variables that change what an interpreter can import. */
+function bending(env: Environment): string {
+  return ['PYTHONPATH', 'PYTHONHOME', 'PYTHONNOUSERSITE', 'PYTHONUSERBASE', 'HOME']
+    .map((name) => env[name] ?? '')
+    .join('\0')
+}
+
+function stampOf(path: string): number | null {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+}
