@@ -90,6 +90,7 @@ export type WorkerCommand =
       readonly kind: 'welcome'
       readonly generation: number
       readonly session: string
+      /** The number that the next cell will get (IPython's `shell.execution_count`). */
       readonly execution_count: number
       /** null for a fresh worker; else why it was woken. */
       readonly woken: null | (RollbackReason & {
@@ -107,7 +108,7 @@ export type WorkerCommand =
       readonly kind: 'request'
       readonly seq: number
       readonly type: string
-      /** execute_request only: the number of this cell (does not grow when history is not stored). */
+      /** execute_request only: `shell.execution_count` while this cell runs; it grows afterwards if history is stored. */
       readonly execution_count?: number
       /** execute_request only: freeze a copy before the cell runs; reported by `taken` before the reply. */
       readonly permit?: SnapshotPermit

@@ -1,0 +1,123 @@
+/**
+ * Checkpoints: the steps of writing, listing and restoring one.
+ *
+ * A forked copy of the worker writes the namespace to a file, so that the kernel is held up for the fork alone; the
+ * store then signs the file and keeps it. Before a restore the store verifies the file: nothing is unpickled that we
+ * did not write.
+ */
+
+import { SavepointError } from '../errors.js'
+import type { LostObject, WorkerEvent } from '../link/protocol.js'
+import { waitFor, type Operation } from './operation.js'
+import { command, log } from './send.js'
+import { mint, type KernelState } from './state.js'
+import { checkName } from './transactions.js'
+
+export interface CheckpointRequest {
+  readonly name: unknown
+  readonly note: unknown
+  readonly exclude: unknown
+}
+
+/** Writes a checkpoint of the worker's namespace; the record once it is stored. */
+export function* create(state: KernelState, request: CheckpointRequest): Operation<unknown> {
+  const { limits } = state.options
+  const name = checkpointName(request.name)
+  const exclude = patterns(request.exclude)
+  const note = typeof request.note === 'string' ? request.note : null
+  const reserved = yield* store<{ checkpoint: string; path: string }>(state, { call: 'reserve_checkpoint', name, note })
+  const { checkpoint, path } = reserved
+  const token = mint(state)
+  state.writers.add(token)
+  try {
+    const in_transaction = state.transactions.length > 0
+    const execution_count = state.executionCount
+    command(state, { kind: 'checkpoint', checkpoint, token, path, exclude })
+    const fork = yield* waitFor<Extract<WorkerEvent, { kind: 'forked_writer' }>>(`forked_writer:${checkpoint}`, limits.wakeMs)
+    if (fork.error !== undefined) {
+      throw new SavepointError('snapshot_failed', `The process could not be copied for the checkpoint: ${fork.error}.`)
+    }
+    const { write_ms } = yield* waitFor<{ write_ms: number }>(`written:${checkpoint}`, limits.checkpointMs)
+    const facts = { pause_ms: fork.pause_ms, write_ms, in_transaction, execution_count }
+    return yield* store<unknown>(state, { call: 'seal_checkpoint', checkpoint, facts })
+  } catch (error) {
+    const id = `abandon ${checkpoint}`
+    state.effects.push({ do: 'store', id, call: { call: 'abandon_checkpoint', checkpoint } })
+    throw error
+  } finally {
+    state.writers.delete(token)
+  }
+}
+
+/** `{items, total_count, head}`, newest first. */
+export function list(state: KernelState, request: Readonly<Record<string, unknown>>): Operation<unknown> {
+  const { branch, before } = request
+  const limit = request['limit'] ?? 100
+  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > 1000) {
+    throw new SavepointError('bad_request', 'limit must be a whole number from 1 to 1000.')
+  }
+  return store<unknown>(state, {
+    call: 'list_checkpoints',
+    branch: typeof branch === 'string' ? branch : null,
+    before: typeof before === 'string' ? before : null,
+    limit,
+  })
+}
+
+/** Loads a checkpoint into the worker's namespace. */
+export function* restore(state: KernelState, request: Readonly<Record<string, unknown>>): Operation<RestoreResult> {
+  const { checkpoint } = request
+  if (typeof checkpoint !== 'string') throw new SavepointError('bad_request', 'Name the checkpoint to restore: its id or its name.')
+  const mode = request['mode'] ?? 'clear'
+  if (mode !== 'clear' && mode !== 'merge') throw new SavepointError('bad_request', "mode must be 'clear' or 'merge'.")
+  const names = request['names'] ?? null
+  if (names !== null && !isNames(names)) throw new SavepointError('bad_request', 'names must be a list of variable names, or null.')
+  if (state.transactions.length > 0) {
+    throw new SavepointError('transaction_open', 'A transaction is open. Commit it or roll it back, then restore.')
+  }
+  const { checkpoint_id, path } = yield* store<{ checkpoint_id: string; path: string }>(state, {
+    call: 'verify_checkpoint',
+    checkpoint,
+  })
+  const id = mint(state)
+  command(state, { kind: 'restore', id, path, mode, names })
+  type Restored = Extract<WorkerEvent, { kind: 'restored' }>
+  const done = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.checkpointMs)
+  if (done.error) {
+    log(state, 'warn', 'restore_failed', { checkpoint: checkpoint_id, code: done.error.code })
+    throw new SavepointError('restore_failed', done.error.message, done.error.details)
+  }
+  return { checkpoint_id, restored: done.restored, lost: done.lost, warnings: done.warnings, restore_ms: done.ms }
+}
+
+export interface RestoreResult {
+  readonly checkpoint_id: string
+  readonly restored: number
+  readonly lost: readonly LostObject[]
+  readonly warnings: readonly string[]
+  readonly restore_ms: number
+}
+
+type Call = Extract<KernelState['effects'][number], { do: 'store' }>['call']
+
+function* store<T>(state: KernelState, call: Call): Operation<T> {
+  const id = mint(state)
+  state.effects.push({ do: 'store', id, call })
+  return yield* waitFor<T>(`store:${id}`, state.options.limits.checkpointMs)
+}
+
+function checkpointName(value: unknown): string | null {
+  const name = checkName(value)
+  if (name?.startsWith('cp_')) throw new SavepointError('name_invalid', "A checkpoint's name cannot start with cp_: ids do.")
+  return name
+}
+
+function patterns(value: unknown): readonly string[] {
+  if (value === undefined || value === null) return []
+  if (isNames(value)) return value
+  throw new SavepointError('bad_request', 'exclude must be a list of name patterns.')
+}
+
+function isNames(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string')
+}

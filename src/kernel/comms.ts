@@ -1,0 +1,45 @@
+/**
+ * Which comms are open, and which of them are ours.
+ *
+ * The registry follows both sides: clients open comms by request, the worker by publication. It answers
+ * comm_info_request and tells which messages the gateway serves itself.
+ *
+ * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#custom-messages
+ */
+
+export interface Comm {
+  readonly target: string
+  /** Served by the gateway, not by the worker. */
+  readonly ours: boolean
+  /** How many snapshots had been frozen when it was opened. */
+  readonly snapshotsBefore: number
+}
+export type Comms = Map<string, Comm>
+
+export const TRANSACTION_TARGET = 'savepoint.transaction'
+export const CHECKPOINT_TARGET = 'savepoint.checkpoint'
+export const OUR_TARGETS: readonly string[] = [TRANSACTION_TARGET, CHECKPOINT_TARGET]
+
+export function openComm(comms: Comms, id: string, target: string, snapshotsBefore: number): void {
+  comms.set(id, { target, ours: OUR_TARGETS.includes(target), snapshotsBefore })
+}
+
+/** Content of comm_info_reply; all comms, or those of one target. */
+export function commInfo(comms: Comms, target: string | undefined): object {
+  const entries = [...comms]
+    .filter(([, comm]) => target === undefined || comm.target === target)
+    .map(([id, comm]) => [id, { target_name: comm.target }] as const)
+  return { status: 'ok', comms: Object.fromEntries(entries) }
+}
+
+/** Ids of our open comms of a target. */
+export function openOf(comms: Comms, target: string): string[] {
+  return [...comms].filter(([, comm]) => comm.target === target).map(([id]) => id)
+}
+
+/** Forgets the worker's comms that a snapshot of that order does not know (0: all of them), and returns their ids. */
+export function dropWorkerComms(comms: Comms, order: number): string[] {
+  const gone = [...comms].filter(([, comm]) => !comm.ours && comm.snapshotsBefore >= order).map(([id]) => id)
+  for (const id of gone) comms.delete(id)
+  return gone
+}

@@ -1,0 +1,152 @@
+/**
+ * A worker that died: what the cell is told, and how the kernel goes on or ends.
+ *
+ * A snapshot that was frozen in the course of the running cell brings the state back (a policy's, or that of a `with`
+ * block). Without one the kernel is given an empty worker if it may recover; else it ends with the worker, since
+ * clients such as nbclient learn of a death by the process that they started.
+ */
+
+import { SavepointError } from '../errors.js'
+import { json } from '../wire/message.js'
+import type { DeathCause } from './effects.js'
+import { emitTransaction } from './events.js'
+import { finishCell, finishTurn, reportOf } from './execution.js'
+import { failWaits, run, settle } from './operation.js'
+import { replyMetadata, type Recovery, type TransactionReport } from './reply-metadata.js'
+import { log, publish } from './send.js'
+import { stop } from './shutdown.js'
+import { cue, type Cell, type KernelState, type Turn } from './state.js'
+import { forkFresh } from './switching.js'
+import { loseAll, rollback, type Transaction } from './transactions.js'
+
+/** Waits that only a living worker can end. */
+const WORKER_WAITS = ['opened:', 'handed_over:', 'forked_writer:', 'restored:']
+
+export function workerDied(state: KernelState, cause: DeathCause): void {
+  settle(state, 'worker_ended', null)
+  if (state.phase === 'stopping' || state.phase === 'dead') return
+  state.worker = null
+  state.questions.length = 0
+  log(state, 'warn', 'worker_died', { generation: state.generation, cause: nameOf(cause) })
+  const switching = state.phase === 'switching'
+  failWaits(state, WORKER_WAITS, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`))
+  // During a switch the old worker was about to be ended anyway: the operation goes on without its hand-over.
+  if (switching) return
+  const { turn } = state
+  const target = turn ? transactionFrozenIn(state, turn) : null
+  if (turn?.cell && target) {
+    recoverByRollback(state, turn, turn.cell, target, cause)
+  } else {
+    endWithoutWorker(state, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`), cause)
+  }
+}
+
+/** The innermost transaction whose snapshot was frozen by the request that runs. */
+function transactionFrozenIn(state: KernelState, turn: Turn): Transaction | null {
+  const inTurn = state.transactions.filter((each) => state.snapshots.get(each.snapshot)?.seq === turn.request.seq)
+  return inTurn.at(-1) ?? null
+}
+
+function recoverByRollback(state: KernelState, turn: Turn, cell: Cell, target: Transaction, cause: DeathCause): void {
+  const content = errorOf(cause)
+  const resumes = state.snapshots.get(target.snapshot)?.block === true
+  const reason = { reason: 'worker_died' as const, ename: content.ename, evalue: content.evalue, traceback: content.traceback }
+  run(state, rollback(state, target, { reason, parts: [] }), (outcome) => {
+    if (!outcome.ok) {
+      endWithoutWorker(state, outcome.error, cause)
+      return
+    }
+    emitTransaction(state, turn.request.message.headerBytes, target)
+    // In a `with` block the woken copy goes on: it raises RolledBack there, and the cell has a reply of its own.
+    if (!resumes) failCell(state, turn, cell, cause, { transaction: reportOf(outcome.value), recovery: null })
+  })
+}
+
+/** The kernel has no worker any more, and no snapshot that would bring it back. */
+export function endWithoutWorker(state: KernelState, error: SavepointError, cause: DeathCause = UNKNOWN_CAUSE): void {
+  const { turn } = state
+  log(state, 'error', 'worker_lost', { code: error.code, message: error.message })
+  loseAll(state, 'the worker died')
+  const recovery: Recovery | null = state.options.recover
+    ? { cause: nameOf(cause), restored_from: 'none', lost: [], background_s: 0 }
+    : null
+  const own = turn?.cell?.transaction ?? null
+  const transaction: TransactionReport | null = own ? { transaction: own, outcome: 'lost' } : null
+  if (!state.options.recover) {
+    endForGood(state, cause, { transaction, recovery })
+    return
+  }
+  if (state.phase !== 'switching') cue(state, 'switch')
+  forkFresh(
+    state,
+    () => {
+      if (turn) failTurn(state, turn, cause, { transaction, recovery })
+    },
+    (failure) => {
+      log(state, 'error', 'recovery_failed', { code: failure.code, message: failure.message })
+      endForGood(state, cause, { transaction, recovery: null })
+    },
+  )
+}
+
+/** The running request is told, then the kernel ends, with the exit code that the worker's death gives. */
+export function endForGood(state: KernelState, cause: DeathCause, aftermath: Aftermath = NO_AFTERMATH): void {
+  state.worker = null
+  if (state.turn) failTurn(state, state.turn, cause, aftermath)
+  stop(state, { code: exitCode(cause), restart: false, request: null })
+}
+
+interface Aftermath {
+  readonly transaction: TransactionReport | null
+  readonly recovery: Recovery | null
+}
+
+function failTurn(state: KernelState, turn: Turn, cause: DeathCause, aftermath: Aftermath): void {
+  if (turn.cell) failCell(state, turn, turn.cell, cause, aftermath)
+  else finishTurn(state, turn)
+}
+
+function failCell(state: KernelState, turn: Turn, cell: Cell, cause: DeathCause, aftermath: Aftermath): void {
+  const content = errorOf(cause)
+  publish(state, 'error', turn.request.message.headerBytes, { content: json(content) })
+  const execution_count = cell.stored ? cell.count : cell.count - 1
+  finishCell(state, turn, {
+    content: json({ status: 'error', ...content, execution_count, user_expressions: {}, payload: [] }),
+    metadata: replyMetadata(state, { cell, status: 'error', ...aftermath }),
+    failed: true,
+  })
+}
+
+const NO_AFTERMATH: Aftermath = { transaction: null, recovery: null }
+const UNKNOWN_CAUSE: DeathCause = { code: null, signal: null }
+
+const EXPLANATIONS: Readonly<Record<string, string>> = {
+  SIGSEGV: 'a segmentation fault: code outside Python touched memory that is not its own',
+  SIGBUS: 'a bus error: a mapped file was cut short, or memory is damaged',
+  SIGABRT: 'it aborted itself, as C libraries do when an assertion fails',
+  SIGILL: 'an illegal instruction: a library was built for another processor',
+  SIGFPE: 'an arithmetic error in code outside Python',
+  SIGKILL: 'somebody killed it; the system does so when memory runs out',
+  SIGTERM: 'somebody asked it to end',
+}
+
+function errorOf(cause: DeathCause): { ename: string; evalue: string; traceback: string[] } {
+  const evalue = `The Python process ${describe(cause)}.`
+  return { ename: 'WorkerDied', evalue, traceback: [`WorkerDied: ${evalue}`] }
+}
+
+function describe(cause: DeathCause): string {
+  if (cause.signal) {
+    const why = EXPLANATIONS[cause.signal.name]
+    return `was ended by ${cause.signal.name}${why ? ` (${why})` : ''}`
+  }
+  return cause.code === null ? 'ended' : `ended by itself with exit code ${cause.code}`
+}
+
+function nameOf(cause: DeathCause): string {
+  return cause.signal?.name ?? `exit code ${cause.code ?? 'unknown'}`
+}
+
+function exitCode(cause: DeathCause): number {
+  return cause.signal ? 128 + cause.signal.number : cause.code || 1
+}

@@ -1,0 +1,90 @@
+/**
+ * What goes into the kernel's step and what comes out of it: events that happened, effects that are wanted.
+ *
+ * Both are data. The host turns what sockets, processes, timers and the store do into events, and performs effects in
+ * the order in which they stand.
+ */
+
+import type { LogFields, LogLevel } from '../log.js'
+import type { LinkError, WorkerCommand, WorkerEvent, WriterEvent } from '../link/protocol.js'
+import type { IncomingMessage, OutgoingMessage, RequestChannel } from '../wire/message.js'
+
+/** Where a reply goes: opaque to the kernel. */
+export interface Client {
+  readonly routing: readonly Buffer[]
+}
+
+export type KernelEvent =
+  | { readonly on: 'message'; readonly channel: RequestChannel; readonly client: Client; readonly message: IncomingMessage }
+  /** The zygote is warm. `kernelInfo` is the content of every kernel_info_reply from now on. */
+  | { readonly on: 'zygote_ready'; readonly kernelInfo: Buffer }
+  | { readonly on: 'zygote_died' }
+  /** A process that the kernel expects dialled in with its token. */
+  | { readonly on: 'worker_up'; readonly token: string; readonly pid: number }
+  | { readonly on: 'worker'; readonly generation: number; readonly event: WorkerEvent; readonly parts: readonly Buffer[] }
+  | { readonly on: 'writer'; readonly event: WriterEvent; readonly parts: readonly Buffer[] }
+  /** The worker of that generation ended; everything that it had printed was delivered before. */
+  | { readonly on: 'worker_died'; readonly generation: number; readonly cause: DeathCause }
+  | { readonly on: 'worker_failed'; readonly token: string; readonly reason: string }
+  | { readonly on: 'snapshot_gone'; readonly snapshot: string }
+  /** Bytes that C code or a child process wrote, escaped as the inside of an ASCII JSON string. */
+  | { readonly on: 'output'; readonly name: StreamName; readonly text: Buffer }
+  | { readonly on: 'store'; readonly id: string; readonly outcome: StoreOutcome }
+  | { readonly on: 'deadline'; readonly id: string }
+  /** Whatever clients had sent when `settle` was asked for has been delivered. */
+  | { readonly on: 'settled' }
+  | { readonly on: 'interrupt' }
+  /** Somebody outside the protocol wants the kernel to end (SIGTERM, the starter is gone). */
+  | { readonly on: 'terminate'; readonly code: number }
+  | { readonly on: 'workers_stopped' }
+
+export type StreamName = 'stdout' | 'stderr'
+
+export interface DeathCause {
+  /** Exit code, or null when a signal ended it. */
+  readonly code: number | null
+  /** Name and number as in signal(7), or null. */
+  readonly signal: { readonly name: string; readonly number: number } | null
+}
+
+export type Effect =
+  | { readonly do: 'publish'; readonly topic: string; readonly message: OutgoingMessage }
+  /** Like publish, but neighbouring chunks of one stream may be merged. Text is escaped as in `output`. */
+  | { readonly do: 'publish_stream'; readonly name: StreamName; readonly parentBytes: Buffer; readonly text: Buffer }
+  | { readonly do: 'reply'; readonly channel: RequestChannel; readonly client: Client; readonly message: OutgoingMessage }
+  /** A question on stdin; `messageId` is the id that its header must have. */
+  | { readonly do: 'ask_client'; readonly client: Client; readonly messageId: string; readonly message: OutgoingMessage }
+  | { readonly do: 'command'; readonly command: WorkerCommand; readonly parts: readonly Buffer[] }
+  | { readonly do: 'interrupt_worker'; readonly pid: number }
+  | { readonly do: 'fork'; readonly token: string }
+  | { readonly do: 'wake'; readonly snapshot: string }
+  | { readonly do: 'kill'; readonly pid: number }
+  | { readonly do: 'discard'; readonly snapshots: readonly string[] }
+  | { readonly do: 'remember'; readonly line: number; readonly source: string }
+  | { readonly do: 'store'; readonly id: string; readonly call: StoreCall }
+  | { readonly do: 'deadline'; readonly id: string; readonly afterMs: number }
+  | { readonly do: 'cancel_deadline'; readonly id: string }
+  | { readonly do: 'settle' }
+  /** End workers, snapshots and (unless it lingers for a successor) the zygote; answered by `workers_stopped`. */
+  | { readonly do: 'stop_workers'; readonly linger: boolean }
+  | { readonly do: 'exit'; readonly code: number }
+  | { readonly do: 'log'; readonly level: LogLevel; readonly event: string; readonly fields: LogFields }
+
+/** What the kernel asks of the store. */
+export type StoreCall =
+  | { readonly call: 'history'; readonly request: Readonly<Record<string, unknown>> }
+  | { readonly call: 'reserve_checkpoint'; readonly name: string | null; readonly note: string | null }
+  | { readonly call: 'seal_checkpoint'; readonly checkpoint: string; readonly facts: CheckpointFacts }
+  | { readonly call: 'abandon_checkpoint'; readonly checkpoint: string }
+  | { readonly call: 'verify_checkpoint'; readonly checkpoint: string }
+  | { readonly call: 'list_checkpoints'; readonly branch: string | null; readonly limit: number; readonly before: string | null }
+
+/** What the kernel knows of a checkpoint beside the manifest in its file. */
+export interface CheckpointFacts {
+  readonly pause_ms: number
+  readonly write_ms: number
+  readonly in_transaction: boolean
+  readonly execution_count: number
+}
+
+export type StoreOutcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: LinkError }

@@ -1,0 +1,21 @@
+/** Events to every open comm of a target: what any client did, told to all. Nothing is sent while no such comm is open. */
+
+import { json } from '../wire/message.js'
+import { CHECKPOINT_TARGET, openOf, TRANSACTION_TARGET } from './comms.js'
+import { publish } from './send.js'
+import type { KernelState } from './state.js'
+import { record, type Transaction } from './transactions.js'
+
+export function emitTransaction(state: KernelState, parentBytes: Buffer, transaction: Transaction): void {
+  emit(state, TRANSACTION_TARGET, parentBytes, { event: 'transaction', transaction: record(transaction) })
+}
+
+export function emitCheckpoint(state: KernelState, parentBytes: Buffer, checkpoint: unknown): void {
+  emit(state, CHECKPOINT_TARGET, parentBytes, { event: 'checkpoint', checkpoint })
+}
+
+function emit(state: KernelState, target: string, parentBytes: Buffer, data: object): void {
+  for (const comm_id of openOf(state.comms, target)) {
+    publish(state, 'comm_msg', parentBytes, { content: json({ comm_id, data }) })
+  }
+}

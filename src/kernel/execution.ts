@@ -1,0 +1,218 @@
+/**
+ * Cells: from the request to its reply.
+ *
+ * A cell is handed to the worker before its busy and execute_input are published, since nothing of it can overtake
+ * them. Its number grows before it runs: a cell that never ends must still own its number. After a failure the cells
+ * that had been received by then are refused (`aborted`), in the order in which they came; what comes later runs.
+ *
+ * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#execute
+ */
+
+import { SavepointError } from '../errors.js'
+import type { RollbackReason, WorkerEvent } from '../link/protocol.js'
+import { json } from '../wire/message.js'
+import { emitTransaction } from './events.js'
+import { run } from './operation.js'
+import { parseObject, wishesOf, type CellWishes } from './policy.js'
+import { command, publish, publishStatus, reply } from './send.js'
+import { replyMetadata, type TransactionReport } from './reply-metadata.js'
+import { cue, type Cell, type KernelState, type Request, type Turn } from './state.js'
+import { commit, open, rollback, type RollbackReport, type Transaction } from './transactions.js'
+import { endWithoutWorker } from './death.js'
+
+type Reply = Extract<WorkerEvent, { kind: 'reply' }>
+
+/** Starts a cell's turn, or refuses the cell with an error reply. */
+export function startCell(state: KernelState, request: Request): void {
+  let content: Record<string, unknown>
+  let wishes: CellWishes
+  let cell: Cell
+  try {
+    content = parseObject(request.message.contentBytes)
+    cell = cellOf(state, content)
+    wishes = wishesOf(request.message, cell.code)
+  } catch (error) {
+    if (!(error instanceof SavepointError)) throw error
+    refuseCell(state, request, error)
+    return
+  }
+  cue(state, 'turn')
+  state.turn = { request, cell }
+  try {
+    const permit = wishes.transaction
+      ? wrap(state, cell, { ...wishes.transaction, openedBy: request.message.header.session })
+      : undefined
+    const { headerBytes, metadataBytes, contentBytes, buffers } = request.message
+    command(
+      state,
+      {
+        kind: 'request',
+        seq: request.seq,
+        type: 'execute_request',
+        execution_count: cell.count,
+        ...(permit ? { permit } : {}),
+      },
+      [headerBytes, metadataBytes, contentBytes, ...buffers],
+    )
+  } catch (error) {
+    if (!(error instanceof SavepointError)) throw error
+    state.turn = null
+    cue(state, 'done')
+    refuseCell(state, request, error)
+    return
+  }
+  cell.warnings.push(...wishes.warnings)
+  const parent = request.message.headerBytes
+  state.latestParent = parent
+  state.latestClient = request.client
+  publishStatus(state, 'busy', parent)
+  if (!cell.silent) publishInput(state, parent, cell)
+  if (!cell.stored) return
+  state.executionCount = cell.count
+  if (state.snapshots.size > 0) state.inputs.push([cell.count, cell.code])
+  state.effects.push({ do: 'remember', line: cell.count, source: cell.code })
+}
+
+function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>): Cell {
+  const { code } = content
+  if (typeof code !== 'string') throw new SavepointError('bad_request', 'An execute_request needs its code, a string.')
+  const silent = content['silent'] === true
+  return {
+    code,
+    count: state.executionCount + 1,
+    silent,
+    stored: !silent && content['store_history'] !== false,
+    stopOnError: content['stop_on_error'] !== false,
+    startedAt: state.now,
+    transaction: null,
+    warnings: [],
+  }
+}
+
+function wrap(state: KernelState, cell: Cell, wish: { policy: Transaction['policy']; name: string | null; openedBy: string }) {
+  const { transaction, permit } = open(state, { ...wish, block: false })
+  cell.transaction = transaction
+  return permit
+}
+
+function publishInput(state: KernelState, parent: Buffer, cell: Cell): void {
+  publish(state, 'execute_input', parent, { content: json({ code: cell.code, execution_count: cell.count }) })
+}
+
+/** The cell is not run: an error of ours instead of one of its own. */
+function refuseCell(state: KernelState, request: Request, error: SavepointError): void {
+  const parent = request.message.headerBytes
+  const content = errorContent(error)
+  publishStatus(state, 'busy', parent)
+  publish(state, 'error', parent, { content: json(content) })
+  reply(state, request, {
+    content: json({ status: 'error', ...content, execution_count: state.executionCount, user_expressions: {}, payload: [] }),
+    metadata: replyMetadata(state, { status: 'error' }),
+  })
+  publishStatus(state, 'idle', parent)
+  abortQueue(state)
+}
+
+/** The form that every error of ours has towards a client. */
+export function errorContent(error: SavepointError): { ename: string; evalue: string; traceback: string[] } {
+  const evalue = `${error.code}: ${error.message}`
+  return { ename: 'SavepointError', evalue, traceback: [`SavepointError: ${evalue}`] }
+}
+
+/** The worker has run the cell. Its transaction ends first, so that the next cell sees the state that the reply tells. */
+export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply, parts: readonly Buffer[]): void {
+  const failed = event.status !== 'ok'
+  const finish = (report: TransactionReport | null): void => {
+    const metadata = replyMetadata(state, { worker: parts[1], cell, transaction: report })
+    finishCell(state, turn, { content: parts[0] ?? json({ status: 'error' }), metadata, failed })
+  }
+  const target = transactionToRollBack(state, cell, failed)
+  if (!target) {
+    const own = cell.transaction
+    if (own?.state === 'open' && own.policy !== 'explicit') commitAndTell(state, own)
+    finish(own ? { transaction: own, outcome: outcomeOf(own) } : null)
+    return
+  }
+  const reason: RollbackReason = failed
+    ? { reason: event.ename === 'KeyboardInterrupt' ? 'interrupt' : 'error', ename: event.ename ?? '', evalue: event.evalue ?? '' }
+    : { reason: 'requested' }
+  run(state, rollback(state, target, { reason, parts: [] }), (outcome) => {
+    if (!outcome.ok) {
+      endWithoutWorker(state, outcome.error)
+      return
+    }
+    emitTransaction(state, turn.request.message.headerBytes, target)
+    finish(reportOf(outcome.value))
+  })
+}
+
+export function reportOf(rolledBack: RollbackReport): TransactionReport {
+  const { transaction, rollback_ms, effects, limits } = rolledBack
+  return { transaction, outcome: 'rolled_back', end_ms: rollback_ms, effects, limits }
+}
+
+function outcomeOf(transaction: Transaction): TransactionReport['outcome'] {
+  const { state } = transaction
+  return state === 'open' || state === 'opening' ? 'pending' : state
+}
+
+function commitAndTell(state: KernelState, transaction: Transaction): void {
+  commit(state, transaction)
+  emitTransaction(state, state.turn?.request.message.headerBytes ?? state.latestParent, transaction)
+}
+
+/**
+ * The cell's own transaction, by its policy; else, after a failure, the outermost one that was begun with
+ * `rollback_on_failure`, since the failure concerns every such transaction around the cell.
+ */
+function transactionToRollBack(state: KernelState, cell: Cell, failed: boolean): Transaction | null {
+  const outer = failed ? state.transactions.find((each) => each.policy === 'rollback_on_failure') : undefined
+  if (outer) return outer
+  const own = cell.transaction
+  return own?.state === 'open' && own.policy === 'rollback_always' ? own : null
+}
+
+/** Reply, idle, and the end of the turn; after a failure the cells that wait are aborted. */
+export function finishCell(
+  state: KernelState,
+  turn: Turn,
+  result: { readonly content: Buffer; readonly metadata: Buffer; readonly failed: boolean },
+): void {
+  reply(state, turn.request, result)
+  finishTurn(state, turn)
+  if (result.failed && turn.cell && !turn.cell.silent && turn.cell.stopOnError) {
+    state.settling = true
+    state.effects.push({ do: 'settle' })
+  }
+}
+
+/** idle is the last word of every request. */
+export function finishTurn(state: KernelState, turn: Turn): void {
+  publishStatus(state, 'idle', turn.request.message.headerBytes)
+  state.turn = null
+  if (state.phase === 'busy') cue(state, 'done')
+}
+
+/** Refuses every cell that waits; other requests keep their place. */
+export function abortQueue(state: KernelState): void {
+  const waiting = state.queue.splice(0)
+  for (const request of waiting) {
+    if (request.message.header.msg_type !== 'execute_request') {
+      state.queue.push(request)
+      continue
+    }
+    const parent = request.message.headerBytes
+    publishStatus(state, 'busy', parent)
+    reply(state, request, {
+      content: json({ status: 'aborted', execution_count: state.executionCount }),
+      metadata: replyMetadata(state, { status: 'aborted' }),
+    })
+    publishStatus(state, 'idle', parent)
+  }
+}
+
+/** The content of a reply for a cell whose worker went away on purpose: rolled back from within, or restored. */
+export function leftContent(cell: Cell): Buffer {
+  const execution_count = cell.stored ? cell.count : cell.count - 1
+  return json({ status: 'ok', execution_count, user_expressions: {}, payload: [] })
+}

@@ -1,0 +1,72 @@
+/**
+ * Questions on stdin: who is asked, who may answer, which answers come too late.
+ *
+ * The worker asks; the question goes to the client whose request caused it, under an id of ours. An answer that names
+ * another question, or comes when none is open, is dropped: it must not feed the next `input()`.
+ *
+ * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#messages-on-the-stdin-router-dealer-channel
+ */
+
+import type { WorkerEvent } from '../link/protocol.js'
+import { EMPTY_OBJECT, type IncomingMessage } from '../wire/message.js'
+import type { Client } from './effects.js'
+import { command, log } from './send.js'
+import { mint, parentOf, type KernelState } from './state.js'
+
+type InputRequest = Extract<WorkerEvent, { kind: 'input_request' }>
+
+export function ask(state: KernelState, event: InputRequest, content: Buffer): void {
+  const { turn } = state
+  const client = turn?.request.message.header.msg_id === event.parent ? turn.request.client : state.latestClient
+  if (!client) return
+  const messageId = mint(state)
+  state.questions.push({ id: event.id, client, messageId })
+  state.effects.push({
+    do: 'ask_client',
+    client,
+    messageId,
+    message: {
+      type: 'input_request',
+      parentBytes: parentOf(state, event.parent),
+      metadataBytes: EMPTY_OBJECT,
+      contentBytes: content,
+      buffers: [],
+    },
+  })
+}
+
+/** A message on stdin: the answer to the question that it names, or to the oldest one put to that client. */
+export function answer(state: KernelState, client: Client, message: IncomingMessage): void {
+  if (message.header.msg_type !== 'input_reply') return
+  const named = parentId(message.parentBytes)
+  const index = state.questions.findIndex((each) =>
+    named === null || named.type !== 'input_request' ? sameClient(each.client, client) : each.messageId === named.id,
+  )
+  const [question] = index < 0 ? [] : state.questions.splice(index, 1)
+  if (!question) {
+    log(state, 'info', 'late_input_dropped')
+    return
+  }
+  command(state, { kind: 'input', id: question.id }, [message.contentBytes])
+}
+
+/** The worker stopped waiting: it was interrupted. */
+export function abandon(state: KernelState, id: string): void {
+  const index = state.questions.findIndex((each) => each.id === id)
+  if (index >= 0) state.questions.splice(index, 1)
+}
+
+/** Clients put different things into an input_reply's parent: the question's header, the cell's, or nothing. */
+function parentId(bytes: Buffer): { id: string; type: string } | null {
+  try {
+    const parent = JSON.parse(bytes.toString()) as { msg_id?: unknown; msg_type?: unknown } | null
+    const { msg_id, msg_type } = parent ?? {}
+    return typeof msg_id === 'string' && typeof msg_type === 'string' ? { id: msg_id, type: msg_type } : null
+  } catch {
+    return null
+  }
+}
+
+function sameClient(a: Client, b: Client): boolean {
+  return a.routing.length === b.routing.length && a.routing.every((id, i) => b.routing[i]?.equals(id) === true)
+}

@@ -1,0 +1,281 @@
+/**
+ * What clients and the kernel's own code can ask for beyond the Jupyter protocol: one table of operations, two ways in.
+ *
+ * A client sends `comm_msg` to our comm targets: the request takes its turn like any other and the answer is published
+ * before its idle. Code in the kernel (magics, the `savepoint` module) sends an `ask` in the middle of its cell and
+ * waits for the `answer`.
+ */
+
+import { SavepointError } from '../errors.js'
+import type { WorkerEvent } from '../link/protocol.js'
+import { json } from '../wire/message.js'
+import * as checkpoints from './checkpoints.js'
+import { CHECKPOINT_TARGET, TRANSACTION_TARGET } from './comms.js'
+import { emitCheckpoint, emitTransaction } from './events.js'
+import { endWithoutWorker } from './death.js'
+import { finishCell, finishTurn, leftContent, reportOf } from './execution.js'
+import { run, type Operation } from './operation.js'
+import { isObject } from './policy.js'
+import { replyMetadata } from './reply-metadata.js'
+import { command, publish, publishText } from './send.js'
+import { parentOf, type KernelState, type Turn } from './state.js'
+import {
+  begin,
+  checkEngine,
+  checkName,
+  commit,
+  find,
+  open,
+  policyNamed,
+  record,
+  rollback,
+  type BeginRequest,
+  type RollbackReport,
+  type Transaction,
+} from './transactions.js'
+import type { SwitchReason } from './switching.js'
+
+type Args = Readonly<Record<string, unknown>>
+interface Call {
+  readonly args: Args
+  /** Session of the client that asked. */
+  readonly by: string | null
+  readonly parent: Buffer
+  /** What is told to everybody once the one that asked has its answer. */
+  readonly afterwards: (() => void)[]
+}
+type Op = (state: KernelState, call: Call) => Operation<unknown>
+
+const OPS: Readonly<Record<string, Readonly<Record<string, { readonly run: Op; readonly fields: readonly string[] }>>>> = {
+  [TRANSACTION_TARGET]: {
+    begin: { run: beginOp, fields: ['name', 'policy', 'engine'] },
+    rollback: { run: rollbackOp, fields: ['to', 'transaction'] },
+    commit: { run: commitOp, fields: ['transaction'] },
+    status: { run: statusOp, fields: [] },
+  },
+  [CHECKPOINT_TARGET]: {
+    create: { run: createOp, fields: ['name', 'note', 'exclude'] },
+    list: { run: (state, { args }) => checkpoints.list(state, args), fields: ['branch', 'limit', 'before'] },
+    restore: { run: (state, { args }) => checkpoints.restore(state, args), fields: ['checkpoint', 'mode', 'names'] },
+  },
+}
+
+// ------------------------------------------------------------------------------------------------ from clients
+
+/** The first message on a new comm of ours: what there is. */
+export function greet(state: KernelState, turn: Turn, comm_id: string): void {
+  const ops = Object.keys(OPS[state.comms.get(comm_id)?.target ?? ''] ?? {})
+  const data = { event: 'ready', version: 1, ops, engines: ['fork'], guard: false }
+  publish(state, 'comm_msg', turn.request.message.headerBytes, { content: json({ comm_id, data }) })
+}
+
+export function closeOurComm(state: KernelState, comm_id: string): boolean {
+  return state.comms.get(comm_id)?.ours === true && state.comms.delete(comm_id)
+}
+
+/** Serves one request on a comm of ours; the turn ends when it is answered. */
+export function serveComm(state: KernelState, turn: Turn, comm_id: string, target: string, data: unknown): void {
+  const id = isObject(data) && typeof data['id'] === 'string' ? data['id'] : null
+  const op = isObject(data) && typeof data['op'] === 'string' ? data['op'] : null
+  const parent = turn.request.message.headerBytes
+  const answer = (body: object): void => {
+    publish(state, 'comm_msg', parent, { content: json({ comm_id, data: { id, op, ...body } }) })
+  }
+  const refuse = (error: SavepointError): void => {
+    answer({ ok: false, error: { code: error.code, message: error.message, details: error.details } })
+    finishTurn(state, turn)
+  }
+  if (!isObject(data) || op === null) {
+    refuse(new SavepointError('bad_request', 'The data of a request must be an object with an op.'))
+    return
+  }
+  const table = OPS[target] ?? {}
+  const entry = Object.hasOwn(table, op) ? table[op] : undefined
+  if (!entry) {
+    refuse(new SavepointError('unknown_op', `There is no op '${op}' here. There are: ${Object.keys(table).join(', ')}.`, { op }))
+    return
+  }
+  const { id: _id, op: _op, ...args } = data
+  const warnings = Object.keys(args)
+    .filter((key) => !entry.fields.includes(key))
+    .map((key) => `Ignored the field ${key}: this version does not know it.`)
+  const call: Call = { args, by: turn.request.message.header.session, parent, afterwards: [] }
+  run(state, called(entry.run, state, call), (outcome) => {
+    if (outcome.ok) {
+      answer({ ok: true, result: outcome.value, ...(warnings.length > 0 ? { warnings } : {}) })
+      for (const tell of call.afterwards) tell()
+      finishTurn(state, turn)
+      return
+    }
+    refuse(outcome.error)
+    if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+  })
+}
+
+/** Argument errors are thrown before the first step: inside a generator they reach the caller like all others. */
+function* called(op: Op, state: KernelState, call: Call): Operation<unknown> {
+  return yield* op(state, call)
+}
+
+function* beginOp(state: KernelState, call: Call): Operation<unknown> {
+  const transaction = yield* begin(state, beginRequest(call.args, call.by, false))
+  tellOf(state, call, transaction)
+  return record(transaction)
+}
+
+function* rollbackOp(state: KernelState, call: Call): Operation<unknown> {
+  refuseSavepoints(call.args)
+  const target = find(state, call.args['transaction'])
+  tellOf(state, call, target)
+  return resultOf(yield* rollback(state, target, REQUESTED))
+}
+
+/** Committing a transaction that was to be rolled back in any case rolls it back. */
+function* commitOp(state: KernelState, call: Call): Operation<unknown> {
+  const transaction = find(state, call.args['transaction'])
+  tellOf(state, call, transaction)
+  if (transaction.policy === 'rollback_always') return resultOf(yield* rollback(state, transaction, REQUESTED))
+  commit(state, transaction)
+  return record(transaction)
+}
+
+function tellOf(state: KernelState, call: Call, transaction: Transaction): void {
+  call.afterwards.push(() => emitTransaction(state, call.parent, transaction))
+}
+
+// eslint-disable-next-line require-yield
+function* statusOp(state: KernelState): Operation<unknown> {
+  return { transactions: state.transactions.map(record), undo_depth: 0, redo_depth: 0 }
+}
+
+function* createOp(state: KernelState, call: Call): Operation<unknown> {
+  const { name, note, exclude } = call.args
+  const checkpoint = yield* checkpoints.create(state, { name, note, exclude })
+  call.afterwards.push(() => emitCheckpoint(state, call.parent, checkpoint))
+  return checkpoint
+}
+
+const REQUESTED: SwitchReason = { reason: { reason: 'requested' }, parts: [] }
+
+function beginRequest(args: Args, openedBy: string | null, block: boolean): BeginRequest {
+  const policy = policyNamed(args['policy'] ?? 'explicit')
+  if (policy === null) {
+    throw new SavepointError('unknown_policy', 'commit_always needs no transaction. Use explicit, rollback_on_failure or rollback_always.', {
+      policy: 'commit_always',
+    })
+  }
+  checkEngine(args['engine'] ?? 'auto')
+  return { name: checkName(args['name']), policy, openedBy, block }
+}
+
+function refuseSavepoints(args: Args): void {
+  if (args['to'] === null || args['to'] === undefined) return
+  throw new SavepointError('unknown_op', 'Going back to a savepoint is not built yet. Leave `to` out to go back to the begin.')
+}
+
+function resultOf(report: RollbackReport): object {
+  const { transaction, rollback_ms, effects, limits } = report
+  return { ...record(transaction), rollback_ms, effects, limits }
+}
+
+// -------------------------------------------------------------------------------------- from code in the kernel
+
+type Ask = Extract<WorkerEvent, { kind: 'ask' }>
+
+/** Serves what code in the worker asks for, in the middle of its cell. */
+export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[]): void {
+  const parent = parentOf(state, event.parent)
+  const call: Call = { args: event.args, by: sessionOf(state), parent, afterwards: [] }
+  const op = Object.hasOwn(ASKS, event.op) ? ASKS[event.op] : undefined
+  if (event.op === 'begin') {
+    answerBegin(state, event, call)
+  } else if (event.op === 'rollback' || isRollbackByCommit(state, event)) {
+    run(state, rollbackAsked(state, parts, call), (outcome) => {
+      if (outcome.ok) return
+      if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+      else refuseAsk(state, event, outcome.error)
+    })
+  } else if (op) {
+    run(state, called(op, state, call), (outcome) => {
+      if (!outcome.ok) {
+        refuseAsk(state, event, outcome.error)
+        return
+      }
+      command(state, { kind: 'answer', id: event.id, ok: true, result: outcome.value })
+      for (const tell of call.afterwards) tell()
+    })
+  } else {
+    refuseAsk(state, event, new SavepointError('unknown_op', `There is no operation '${event.op}'.`, { op: event.op }))
+  }
+}
+
+const ASKS: Readonly<Record<string, Op>> = {
+  commit: commitOp,
+  status: statusOp,
+  checkpoint: createOp,
+  checkpoints: (state, { args }) => checkpoints.list(state, args),
+  restore: (state, { args }) => checkpoints.restore(state, args),
+}
+
+/** The worker freezes its copy itself, at the line that asked; `taken` then opens the transaction. */
+function answerBegin(state: KernelState, event: Ask, call: Call): void {
+  try {
+    const { transaction, permit } = open(state, beginRequest(call.args, call.by, call.args['block'] === true))
+    command(state, { kind: 'answer', id: event.id, ok: true, result: record(transaction), permit })
+  } catch (error) {
+    if (!(error instanceof SavepointError)) throw error
+    refuseAsk(state, event, error)
+  }
+}
+
+function isRollbackByCommit(state: KernelState, event: Ask): boolean {
+  if (event.op !== 'commit') return false
+  const id = event.args['transaction'] ?? null
+  const meant = id === null ? state.transactions.at(-1) : state.transactions.find((each) => each.id === id)
+  return meant?.policy === 'rollback_always'
+}
+
+/**
+ * A rollback from within a cell is never answered: the asking process ends. A `with` block's woken copy goes on with
+ * the cell; else the cell ends here, and we reply for it.
+ */
+function* rollbackAsked(state: KernelState, parts: readonly Buffer[], call: Call): Operation<void> {
+  refuseSavepoints(call.args)
+  const target = find(state, call.args['transaction'])
+  const { turn } = state
+  const report = yield* rollback(state, target, { reason: reasonOf(call.args), parts })
+  emitTransaction(state, call.parent, target)
+  const resumes = report.snapshot.block && report.snapshot.seq === (turn?.request.seq ?? null)
+  if (resumes || !turn || state.turn !== turn) return
+  if (call.args['message'] === true) {
+    const what = target.name === null ? 'Rolled back' : `Rolled back '${target.name}'`
+    publishText(state, 'stdout', call.parent, `${what} in ${report.rollback_ms.toFixed(1)} ms.\n`)
+  }
+  if (!turn.cell) {
+    finishTurn(state, turn)
+    return
+  }
+  const metadata = replyMetadata(state, { cell: turn.cell, status: 'ok', transaction: reportOf(report) })
+  finishCell(state, turn, { content: leftContent(turn.cell), metadata, failed: false })
+}
+
+const REASONS = ['error', 'requested', 'interrupt', 'timeout'] as const
+
+function reasonOf(args: Args): SwitchReason['reason'] {
+  const { ename, evalue, traceback } = args
+  return {
+    reason: REASONS.find((each) => each === args['reason']) ?? 'requested',
+    ...(typeof ename === 'string' ? { ename } : {}),
+    ...(typeof evalue === 'string' ? { evalue } : {}),
+    ...(Array.isArray(traceback) ? { traceback: traceback.map(String) } : {}),
+  }
+}
+
+function refuseAsk(state: KernelState, event: Ask, error: SavepointError): void {
+  const { code, message, details } = error
+  command(state, { kind: 'answer', id: event.id, ok: false, error: { code, message, details } })
+}
+
+function sessionOf(state: KernelState): string | null {
+  return state.turn?.request.message.header.session ?? null
+}

@@ -1,0 +1,92 @@
+/** What a cell asks for beyond being run: from its metadata, or from a leading `%%transaction` line. */
+
+import { SavepointError } from '../errors.js'
+import type { IncomingMessage } from '../wire/message.js'
+import { checkEngine, checkName, policyNamed, type Policy } from './transactions.js'
+
+export interface CellWishes {
+  /** null: the cell just runs (`commit_always`). */
+  readonly transaction: { readonly policy: Policy; readonly name: string | null } | null
+  /** Named in the reply: what was asked for and is not understood. */
+  readonly warnings: readonly string[]
+}
+
+const NOTHING: CellWishes = { transaction: null, warnings: [] }
+const MAGIC = /^\s*%%transaction\b([^\n]*)/
+
+/** Reads a cell's wishes. Throws SavepointError for values that do not exist: then the cell must not run. */
+export function wishesOf(message: IncomingMessage, code: string): CellWishes {
+  const magic = MAGIC.exec(code)
+  const fromMetadata = message.metadataBytes.includes('"savepoint"') ? fromMetadataOf(message.metadataBytes) : NOTHING
+  if (!magic) return fromMetadata
+  return { transaction: transactionOf(parseMagic(magic[1] ?? '')), warnings: fromMetadata.warnings }
+}
+
+function fromMetadataOf(bytes: Buffer): CellWishes {
+  const metadata = parseObject(bytes)
+  const wishes = metadata['savepoint']
+  if (wishes === undefined) return NOTHING
+  if (!isObject(wishes)) throw new SavepointError('bad_request', 'The metadata key "savepoint" must be an object.')
+  const { transaction, ...others } = wishes
+  const warnings = Object.keys(others).map((key) => `Ignored metadata savepoint.${key}: this version does not know it.`)
+  if (transaction === undefined || transaction === null) return { transaction: null, warnings }
+  const spec = typeof transaction === 'string' ? { policy: transaction } : transaction
+  if (!isObject(spec)) {
+    throw new SavepointError('bad_request', 'The metadata key savepoint.transaction must be a policy or an object.')
+  }
+  const { policy, name, engine, ...unknown } = spec
+  for (const key of Object.keys(unknown)) {
+    warnings.push(`Ignored metadata savepoint.transaction.${key}: this version does not know it.`)
+  }
+  return { transaction: transactionOf({ policy: policy ?? 'commit_always', name, engine }), warnings }
+}
+
+interface TransactionSpec {
+  readonly policy: unknown
+  readonly name?: unknown
+  readonly engine?: unknown
+}
+
+function transactionOf(spec: TransactionSpec): CellWishes['transaction'] {
+  const policy = policyNamed(spec.policy)
+  checkEngine(spec.engine ?? 'auto')
+  const name = checkName(spec.name)
+  return policy === null ? null : { policy, name }
+}
+
+/** `%%transaction [POLICY] [--name N] [--engine E]` */
+function parseMagic(line: string): TransactionSpec {
+  const words = line.trim().split(/\s+/).filter(Boolean)
+  const spec: { policy: unknown; name?: unknown; engine?: unknown } = { policy: 'rollback_on_failure' }
+  let positional = 0
+  for (let i = 0; i < words.length; i += 1) {
+    const word = words[i]
+    if (word === '--name' || word === '--engine') {
+      i += 1
+      if (words[i] === undefined) throw new SavepointError('bad_request', `%%transaction: ${word} needs a value.`)
+      spec[word === '--name' ? 'name' : 'engine'] = words[i]
+    } else if (word?.startsWith('-') || positional > 0) {
+      throw new SavepointError('bad_request', `%%transaction does not understand '${word}'. Write %%transaction [POLICY] [--name N] [--engine E].`)
+    } else {
+      positional += 1
+      spec.policy = word
+    }
+  }
+  return spec
+}
+
+/** A JSON object from bytes of a client. Throws `bad_request`. */
+export function parseObject(bytes: Buffer): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(bytes.toString())
+  } catch (cause) {
+    throw new SavepointError('bad_request', 'The content is not JSON.', {}, { cause })
+  }
+  if (!isObject(value)) throw new SavepointError('bad_request', 'The content must be an object.')
+  return value
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,206 @@
+/**
+ * Requests: which are answered at once, which wait for their turn, and who serves them.
+ *
+ * Shell requests are served one after another. What must work while a cell runs is answered on arrival: kernel_info on
+ * both channels (clients ask it to find out whether we live), and the requests of the control channel that need no
+ * worker. Every request is bracketed by busy and idle with its header as parent.
+ *
+ * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#messages-on-the-shell-router-dealer-channel
+ */
+
+import { SavepointError } from '../errors.js'
+import { json } from '../wire/message.js'
+import { commInfo, openComm } from './comms.js'
+import type { KernelEvent } from './effects.js'
+import { errorContent, finishTurn, startCell } from './execution.js'
+import { answer } from './input.js'
+import { run, waitFor } from './operation.js'
+import { closeOurComm, greet, serveComm } from './ops.js'
+import { parseObject } from './policy.js'
+import { command, log, publish, publishStatus, reply } from './send.js'
+import { stop } from './shutdown.js'
+import { cue, rememberParent, type KernelState, type Request, type Turn } from './state.js'
+
+type MessageEvent = Extract<KernelEvent, { on: 'message' }>
+
+export function receive(state: KernelState, { channel, client, message }: MessageEvent): void {
+  if (channel === 'stdin') {
+    answer(state, client, message)
+    return
+  }
+  const request: Request = { seq: state.nextSeq, channel, client, message }
+  state.nextSeq += 1
+  rememberParent(state, message)
+  const type = message.header.msg_type
+  const atOnce = AT_ONCE[type] ?? (channel === 'control' ? AT_ONCE_ON_CONTROL[type] : undefined)
+  if (atOnce) {
+    atOnce(state, request)
+  } else if (state.queue.length >= state.options.limits.queueLengthMax) {
+    refuse(state, request, new SavepointError('queue_full', 'Too many requests wait for this kernel. Wait for replies first.'))
+  } else {
+    state.queue.push(request)
+    advance(state)
+  }
+}
+
+/** Starts the next request's turn, as long as nothing is in the way. */
+export function advance(state: KernelState): void {
+  while (state.phase === 'idle' && state.turn === null && !state.settling) {
+    const request = state.queue.shift()
+    if (!request) return
+    if (request.message.header.msg_type === 'execute_request') startCell(state, request)
+    else startRequest(state, request)
+  }
+}
+
+function startRequest(state: KernelState, request: Request): void {
+  cue(state, 'turn')
+  const turn: Turn = { request, cell: null }
+  state.turn = turn
+  publishStatus(state, 'busy', request.message.headerBytes)
+  const handler = IN_TURN[request.message.header.msg_type] ?? toWorker
+  if (!answering(state, request, () => handler(state, turn))) finishTurn(state, turn)
+}
+
+type TurnHandler = (state: KernelState, turn: Turn) => void
+type Handler = (state: KernelState, request: Request) => void
+
+const IN_TURN: Readonly<Record<string, TurnHandler>> = {
+  // Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#history
+  history_request(state, turn) {
+    const request = parseObject(turn.request.message.contentBytes)
+    const id = `history ${turn.request.seq}`
+    state.effects.push({ do: 'store', id, call: { call: 'history', request } })
+    run(state, waitFor<unknown>(`store:${id}`, state.options.limits.stopMs), (outcome) => {
+      const history = outcome.ok ? outcome.value : []
+      reply(state, turn.request, { content: json({ status: 'ok', history }) })
+      finishTurn(state, turn)
+    })
+  },
+  comm_info_request: (state, turn) => inTurn(state, turn, commInfoReply),
+  connect_request: (state, turn) => inTurn(state, turn, connectReply),
+  shutdown_request: (state, turn) => shutdownReply(state, turn.request),
+  comm_open(state, turn) {
+    const { comm_id, target_name } = parseObject(turn.request.message.contentBytes)
+    if (typeof comm_id !== 'string' || typeof target_name !== 'string') {
+      throw new SavepointError('bad_request', 'A comm_open needs comm_id and target_name.')
+    }
+    openComm(state.comms, comm_id, target_name, state.snapshotsMade)
+    if (state.comms.get(comm_id)?.ours) {
+      greet(state, turn, comm_id)
+      finishTurn(state, turn)
+    } else {
+      toWorker(state, turn)
+    }
+  },
+  comm_msg(state, turn) {
+    const { comm_id, data } = parseObject(turn.request.message.contentBytes)
+    const comm = typeof comm_id === 'string' ? state.comms.get(comm_id) : undefined
+    if (comm?.ours && typeof comm_id === 'string') serveComm(state, turn, comm_id, comm.target, data)
+    else toWorker(state, turn)
+  },
+  comm_close(state, turn) {
+    const { comm_id } = parseObject(turn.request.message.contentBytes)
+    if (typeof comm_id === 'string' && closeOurComm(state, comm_id)) {
+      finishTurn(state, turn)
+      return
+    }
+    if (typeof comm_id === 'string') state.comms.delete(comm_id)
+    toWorker(state, turn)
+  },
+}
+
+/** Also for types that we do not know: code in the worker may have registered a handler for them. */
+function toWorker(state: KernelState, { request }: Turn): void {
+  const { header, headerBytes, metadataBytes, contentBytes, buffers } = request.message
+  const parts = [headerBytes, metadataBytes, contentBytes, ...buffers]
+  command(state, { kind: 'request', seq: request.seq, type: header.msg_type }, parts)
+}
+
+function inTurn(state: KernelState, turn: Turn, handler: Handler): void {
+  handler(state, turn.request)
+  finishTurn(state, turn)
+}
+
+const AT_ONCE: Readonly<Record<string, Handler>> = {
+  kernel_info_request(state, request) {
+    if (state.kernelInfo === null) state.infoPending.push(request)
+    else answerInfo(state, request, state.kernelInfo)
+  },
+}
+
+const AT_ONCE_ON_CONTROL: Readonly<Record<string, Handler>> = {
+  // Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-interrupt
+  interrupt_request: bracketed((state, request) => {
+    interrupt(state)
+    reply(state, request, { content: json({ status: 'ok' }) })
+  }),
+  shutdown_request(state, request) {
+    publishStatus(state, 'busy', request.message.headerBytes)
+    const served = answering(state, request, () => shutdownReply(state, request))
+    if (!served) publishStatus(state, 'idle', request.message.headerBytes)
+  },
+  comm_info_request: bracketed(commInfoReply),
+  connect_request: bracketed(connectReply),
+  debug_request: bracketed((state, request) => reply(state, request, { content: json({}) })),
+}
+
+function bracketed(handler: Handler): Handler {
+  return (state, request) => {
+    publishStatus(state, 'busy', request.message.headerBytes)
+    answering(state, request, () => handler(state, request))
+    publishStatus(state, 'idle', request.message.headerBytes)
+  }
+}
+
+/** A request that cannot be served gets an error reply; true if it was served. */
+function answering(state: KernelState, request: Request, serve: () => void): boolean {
+  try {
+    serve()
+    return true
+  } catch (error) {
+    if (!(error instanceof SavepointError)) throw error
+    replyError(state, request, error)
+    return false
+  }
+}
+
+export function answerInfo(state: KernelState, request: Request, content: Buffer): void {
+  bracketed(() => reply(state, request, { content }))(state, request)
+}
+
+/** Interrupts whatever the worker does now; a worker at rest ignores it. */
+export function interrupt(state: KernelState): void {
+  if (state.turn && state.worker?.pid) state.effects.push({ do: 'interrupt_worker', pid: state.worker.pid })
+}
+
+function commInfoReply(state: KernelState, request: Request): void {
+  const { target_name } = parseObject(request.message.contentBytes)
+  reply(state, request, { content: json(commInfo(state.comms, typeof target_name === 'string' ? target_name : undefined)) })
+}
+
+function connectReply(state: KernelState, request: Request): void {
+  reply(state, request, { content: json({ status: 'ok', ...state.options.ports }) })
+}
+
+function shutdownReply(state: KernelState, request: Request): void {
+  const { restart } = parseObject(request.message.contentBytes)
+  stop(state, { code: 0, restart: restart === true, request })
+}
+
+function refuse(state: KernelState, request: Request, error: SavepointError): void {
+  log(state, 'warn', 'request_refused', { code: error.code, type: request.message.header.msg_type })
+  bracketed(() => {
+    throw error
+  })(state, request)
+}
+
+function replyError(state: KernelState, request: Request, error: SavepointError): void {
+  if (!request.message.header.msg_type.endsWith('_request')) return
+  const content = errorContent(error)
+  if (request.message.header.msg_type === 'execute_request') {
+    publish(state, 'error', request.message.headerBytes, { content: json(content) })
+  }
+  reply(state, request, { content: json({ status: 'error', ...content }) })
+}
+

@@ -1,0 +1,207 @@
+/**
+ * The kernel's state. It belongs to the step alone: only the files of this folder read or change it, and given the
+ * same events it always goes through the same states (ids and tokens are derived from the seed).
+ */
+
+import { createHash } from 'node:crypto'
+import { SavepointError } from '../errors.js'
+import type { IncomingMessage, RequestChannel } from '../wire/message.js'
+import type { Client, Effect } from './effects.js'
+import { next, type Cue, type Phase } from './lifecycle.js'
+import type { Comms } from './comms.js'
+import type { Transaction } from './transactions.js'
+
+export interface KernelOptions {
+  /** The `session` of every message that this kernel process sends. */
+  readonly session: string
+  /** Secret that ids and tokens are derived from. */
+  readonly seed: string
+  /** For connect_reply. */
+  readonly ports: Readonly<Record<string, number>>
+  /** Replace a dead worker (guard's snapshot, else empty) instead of ending with it. */
+  readonly recover: boolean
+  /** What a restart leaves to the next process: keep a warm zygote for it. */
+  readonly linger: boolean
+  readonly limits: KernelLimits
+}
+
+export interface KernelLimits {
+  readonly queueLengthMax: number
+  readonly transactionDepthMax: number
+  readonly snapshotsMax: number
+  readonly parentsMax: number
+  readonly handOverMs: number
+  readonly wakeMs: number
+  readonly stopMs: number
+  readonly checkpointMs: number
+}
+
+/** A client's request from its arrival to its idle. */
+export interface Request {
+  readonly seq: number
+  readonly channel: RequestChannel
+  readonly client: Client
+  readonly message: IncomingMessage
+}
+
+/** The request being served. There is at most one; all others wait in the queue. */
+export interface Turn {
+  readonly request: Request
+  /** null for anything but a cell. */
+  readonly cell: Cell | null
+}
+
+/** The cell being run. */
+export interface Cell {
+  readonly code: string
+  readonly count: number
+  readonly stored: boolean
+  readonly silent: boolean
+  readonly stopOnError: boolean
+  readonly startedAt: number
+  /** The transaction that wraps just this cell, if its policy asked for one. */
+  transaction: Transaction | null
+  readonly warnings: string[]
+}
+
+export interface Worker {
+  readonly generation: number
+  readonly token: string
+  /** null until it dialled in. */
+  pid: number | null
+}
+
+/** A frozen copy of the worker. */
+export interface Snapshot {
+  readonly id: string
+  readonly token: string
+  /** Order in which they were frozen: what is later goes when this one is woken. */
+  readonly order: number
+  /** The request during which it was frozen, or null between requests. */
+  readonly seq: number | null
+  /** Frozen inside a `with` block: its copy goes on from there when it is woken. */
+  readonly block: boolean
+  /** The last cell that had a number when it was frozen. */
+  readonly executionCount: number
+  pid: number | null
+}
+
+/** Somebody in an operation waits for this event. */
+export type Waiter = (result: unknown, error: SavepointError | null) => void
+
+export interface KernelState {
+  readonly options: KernelOptions
+  phase: Phase
+  /** Time of the event in hand, in milliseconds since the epoch, with fraction. */
+  now: number
+  readonly effects: Effect[]
+  kernelInfo: Buffer | null
+  worker: Worker | null
+  generation: number
+  readonly queue: Request[]
+  turn: Turn | null
+  /** Set while we wait for everything that clients had sent before a cell failed. */
+  settling: boolean
+  nextSeq: number
+  minted: number
+  executionCount: number
+  /** Raw header bytes of recent requests by msg_id, oldest first. */
+  readonly parents: Map<string, Buffer>
+  /** Header of the latest cell: parent of output that has none of its own. */
+  latestParent: Buffer
+  /** Questions on stdin that wait for an answer, oldest first. */
+  readonly questions: Question[]
+  /** Who sent the latest cell: asked when code without a request of its own wants input. */
+  latestClient: Client | null
+  readonly comms: Comms
+  /** Open transactions, outermost first. */
+  readonly transactions: Transaction[]
+  readonly snapshots: Map<string, Snapshot>
+  snapshotsMade: number
+  transactionsMade: number
+  /** Cells sent since the oldest snapshot was frozen: [execution count, raw code]. */
+  inputs: (readonly [number, string])[]
+  readonly waiters: Map<string, Waiter>
+  /** Tokens of checkpoint writers that may dial in. */
+  readonly writers: Set<string>
+  /** kernel_info_requests that came before the zygote was warm. */
+  readonly infoPending: Request[]
+  shutdown: Shutdown | null
+}
+
+export interface Question {
+  /** The worker's name for it. */
+  readonly id: string
+  readonly client: Client
+  /** msg_id of the input_request. */
+  readonly messageId: string
+}
+
+export interface Shutdown {
+  readonly code: number
+  readonly restart: boolean
+  /** Who asked, and is to be told as late as possible. */
+  readonly request: Request | null
+}
+
+export function newState(options: KernelOptions): KernelState {
+  return {
+    options,
+    phase: 'starting',
+    now: 0,
+    effects: [],
+    kernelInfo: null,
+    worker: null,
+    generation: 0,
+    queue: [],
+    turn: null,
+    settling: false,
+    nextSeq: 1,
+    minted: 0,
+    executionCount: 0,
+    parents: new Map(),
+    latestParent: Buffer.from('{}'),
+    questions: [],
+    latestClient: null,
+    comms: new Map(),
+    transactions: [],
+    snapshots: new Map(),
+    snapshotsMade: 0,
+    transactionsMade: 0,
+    inputs: [],
+    waiters: new Map(),
+    writers: new Set(),
+    infoPending: [],
+    shutdown: null,
+  }
+}
+
+/** Moves the kernel on in its life. */
+export function cue(state: KernelState, by: Cue): void {
+  state.phase = next(state.phase, by)
+}
+
+/** An unguessable string that has not been used before. */
+export function mint(state: KernelState): string {
+  state.minted += 1
+  return createHash('sha256').update(`${state.options.seed} ${state.minted}`).digest('hex').slice(0, 32)
+}
+
+/** The event's time as it stands in records: ISO 8601, UTC, with fraction and `Z`. */
+export function dateOf(state: KernelState): string {
+  return new Date(state.now).toISOString()
+}
+
+/** Keeps a request's header for what belongs to it later; the oldest goes when there are too many. */
+export function rememberParent(state: KernelState, message: IncomingMessage): void {
+  state.parents.set(message.header.msg_id, message.headerBytes)
+  if (state.parents.size > state.options.limits.parentsMax) {
+    const oldest = state.parents.keys().next().value
+    if (oldest !== undefined) state.parents.delete(oldest)
+  }
+}
+
+/** The header bytes that belong to `id`; those of the latest cell where it is unknown. */
+export function parentOf(state: KernelState, id: string | null): Buffer {
+  return (id === null ? undefined : state.parents.get(id)) ?? state.latestParent
+}

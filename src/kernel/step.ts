@@ -1,0 +1,209 @@
+/**
+ * The kernel's policy: `step(state, event, now)` says what is to be done.
+ *
+ * Theory of operation. A kernel serves one request at a time, its *turn*; all others wait in the queue. A turn ends
+ * when the reply was sent and idle was published for it. The worker sees only what it is given in a turn, and whatever
+ * replaces the worker (see `switching`) does so within a turn or between two.
+ *
+ * Nothing here waits, reads a clock or opens anything. What takes time is an effect whose end comes back as an event;
+ * operations of several steps are generators that such events resume (see `operation`).
+ *
+ * Invariant: every request gets exactly one busy and one idle, and every `_request` that we serve one reply between.
+ * Invariant: frames of a worker that was given up are dropped here, by their generation.
+ */
+
+import { SavepointError, unreachable } from '../errors.js'
+import type { WorkerEvent } from '../link/protocol.js'
+import { EMPTY_OBJECT } from '../wire/message.js'
+import { openComm } from './comms.js'
+import { endForGood, workerDied } from './death.js'
+import type { Effect, KernelEvent } from './effects.js'
+import { abortQueue, endCell, finishTurn } from './execution.js'
+import { abandon, ask } from './input.js'
+import { settle } from './operation.js'
+import { serveAsk } from './ops.js'
+import { advance, answerInfo, interrupt, receive } from './requests.js'
+import { log, publish, publishStatus, reply } from './send.js'
+import { stop } from './shutdown.js'
+import { newState, parentOf, type KernelOptions, type KernelState } from './state.js'
+import { forkFresh } from './switching.js'
+import { taken } from './transactions.js'
+
+/** A kernel that has just come to life, and the first things to do. `now`: milliseconds since the epoch. */
+export function start(options: KernelOptions, now: number): { state: KernelState; effects: readonly Effect[] } {
+  const state = newState(options)
+  state.now = now
+  publishStatus(state, 'starting', EMPTY_OBJECT)
+  return { state, effects: state.effects.splice(0) }
+}
+
+/** Takes one event; the effects are to be performed in their order. `now`: milliseconds since the epoch. */
+export function step(state: KernelState, event: KernelEvent, now: number): readonly Effect[] {
+  state.now = now
+  if (state.phase === 'dead') return []
+  take(state, event)
+  advance(state)
+  return state.effects.splice(0)
+}
+
+function take(state: KernelState, event: KernelEvent): void {
+  switch (event.on) {
+    case 'message':
+      return receive(state, event)
+    case 'worker':
+      return event.generation === state.generation ? hear(state, event.event, event.parts) : undefined
+    case 'output':
+      return void state.effects.push({ do: 'publish_stream', name: event.name, parentBytes: state.latestParent, text: event.text })
+    case 'worker_up':
+      return workerUp(state, event.token, event.pid)
+    case 'worker_died':
+      return event.generation === state.generation ? workerDied(state, event.cause) : undefined
+    case 'worker_failed': {
+      const error = new SavepointError('snapshot_failed', `No worker could be started: ${event.reason}.`)
+      return void settle(state, `up:${event.token}`, null, error)
+    }
+    case 'zygote_ready':
+      return warm(state, event.kernelInfo)
+    case 'zygote_died':
+      return zygoteDied(state)
+    case 'snapshot_gone':
+      return snapshotGone(state, event.snapshot)
+    case 'writer':
+      return hearWriter(state, event)
+    case 'store': {
+      const { outcome } = event
+      const key = `store:${event.id}`
+      if (outcome.ok) settle(state, key, outcome.value)
+      else settle(state, key, null, new SavepointError(codeOf(outcome.error.code), outcome.error.message, outcome.error.details))
+      return
+    }
+    case 'deadline':
+      return void settle(state, event.id, null, new SavepointError('timeout', 'This took too long and was given up.'))
+    case 'settled':
+      state.settling = false
+      return abortQueue(state)
+    case 'interrupt':
+      return interrupt(state)
+    case 'terminate':
+      return stop(state, { code: event.code, restart: false, request: null })
+    case 'workers_stopped':
+      return void settle(state, 'workers_stopped', null)
+    default:
+      return unreachable(event)
+  }
+}
+
+/** What the kernel's worker says. */
+function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]): void {
+  switch (event.kind) {
+    case 'stream': {
+      const [text] = parts
+      if (text) state.effects.push({ do: 'publish_stream', name: event.name, parentBytes: parentOf(state, event.parent), text })
+      return
+    }
+    case 'publish': {
+      const [content, metadata, ...buffers] = parts
+      followComms(state, event)
+      const body = { content: content ?? EMPTY_OBJECT, metadata: metadata ?? EMPTY_OBJECT, buffers }
+      return publish(state, event.type, parentOf(state, event.parent), body)
+    }
+    case 'reply':
+      return hearReply(state, event, parts)
+    case 'input_request':
+      return ask(state, event, parts[0] ?? EMPTY_OBJECT)
+    case 'input_abandoned':
+      return abandon(state, event.id)
+    case 'ask':
+      return serveAsk(state, event, parts)
+    case 'taken': {
+      const outcome = taken(state, event)
+      if (outcome) settle(state, `opened:${outcome.transaction.id}`, null, outcome.error)
+      return
+    }
+    case 'handed_over':
+      return void settle(state, `handed_over:${event.snapshot}`, event)
+    case 'forked_writer':
+      return void settle(state, `forked_writer:${event.checkpoint}`, event)
+    case 'restored':
+      return void settle(state, `restored:${event.id}`, event)
+    case 'log':
+      return log(state, event.level, 'worker_says', { text: event.text })
+    default:
+      return unreachable(event)
+  }
+}
+
+type ReplyEvent = Extract<WorkerEvent, { kind: 'reply' }>
+
+function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer[]): void {
+  const { turn } = state
+  // A reply for another turn is that of a cell whose frames were left after a rollback: it has been answered.
+  if (!turn || turn.request.seq !== event.seq || state.phase === 'stopping') return
+  if (turn.cell) {
+    endCell(state, turn, turn.cell, event, parts)
+    return
+  }
+  if (event.status !== null) reply(state, turn.request, { content: parts[0] ?? EMPTY_OBJECT, metadata: parts[1] ?? EMPTY_OBJECT })
+  finishTurn(state, turn)
+}
+
+function followComms(state: KernelState, event: Extract<WorkerEvent, { kind: 'publish' }>): void {
+  if (event.comm_id === undefined) return
+  if (event.type === 'comm_open') openComm(state.comms, event.comm_id, event.target_name ?? '', state.snapshotsMade)
+  else if (event.type === 'comm_close') state.comms.delete(event.comm_id)
+}
+
+function hearWriter(state: KernelState, { event, parts }: Extract<KernelEvent, { on: 'writer' }>): void {
+  const key = `written:${event.checkpoint}`
+  if (event.kind === 'written') {
+    settle(state, key, { write_ms: event.ms, manifest: parts[0] })
+  } else {
+    const error = new SavepointError('storage_failed', `The checkpoint could not be written: ${event.reason}.`)
+    settle(state, key, null, error)
+  }
+}
+
+function warm(state: KernelState, kernelInfo: Buffer): void {
+  state.kernelInfo = kernelInfo
+  for (const request of state.infoPending.splice(0)) answerInfo(state, request, kernelInfo)
+  if (state.phase !== 'starting') return
+  forkFresh(
+    state,
+    () => {},
+    (error) => {
+      log(state, 'error', 'start_failed', { code: error.code, message: error.message })
+      stop(state, { code: 1, restart: false, request: null })
+    },
+  )
+}
+
+function workerUp(state: KernelState, token: string, pid: number): void {
+  if (state.worker?.token !== token) return
+  state.worker = { ...state.worker, pid }
+  settle(state, `up:${token}`, null)
+}
+
+/** Workers and snapshots end with their zygote: nothing is left to go on with. */
+function zygoteDied(state: KernelState): void {
+  if (state.phase === 'stopping') {
+    settle(state, 'worker_ended', null)
+    settle(state, 'workers_stopped', null)
+    return
+  }
+  log(state, 'error', 'zygote_died')
+  endForGood(state, { code: null, signal: null })
+}
+
+function snapshotGone(state: KernelState, id: string): void {
+  const snapshot = state.snapshots.get(id)
+  if (state.worker?.pid) state.effects.push({ do: 'command', command: { kind: 'forget', snapshot: id }, parts: [] })
+  if (!snapshot) return
+  state.snapshots.delete(id)
+  const lost = state.transactions.find((each) => each.snapshot === id)
+  if (lost) log(state, 'warn', 'snapshot_lost', { transaction: lost.id })
+}
+
+type Code = ConstructorParameters<typeof SavepointError>[0]
+function codeOf(code: string): Code {
+  return code as Code
+}

@@ -1,0 +1,112 @@
+/**
+ * One worker gives way to another under a living kernel: to a woken snapshot, or to a fresh fork.
+ *
+ * The old worker first hands its open pipes and sockets to the snapshot (it holds the only live ends), then the
+ * snapshot is woken and the old one ended; nobody waits for its exit. A worker that died hands over nothing.
+ */
+
+import { SavepointError } from '../errors.js'
+import type { RollbackReason } from '../link/protocol.js'
+import { json } from '../wire/message.js'
+import { dropWorkerComms } from './comms.js'
+import { run, waitFor, type Operation } from './operation.js'
+import { command, log, publish } from './send.js'
+import { cue, mint, type KernelState, type Snapshot } from './state.js'
+
+export interface SwitchReason {
+  readonly reason: RollbackReason
+  /** [pickled exception, pickled value] for the woken copy, or none. */
+  readonly parts: readonly Buffer[]
+}
+
+/** Makes `snapshot` the kernel's worker. `ms` is the time without one. Throws `restore_failed`. */
+export function* switchTo(state: KernelState, snapshot: Snapshot, why: SwitchReason): Operation<{ ms: number; limits: readonly string[] }> {
+  const startedAt = state.now
+  const old = state.worker
+  cue(state, 'switch')
+  const limits = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
+  const { token } = snapshot
+  state.generation += 1
+  state.worker = { generation: state.generation, token, pid: null }
+  state.questions.length = 0
+  state.effects.push({ do: 'wake', snapshot: snapshot.id })
+  if (old?.pid) state.effects.push({ do: 'kill', pid: old.pid })
+  discardLater(state, snapshot)
+  closeWorkerComms(state, snapshot.order)
+  try {
+    yield* waitFor<void>(`up:${token}`, state.options.limits.wakeMs)
+  } catch (cause) {
+    throw new SavepointError('restore_failed', 'The snapshot did not wake. The state in it is lost.', {}, { cause })
+  }
+  const resumes = snapshot.block
+  command(
+    state,
+    {
+      kind: 'welcome',
+      generation: state.generation,
+      session: state.options.session,
+      execution_count: state.executionCount + 1,
+      woken: {
+        ...why.reason,
+        resume: resumes,
+        inputs: state.inputs.filter(([count]) => count > snapshot.executionCount),
+      },
+    },
+    why.parts,
+  )
+  if (state.snapshots.size === 0) state.inputs = []
+  cue(state, state.turn ? 'resumed' : 'worker_up')
+  return { ms: Math.round((state.now - startedAt) * 1000) / 1000, limits }
+}
+
+function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly string[]> {
+  command(state, { kind: 'hand_over', snapshot: snapshot.id })
+  try {
+    const answer = yield* waitFor<{ limits: readonly string[] }>(`handed_over:${snapshot.id}`, state.options.limits.handOverMs)
+    return answer.limits
+  } catch {
+    return ['connections that the worker could not hand over']
+  }
+}
+
+/** Asks the zygote for an empty worker; the kernel goes on when it has dialled in. */
+export function forkFresh(state: KernelState, onUp: () => void, onFailure: (error: SavepointError) => void): void {
+  state.generation += 1
+  const token = mint(state)
+  state.worker = { generation: state.generation, token, pid: null }
+  state.effects.push({ do: 'fork', token })
+  closeWorkerComms(state, 0)
+  run(state, waitFor<void>(`up:${token}`, state.options.limits.wakeMs), (outcome) => {
+    if (!outcome.ok) {
+      onFailure(outcome.error)
+      return
+    }
+    command(state, {
+      kind: 'welcome',
+      generation: state.generation,
+      session: state.options.session,
+      execution_count: state.executionCount + 1,
+      woken: null,
+    })
+    cue(state, state.turn ? 'resumed' : 'worker_up')
+    onUp()
+  })
+}
+
+/** Comms that the next worker does not know are closed, or widgets would wait for answers for ever. */
+function closeWorkerComms(state: KernelState, order: number): void {
+  const parent = state.turn?.request.message.headerBytes ?? state.latestParent
+  for (const comm_id of dropWorkerComms(state.comms, order)) {
+    publish(state, 'comm_close', parent, { content: json({ comm_id, data: {} }) })
+  }
+}
+
+/** What was frozen after `snapshot` belongs to a future that does not happen. */
+function discardLater(state: KernelState, snapshot: Snapshot): void {
+  const later = [...state.snapshots.values()].filter((each) => each.order > snapshot.order).map((each) => each.id)
+  for (const id of later) state.snapshots.delete(id)
+  if (later.length > 0) {
+    log(state, 'debug', 'snapshots_discarded', { count: later.length })
+    state.effects.push({ do: 'discard', snapshots: later })
+  }
+}

@@ -1,0 +1,51 @@
+/** One process of ours at the other end of the link: frames in, frames out. */
+
+import type { Socket } from 'node:net'
+import type { Log } from '../log.js'
+import { encodeFrame, FrameReader } from '../link/framing.js'
+import type { Envelope, Frame } from '../link/protocol.js'
+
+export interface Connection {
+  send(envelope: Envelope, parts?: readonly Buffer[]): void
+  /** Stops reading: the process waits as soon as the socket's buffer is full. */
+  pause(): void
+  resume(): void
+  close(): void
+}
+
+export interface ConnectionHandlers {
+  onFrame(frame: Frame): void
+  /** The connection is over, whoever ended it. Called once. */
+  onClose(): void
+}
+
+/** Speaks frames over a connected socket. Bytes that are no frame end the connection with a line in the log. */
+export function frameConnection(socket: Socket, log: Log, handlers: ConnectionHandlers): Connection {
+  const reader = new FrameReader()
+  socket.on('data', (chunk: Buffer) => {
+    let frames: Frame[]
+    try {
+      frames = reader.push(chunk)
+    } catch (error) {
+      log('error', 'link_bad_frame', { message: error instanceof Error ? error.message : String(error) })
+      socket.destroy()
+      return
+    }
+    for (const frame of frames) handlers.onFrame(frame)
+  })
+  // A reset is how a killed process closes; `close` follows and is what counts.
+  socket.on('error', () => {})
+  socket.on('close', () => handlers.onClose())
+  return {
+    send(envelope, parts) {
+      if (socket.destroyed) return
+      const chunks = encodeFrame(envelope, parts)
+      if (chunks.length > 1) socket.cork()
+      for (const chunk of chunks) socket.write(chunk)
+      if (chunks.length > 1) socket.uncork()
+    },
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    close: () => void socket.destroy(),
+  }
+}

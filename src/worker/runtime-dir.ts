@@ -1,0 +1,58 @@
+/** The private folder of one running kernel: its link socket and its named pipes. */
+
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { SavepointError } from '../errors.js'
+
+export interface RuntimeDir {
+  readonly path: string
+  readonly link: string
+  readonly stdout: string
+  readonly stderr: string
+  remove(): void
+}
+
+/** The folder that all kernels of a user share, mode 0700; `XDG_RUNTIME_DIR` where there is one. */
+export function runtimeRoot(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const { uid } = userInfo()
+  const root = join(env['XDG_RUNTIME_DIR'] || tmpdir(), `savepoint-${uid}`)
+  mkdirSync(root, { recursive: true, mode: 0o700 })
+  const found = statSync(root)
+  // In a shared /tmp somebody else might have made it first, to listen in.
+  if (found.uid !== uid || (found.mode & 0o077) !== 0) {
+    throw new SavepointError('LINK_REFUSED', `The folder ${root} belongs to somebody else or is open to others. Remove it, or set XDG_RUNTIME_DIR.`)
+  }
+  return root
+}
+
+/** Makes the folder of this process. Its name carries the pid, so that what a killed one left can be told apart. */
+export function makeRuntimeDir(root: string): RuntimeDir {
+  const path = join(root, `k${process.pid}`)
+  rmSync(path, { recursive: true, force: true })
+  mkdirSync(path, { mode: 0o700 })
+  return {
+    path,
+    link: join(path, 'link'),
+    stdout: join(path, 'stdout'),
+    stderr: join(path, 'stderr'),
+    remove: () => rmSync(path, { recursive: true, force: true }),
+  }
+}
+
+/** Removes what kernels that were killed left behind. */
+export function sweep(root: string): void {
+  for (const name of readdirSync(root)) {
+    const pid = /^k(\d+)$/.exec(name)?.[1]
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(root, name), { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
