@@ -51,7 +51,7 @@ export type ZygoteCommand =
   | { /** One byte to the frozen snapshot: it dials in with the token that it was taken with. */ readonly kind: 'wake'; readonly snapshot: string }
   | { /** End frozen snapshots by closing their wake ends. Unknown ones are ignored. */ readonly kind: 'discard'; readonly snapshots: readonly string[] }
   | { /** Signal a descendant by pid. */ readonly kind: 'kill'; readonly pid: number; readonly signal: number }
-  | { /** End every worker and snapshot, then the zygote itself. */ readonly kind: 'stop' }
+  | { /** End every worker and snapshot, then the zygote itself, or let it wait for a successor of this gateway. */ readonly kind: 'stop'; readonly linger: boolean }
 
 /** Sent by a zygote. */
 export type ZygoteEvent =

@@ -1,0 +1,181 @@
+/**
+ * One kernel at work: events in, effects out. The imperative shell around `kernel/step`.
+ *
+ * Invariant: events are stepped one at a time, in the order in which they were delivered; what performing an effect
+ * brings about waits until all effects of its event are done.
+ */
+
+import type { Clock } from '../clock.js'
+import { SavepointError, unreachable } from '../errors.js'
+import type { Effect, KernelEvent, StoreCall, StoreOutcome } from '../kernel/effects.js'
+import type { KernelOptions, KernelState } from '../kernel/state.js'
+import { start, step } from '../kernel/step.js'
+import type { Log } from '../log.js'
+import { seal } from '../wire/codec.js'
+import { EMPTY_OBJECT, type OutgoingMessage } from '../wire/message.js'
+import type { Signer } from '../wire/signature.js'
+import { Pacer, type PacerLimits } from './pacer.js'
+import type { ClientPort, StorePort, WorkerPort } from './ports.js'
+
+export interface HostParts {
+  readonly options: KernelOptions
+  readonly clients: ClientPort
+  readonly workers: WorkerPort
+  readonly store: StorePort
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly log: Log
+  readonly pacing: PacerLimits
+  /** The kernel has ended; everything that it had to say was handed to `clients`. */
+  readonly onExit: (code: number) => void
+}
+
+export class Host {
+  readonly #parts: HostParts
+  readonly #pacer: Pacer
+  readonly #state: KernelState
+  readonly #events: KernelEvent[] = []
+  readonly #deadlines = new Map<string, () => void>()
+  /** Difference between the monotonic clock and milliseconds since the epoch. */
+  readonly #epoch: number
+  #stepping = false
+  #messages = 0
+
+  constructor(parts: HostParts) {
+    this.#parts = parts
+    this.#epoch = parts.clock.date().getTime() - parts.clock.now()
+    this.#pacer = new Pacer(parts.clock, parts.pacing, (parentBytes, contentBytes) => {
+      this.#send('stream', { type: 'stream', parentBytes, metadataBytes: EMPTY_OBJECT, contentBytes, buffers: [] })
+    })
+    const { state, effects } = start(parts.options, this.#now())
+    this.#state = state
+    for (const effect of effects) this.#perform(effect)
+  }
+
+  /** Takes an event of any source. */
+  deliver(event: KernelEvent): void {
+    this.#events.push(event)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#events.shift(); next; next = this.#events.shift()) {
+        for (const effect of step(this.#state, next, this.#now())) this.#perform(effect)
+      }
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  #now(): number {
+    return this.#epoch + this.#parts.clock.now()
+  }
+
+  #perform(effect: Effect): void {
+    const { clients, workers, store, clock, log } = this.#parts
+    switch (effect.do) {
+      case 'publish':
+        this.#pacer.flush()
+        return this.#send(effect.topic, effect.message)
+      case 'publish_stream':
+        return this.#pacer.add(effect.name, effect.parentBytes, effect.text)
+      case 'reply':
+        // On another socket: nobody can rely on the order between the two, but output that came first goes first.
+        this.#pacer.flush()
+        return clients.reply(effect.channel, effect.client, this.#seal(effect.message))
+      case 'ask_client':
+        this.#pacer.flush()
+        return clients.reply('stdin', effect.client, this.#seal(effect.message, effect.messageId))
+      case 'command':
+        return workers.command(effect.command, effect.parts)
+      case 'interrupt_worker':
+        return workers.interrupt(effect.pid)
+      case 'fork':
+        return workers.fork(effect.token, this.#state.generation)
+      case 'wake':
+        return workers.wake(effect.snapshot, this.#state.worker?.token ?? '', this.#state.generation)
+      case 'kill':
+        return workers.kill(effect.pid)
+      case 'discard':
+        return workers.discard(effect.snapshots)
+      case 'remember':
+        return store.remember(effect.line, effect.source)
+      case 'store':
+        return this.#callStore(effect.id, effect.call)
+      case 'deadline':
+        this.#deadlines.set(effect.id, clock.after(effect.afterMs, () => this.#expire(effect.id)))
+        return
+      case 'cancel_deadline':
+        this.#deadlines.get(effect.id)?.()
+        this.#deadlines.delete(effect.id)
+        return
+      case 'settle':
+        // Two turns of the event loop: what is in the sockets now is read in the first.
+        setImmediate(() => setImmediate(() => this.deliver({ on: 'settled' })))
+        return
+      case 'stop_workers':
+        return workers.stop(effect.linger)
+      case 'exit':
+        this.#pacer.flush()
+        for (const cancel of this.#deadlines.values()) cancel()
+        return this.#parts.onExit(effect.code)
+      case 'log':
+        return log(effect.level, effect.event, effect.fields)
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  #send(topic: string, message: OutgoingMessage): void {
+    this.#parts.clients.publish(topic, this.#seal(message))
+  }
+
+  #seal(message: OutgoingMessage, id?: string): Buffer[] {
+    this.#messages += 1
+    const { session } = this.#parts.options
+    const msg_id = id ?? `${session}_${this.#messages}`
+    return seal(message, { msg_id, session, date: this.#parts.clock.date().toISOString() }, this.#parts.signer)
+  }
+
+  #expire(id: string): void {
+    this.#deadlines.delete(id)
+    this.deliver({ on: 'deadline', id })
+  }
+
+  #callStore(id: string, call: StoreCall): void {
+    void this.#stored(call).then((outcome) => this.deliver({ on: 'store', id, outcome }))
+  }
+
+  /** Never rejects: a failure is an outcome. */
+  async #stored(call: StoreCall): Promise<StoreOutcome> {
+    try {
+      return { ok: true, value: await this.#storeCall(call) }
+    } catch (error) {
+      if (error instanceof SavepointError) {
+        return { ok: false, error: { code: error.code, message: error.message, details: error.details } }
+      }
+      const message = `The store failed: ${error instanceof Error ? error.message : String(error)}`
+      this.#parts.log('error', 'store_failed', { call: call.call, message })
+      return { ok: false, error: { code: 'storage_failed', message, details: {} } }
+    }
+  }
+
+  #storeCall(call: StoreCall): Promise<unknown> {
+    const { store } = this.#parts
+    switch (call.call) {
+      case 'history':
+        return store.history(call.request)
+      case 'reserve_checkpoint':
+        return store.reserveCheckpoint(call.name, call.note)
+      case 'seal_checkpoint':
+        return store.sealCheckpoint(call.checkpoint, call.facts)
+      case 'abandon_checkpoint':
+        return store.abandonCheckpoint(call.checkpoint)
+      case 'verify_checkpoint':
+        return store.verifyCheckpoint(call.checkpoint)
+      case 'list_checkpoints':
+        return store.listCheckpoints(call)
+      default:
+        return unreachable(call)
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Merges neighbouring chunks of one stream into one message per few milliseconds.
+ *
+ * The first chunk after a pause goes out at once, since a person waits for it; what follows within the interval is
+ * gathered. Anything else that is published first sends what was gathered, so the order stays that of the worker.
+ */
+
+import type { Clock } from '../clock.js'
+import type { StreamName } from '../kernel/effects.js'
+
+export interface PacerLimits {
+  readonly intervalMs: number
+  /** A gathered message of this size goes out without waiting. */
+  readonly bytesMax: number
+}
+
+type Publish = (parentBytes: Buffer, content: Buffer) => void
+
+interface Gathered {
+  readonly name: StreamName
+  readonly parentBytes: Buffer
+  readonly chunks: Buffer[]
+  bytes: number
+}
+
+export class Pacer {
+  readonly #clock: Clock
+  readonly #limits: PacerLimits
+  readonly #publish: Publish
+  #gathered: Gathered | null = null
+  #sentAt = -Infinity
+  #cancel: (() => void) | null = null
+
+  constructor(clock: Clock, limits: PacerLimits, publish: Publish) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#publish = publish
+  }
+
+  /** `text` is escaped as the inside of a JSON string. */
+  add(name: StreamName, parentBytes: Buffer, text: Buffer): void {
+    const current = this.#gathered
+    if (current && (current.name !== name || !current.parentBytes.equals(parentBytes))) this.flush()
+    this.#gathered ??= { name, parentBytes, chunks: [], bytes: 0 }
+    this.#gathered.chunks.push(text)
+    this.#gathered.bytes += text.length
+    const since = this.#clock.now() - this.#sentAt
+    if (since >= this.#limits.intervalMs || this.#gathered.bytes >= this.#limits.bytesMax) this.flush()
+    else this.#cancel ??= this.#clock.after(this.#limits.intervalMs - since, () => this.flush())
+  }
+
+  /** Sends what was gathered. */
+  flush(): void {
+    const gathered = this.#gathered
+    if (!gathered) return
+    this.#cancel?.()
+    this.#cancel = null
+    this.#gathered = null
+    this.#sentAt = this.#clock.now()
+    this.#publish(gathered.parentBytes, Buffer.concat([HEADS[gathered.name], ...gathered.chunks, TAIL]))
+  }
+}
+
+const HEADS = {
+  stdout: Buffer.from('{"name":"stdout","text":"'),
+  stderr: Buffer.from('{"name":"stderr","text":"'),
+}
+const TAIL = Buffer.from('"}')

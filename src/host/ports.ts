@@ -1,0 +1,36 @@
+/**
+ * The shapes that the host needs from the outside. Whatever has the shape fits: sockets, workers and stores do not
+ * know the host.
+ */
+
+import type { RequestChannel } from '../wire/message.js'
+import type { CheckpointFacts, Client } from '../kernel/effects.js'
+import type { WorkerCommand } from '../link/protocol.js'
+
+/** Where messages to clients go. */
+export interface ClientPort {
+  publish(topic: string, frames: readonly Buffer[]): void
+  reply(channel: RequestChannel, client: Client, frames: readonly Buffer[]): void
+}
+
+/** The Python side of the kernel. */
+export interface WorkerPort {
+  fork(token: string, generation: number): void
+  wake(snapshot: string, token: string, generation: number): void
+  discard(snapshots: readonly string[]): void
+  kill(pid: number): void
+  interrupt(pid: number): void
+  command(command: WorkerCommand, parts: readonly Buffer[]): void
+  stop(linger: boolean): void
+}
+
+/** What is kept. Every call may take its time; failures are SavepointErrors. */
+export interface StorePort {
+  remember(line: number, source: string): void
+  history(request: Readonly<Record<string, unknown>>): Promise<unknown>
+  reserveCheckpoint(name: string | null, note: string | null): Promise<{ checkpoint: string; path: string }>
+  sealCheckpoint(checkpoint: string, facts: CheckpointFacts): Promise<unknown>
+  abandonCheckpoint(checkpoint: string): Promise<void>
+  verifyCheckpoint(checkpoint: string): Promise<{ checkpoint_id: string; path: string }>
+  listCheckpoints(query: { branch: string | null; limit: number; before: string | null }): Promise<unknown>
+}

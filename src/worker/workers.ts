@@ -1,0 +1,334 @@
+/**
+ * The Python side of one kernel: its zygote, its workers and its checkpoint writers, as commands and events.
+ *
+ * Duties: start a zygote or take over one that lingers; take in who dials with an expected token; tie pids to
+ * generations; deliver what a worker printed before its reply, and before the news of its death; end everything.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { constants } from 'node:os'
+import { createConnection } from 'node:net'
+import { existsSync } from 'node:fs'
+import type { Clock } from '../clock.js'
+import { SavepointError } from '../errors.js'
+import { encodeFrame } from '../link/framing.js'
+import type { Envelope, Frame, Hello, WorkerCommand, WorkerEvent, WriterEvent, ZygoteCommand, ZygoteEvent } from '../link/protocol.js'
+import type { Log } from '../log.js'
+import type { Connection, ConnectionHandlers } from './connection.js'
+import { openDoor, type Door } from './door.js'
+import { makeFifos, readFifo, type Fifo } from './fifo.js'
+import type { RuntimeDir } from './runtime-dir.js'
+
+export interface WorkersOptions {
+  readonly kernel: string
+  readonly dir: RuntimeDir
+  /** The zygote's program and arguments; `--link`, `--token` and the like are added. */
+  readonly python: string
+  readonly arguments: readonly string[]
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Socket at which a zygote waits for the next kernel process after a restart, or null. */
+  readonly rendezvous: string | null
+  readonly lingerS: number
+  readonly cwd: string | null
+  readonly workerEnvironment: Readonly<Record<string, string | null>>
+  readonly token: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly limits: { readonly helloMs: number; readonly deathMs: number; readonly zygoteStopMs: number }
+}
+
+/** What happens on the Python side; `generation` is that given to `fork` or `wake`. */
+export interface WorkersListener {
+  zygoteReady(kernelInfo: Buffer): void
+  zygoteDied(): void
+  workerUp(token: string, pid: number): void
+  workerSaid(generation: number, event: WorkerEvent, parts: readonly Buffer[]): void
+  workerDied(generation: number, cause: Death): void
+  workerFailed(token: string, reason: string): void
+  writerSaid(event: WriterEvent, parts: readonly Buffer[]): void
+  snapshotGone(snapshot: string): void
+  output(name: 'stdout' | 'stderr', text: Buffer): void
+  stopped(): void
+}
+
+export interface Death {
+  readonly code: number | null
+  readonly signal: { readonly name: string; readonly number: number } | null
+}
+
+interface Running {
+  readonly generation: number
+  readonly pid: number
+  connection: Connection | null
+  death: Death | null
+  cancel: (() => void) | null
+}
+
+export class Workers {
+  readonly #options: WorkersOptions
+  readonly #listener: WorkersListener
+  #door: Door | null = null
+  #zygote: Connection | null = null
+  #process: ChildProcess | null = null
+  #fifos: Fifo[] = []
+  /** Tokens that may dial in, with the generation that they stand for. */
+  readonly #expected = new Map<string, number>()
+  readonly #writers = new Set<string>()
+  readonly #running = new Map<number, Running>()
+  #current: Running | null = null
+  #stopping = false
+  #stopped = false
+
+  constructor(options: WorkersOptions, listener: WorkersListener) {
+    this.#options = options
+    this.#listener = listener
+  }
+
+  /** Opens the door and gets a zygote: one that lingers from before a restart, else a new process. */
+  async start(): Promise<void> {
+    const { dir, limits, log } = this.#options
+    const fifos = makeFifos(dir.stdout, dir.stderr)
+    this.#door = await openDoor(dir.link, (hello, connect) => this.#admit(hello, connect), log, limits.helloMs)
+    if (!(await this.#adopt())) this.#spawn()
+    await fifos
+    this.#fifos = (['stdout', 'stderr'] as const).map((name) =>
+      readFifo(dir[name], (text) => this.#listener.output(name, text)),
+    )
+  }
+
+  /** Asks a lingering zygote to serve this kernel. False if there is none. */
+  async #adopt(): Promise<boolean> {
+    const { rendezvous, dir, token, log } = this.#options
+    if (rendezvous === null || !existsSync(rendezvous)) return false
+    return await new Promise((resolve) => {
+      const socket = createConnection(rendezvous)
+      socket.once('error', () => resolve(false))
+      socket.once('connect', () => {
+        for (const chunk of encodeFrame({ kind: 'adopt', link: dir.link, token } as Envelope)) socket.write(chunk)
+        socket.end()
+        log('debug', 'zygote_adopted')
+        resolve(true)
+      })
+    })
+  }
+
+  #spawn(): void {
+    const { python, environment, dir, token, rendezvous, lingerS, kernel } = this.#options
+    const args = [...this.#options.arguments, '--link', dir.link, '--token', token, '--kernel', kernel]
+    if (rendezvous !== null) args.push('--rendezvous', rendezvous, '--linger', String(lingerS))
+    // Its own process group: signals to ours (Ctrl-C, killpg of a client) are for us to pass on.
+    const child = spawn(python, args, { env: environment, detached: true, stdio: ['ignore', 'ignore', 'inherit'] })
+    child.once('error', (error) => this.#lost(`it could not be started: ${error.message}`))
+    child.once('exit', (code, signal) => this.#lost(`it ended with ${signal ?? `exit code ${code}`}`))
+    child.unref()
+    this.#process = child
+  }
+
+  #lost(reason: string): void {
+    this.#process = null
+    if (this.#zygote === null && !this.#stopping) {
+      this.#options.log('error', 'zygote_failed', { reason })
+      this.#listener.zygoteDied()
+    }
+  }
+
+  fork(token: string, generation: number): void {
+    const { kernel, cwd, workerEnvironment, dir } = this.#options
+    this.#expected.set(token, generation)
+    this.#tell({ kind: 'fork', kernel, token, env: workerEnvironment, cwd, stdout: dir.stdout, stderr: dir.stderr })
+  }
+
+  wake(snapshot: string, token: string, generation: number): void {
+    this.#expected.set(token, generation)
+    this.#tell({ kind: 'wake', snapshot })
+  }
+
+  discard(snapshots: readonly string[]): void {
+    this.#tell({ kind: 'discard', snapshots })
+  }
+
+  kill(pid: number): void {
+    this.#tell({ kind: 'kill', pid, signal: constants.signals.SIGKILL })
+  }
+
+  /** SIGINT, as Ctrl-C. A worker that is gone by now is no error: its death is on its way. */
+  interrupt(pid: number): void {
+    try {
+      process.kill(pid, 'SIGINT')
+    } catch {
+      this.#options.log('debug', 'interrupt_missed', { pid })
+    }
+  }
+
+  command(command: WorkerCommand, parts: readonly Buffer[]): void {
+    if (command.kind === 'checkpoint') this.#writers.add(command.token)
+    this.#current?.connection?.send(command, parts)
+  }
+
+  /** Stops reading from the worker, which then waits as soon as the sockets' buffers are full. */
+  pause(): void {
+    this.#current?.connection?.pause()
+    for (const fifo of this.#fifos) fifo.pause()
+  }
+
+  resume(): void {
+    this.#current?.connection?.resume()
+    for (const fifo of this.#fifos) fifo.resume()
+  }
+
+  /** Ends workers and snapshots; the zygote too, unless it lingers for a successor. `stopped` follows. */
+  stop(linger: boolean): void {
+    this.#stopping = true
+    if (this.#zygote === null) {
+      this.#process?.kill('SIGKILL')
+      this.#finish()
+      return
+    }
+    this.#tell({ kind: 'stop', linger })
+    this.#options.clock.after(this.#options.limits.zygoteStopMs, () => {
+      if (!this.#stopped) this.#process?.kill('SIGKILL')
+      this.#finish()
+    })
+  }
+
+  #finish(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#door?.close()
+    for (const { connection, cancel } of this.#running.values()) {
+      cancel?.()
+      connection?.close()
+    }
+    this.#zygote?.close()
+    for (const fifo of this.#fifos) fifo.close()
+    this.#listener.stopped()
+  }
+
+  #tell(command: ZygoteCommand): void {
+    if (this.#zygote === null) throw new SavepointError('ZYGOTE_FAILED', 'There is no zygote to give a command to.')
+    this.#zygote.send(command)
+  }
+
+  #admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
+    if (hello.role === 'zygote') return this.#admitZygote(hello, connect)
+    if (hello.role === 'writer') return this.#admitWriter(hello, connect)
+    const generation = this.#expected.get(hello.token)
+    if (generation === undefined) return false
+    this.#expected.delete(hello.token)
+    const running = this.#running.get(hello.pid) ?? newRunning(generation, hello.pid)
+    this.#running.set(hello.pid, running)
+    this.#current = running
+    running.connection = connect({
+      onFrame: ({ envelope, parts }) => {
+        const event = envelope as WorkerEvent
+        // What C code and child processes wrote before the cell ended must not come after its reply.
+        if (event.kind === 'reply' || event.kind === 'input_request') this.#drain()
+        this.#listener.workerSaid(generation, event, parts)
+      },
+      onClose: () => {
+        running.connection = null
+        this.#bury(running)
+      },
+    })
+    this.#listener.workerUp(hello.token, hello.pid)
+    return true
+  }
+
+  #drain(): void {
+    for (const fifo of this.#fifos) fifo.drain()
+  }
+
+  #admitZygote(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
+    if (hello.token !== this.#options.token || this.#zygote !== null) return false
+    this.#zygote = connect({
+      onFrame: (frame) => this.#hearZygote(frame),
+      onClose: () => {
+        this.#zygote = null
+        if (this.#stopping) this.#finish()
+        else this.#listener.zygoteDied()
+      },
+    })
+    return true
+  }
+
+  #admitWriter(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
+    if (!this.#writers.delete(hello.token)) return false
+    let told = false
+    let checkpoint = ''
+    const connection = connect({
+      onFrame: ({ envelope, parts }) => {
+        const event = envelope as WriterEvent
+        told = true
+        checkpoint = event.checkpoint
+        this.#listener.writerSaid(event, parts)
+        connection.close()
+      },
+      onClose: () => {
+        if (!told) this.#options.log('warn', 'writer_lost', { pid: hello.pid, checkpoint })
+      },
+    })
+    return true
+  }
+
+  #hearZygote({ envelope, parts }: Frame): void {
+    const event = envelope as ZygoteEvent
+    switch (event.kind) {
+      case 'ready':
+        return this.#listener.zygoteReady(parts[0] ?? Buffer.from('{}'))
+      case 'forked': {
+        const generation = this.#expected.get(event.token)
+        if (generation !== undefined) this.#running.set(event.pid, newRunning(generation, event.pid))
+        return
+      }
+      case 'fork_failed':
+        this.#expected.delete(event.token)
+        return this.#listener.workerFailed(event.token, event.reason)
+      case 'died':
+        return this.#died(event.pid, { code: event.code, signal: signalOf(event.signal) })
+      case 'snapshot_gone':
+        return this.#listener.snapshotGone(event.snapshot)
+      default:
+        this.#options.log('warn', 'zygote_says', { kind: (event as Envelope).kind })
+    }
+  }
+
+  #died(pid: number, death: Death): void {
+    const running = this.#running.get(pid)
+    if (!running) return
+    running.death = death
+    // Its last words are still in the socket; a closed connection says that all of them were heard.
+    running.cancel = this.#options.clock.after(this.#options.limits.deathMs, () => {
+      running.connection?.close()
+      running.connection = null
+      this.#bury(running)
+    })
+    this.#bury(running)
+  }
+
+  /** Tells of a death once, when both the process and its connection are gone. */
+  #bury(running: Running): void {
+    if (running.death === null || running.connection !== null || !this.#running.has(running.pid)) return
+    running.cancel?.()
+    this.#running.delete(running.pid)
+    if (this.#current === running) {
+      this.#current = null
+      this.#drain()
+    }
+    for (const [token, generation] of this.#expected) {
+      if (generation !== running.generation) continue
+      this.#expected.delete(token)
+      this.#listener.workerFailed(token, 'it ended before it was ready')
+    }
+    this.#listener.workerDied(running.generation, running.death)
+  }
+}
+
+function newRunning(generation: number, pid: number): Running {
+  return { generation, pid, connection: null, death: null, cancel: null }
+}
+
+function signalOf(number: number | null): Death['signal'] {
+  if (number === null) return null
+  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? `signal ${number}`
+  return { name, number }
+}
