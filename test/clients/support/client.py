@@ -212,10 +212,12 @@ class Client:
         return answer["data"]["text/plain"]
 
 
-def start_kernel(**options: Any) -> tuple[KernelManager, Client]:
-    """A new kernel under test and a client on it. End it with `stop_kernel`."""
-    manager = KernelManager(kernel_name=subject.KERNEL)
-    manager.start_kernel(**options)
+def start_kernel(*, transport: str = "tcp", **options: Any) -> tuple[KernelManager, Client]:
+    """A new kernel under test and a client on it. End it with `stop_kernel`. Options are those of Popen."""
+    manager = KernelManager(kernel_name=subject.KERNEL, transport=transport)
+    # What a kernel says about junk that it was sent is not the tests' report.
+    log = subject.kernel_log()
+    manager.start_kernel(stdout=log, stderr=log, **options)
     kc = manager.client()
     client = Client(kc)
     try:

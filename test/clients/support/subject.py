@@ -11,13 +11,14 @@ of this checkout with the interpreter that runs the tests.
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 NOTEBOOK = CHECKOUT / "test" / "notebooks" / "first_slice.ipynb"
@@ -37,6 +38,18 @@ def scratch(prefix: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"savepoint-{prefix}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@functools.cache
+def kernel_log() -> BinaryIO:
+    """Where the standard error of all kernels goes; `SAVEPOINT_TEST_LOG` names a file that is kept.
+
+    It stays open while the tests run, since a KernelManager restarts a kernel with the file that it was started with.
+    """
+    path = os.environ.get("SAVEPOINT_TEST_LOG") or Path(os.environ["SAVEPOINT_TEST_HOME"], "kernels.log")
+    log = open(path, "ab", buffering=0)
+    atexit.register(log.close)
+    return log
 
 
 def _on_jupyter_path() -> bool:

@@ -1,0 +1,141 @@
+"""What stays behind: nothing, whoever is killed; and nothing grows with the rounds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from jupyter_client.manager import KernelManager
+from support import processes
+from support.case import fresh_kernel, main
+from support.client import Client
+from support.comms import transactions
+from support.processes import Process
+from support.subject import KERNEL, ours
+
+GONE_WITHIN_S = 5.0
+
+STARTER = f"""
+import sys
+from jupyter_client.manager import KernelManager
+manager = KernelManager(kernel_name={KERNEL!r})
+manager.start_kernel()
+print(manager.provisioner.pid, manager.connection_file, flush=True)
+sys.stdin.read()
+"""
+"""A client that starts a kernel and then does nothing: it can be killed."""
+
+
+def zygotes(family: list[Process]) -> list[Process]:
+    return [process for process in family if "savepoint_worker" in process.command and "zygote" in process.command]
+
+
+class Kills(unittest.TestCase):
+    def check(self, family: list[Process], victim: int) -> None:
+        os.kill(victim, signal.SIGKILL)
+        left = processes.wait_until_gone(family, GONE_WITHIN_S)
+        self.assertEqual([str(process) for process in left], [])
+
+    def busy_kernel(self) -> tuple[KernelManager, Client, list[Process]]:
+        """A kernel with an open transaction inside another (frozen copies), in the midst of a cell."""
+        manager, client = fresh_kernel(self)
+        for _ in range(2):
+            self.assertEqual(client.execute("%begin").status, "ok")
+        client.start("print('in', flush=True)\nwhile True: pass").wait_for_output("in")
+        return manager, client, processes.family(manager.provisioner.pid)
+
+    @ours
+    def test_nothing_is_left_when_the_node_process_is_killed(self) -> None:
+        manager, _, family = self.busy_kernel()
+        self.assertGreaterEqual(len(family), 5, [str(process) for process in family])
+        self.check(family, manager.provisioner.pid)
+
+    @ours
+    def test_nothing_is_left_when_the_zygote_is_killed(self) -> None:
+        _, _, family = self.busy_kernel()
+        # Workers and frozen copies were forked from it and have its command line; it is the eldest.
+        self.check(family, min(zygotes(family), key=lambda process: process.started).pid)
+
+    @ours
+    def test_nothing_is_left_when_the_worker_is_killed(self) -> None:
+        manager, client = fresh_kernel(self)
+        client.execute("%begin")
+        worker = int(client.value("__import__('os').getpid()"))
+        self.check(processes.family(manager.provisioner.pid), worker)
+
+    def test_nothing_is_left_when_the_client_is_killed(self) -> None:
+        starter = subprocess.Popen([sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(starter.communicate)
+        assert starter.stdout is not None
+        pid, connection_file = starter.stdout.readline().split()
+        client = Client.connect(connection_file, timeout=60)
+        self.addCleanup(client.close)
+        self.assertEqual(client.execute("6 * 7").result, "42")
+        self.addCleanup(Path(connection_file).unlink, missing_ok=True)
+        self.check(processes.family(int(pid)), starter.pid)
+
+    def test_nothing_is_left_after_a_shutdown(self) -> None:
+        manager, client = fresh_kernel(self)
+        client.execute("import subprocess\nchild = subprocess.Popen(['sleep', '300'])")
+        family = processes.family(manager.provisioner.pid)
+        manager.shutdown_kernel()
+        self.assertEqual([str(process) for process in processes.wait_until_gone(family, GONE_WITHIN_S)], [])
+
+    def test_nothing_of_the_old_life_is_left_after_a_restart(self) -> None:
+        manager, client = fresh_kernel(self)
+        worker = processes.find(int(client.value("__import__('os').getpid()")))
+        manager.restart_kernel(now=False)
+        client.kc.wait_for_ready(timeout=30)
+        self.assertEqual(processes.wait_until_gone([worker], GONE_WITHIN_S), [])
+
+
+@ours
+class Rounds(unittest.TestCase):
+    WARM_UP = 60
+    ROUNDS = 300
+    MEMORY_GROWTH_MIB = 16
+    """Far above the noise of two garbage collectors, far below what one leaked page a round and process would be."""
+
+    def measure(self, root: int) -> tuple[int, int, float]:
+        """Processes, descriptors of all of them, and private memory in MiB."""
+        family = [process.pid for process in processes.family(root)]
+        return len(family), sum(map(processes.open_descriptors, family)), processes.private_memory_mib(family)
+
+    def check(self, round_code: str, ending: str) -> None:
+        manager, client = fresh_kernel(self)
+        target = transactions(client)
+        client.execute("state = [1]")
+
+        def go(rounds: int) -> None:
+            for _ in range(rounds):
+                target.ask("begin")
+                client.execute(round_code)
+                target.ask(ending)
+                client.messages.clear()
+
+        go(self.WARM_UP)
+        before = self.measure(manager.provisioner.pid)
+        go(self.ROUNDS)
+        # What was ended last is given the time to be reaped.
+        family = processes.family(manager.provisioner.pid)
+        extra = [p for p in family if not processes.is_alive(p)]
+        self.assertLessEqual(len(extra), 1, [str(p) for p in extra])
+        after = self.measure(manager.provisioner.pid)
+        self.assertLessEqual(after[0], before[0] + len(extra), "processes")
+        self.assertLessEqual(after[1], before[1] + 2, "descriptors")
+        self.assertLess(after[2], before[2] + self.MEMORY_GROWTH_MIB, "memory in MiB")
+        self.assertEqual(client.execute("state").result, "[1]" if ending == "rollback" else str([1] * (1 + self.WARM_UP + self.ROUNDS)))
+
+    def test_three_hundred_rollbacks_leave_nothing_behind(self) -> None:
+        self.check("state.append(1)", "rollback")
+
+    def test_three_hundred_commits_leave_nothing_behind(self) -> None:
+        self.check("state.append(1)", "commit")
+
+
+if __name__ == "__main__":
+    main()
