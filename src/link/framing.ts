@@ -2,9 +2,9 @@
  * The link's frames as bytes.
  *
  *     u32 BE  N = length of all that follows
- *     u16 BE  E = length of the envelope
+ *     u32 BE  E = length of the envelope
  *     E bytes envelope: JSON object (UTF-8) with "kind" and, if there are parts, "parts": [length, ...]
- *     then the parts, back to back; 2 + E + sum(parts) == N
+ *     then the parts, back to back; 4 + E + sum(parts) == N
  *
  * A stream of bytes arrives in arbitrary pieces. Chunks are kept as they came until a frame is whole, and are joined
  * only then, so that a part of 50 MB costs one copy however it was chopped, and a small frame costs none.
@@ -17,11 +17,11 @@ import type { Envelope, Frame } from './protocol.js'
 
 /** What a length of four bytes can say without its sign bit: the limit of the Python half too. */
 export const FRAME_BYTES_MAX = 2 ** 31 - 1
-/** What an envelope's length of two bytes can say. Whatever may grow belongs in a part. */
-export const ENVELOPE_BYTES_MAX = 2 ** 16 - 1
+/** Envelopes hold facts; what may grow without bound belongs in a part. */
+export const ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
 
 const LENGTH_BYTES = 4
-const PRELUDE_BYTES = 6
+const PRELUDE_BYTES = 8
 
 /**
  * Bytes of one frame, as a list for one gathered write: parts are not copied.
@@ -31,7 +31,7 @@ const PRELUDE_BYTES = 6
 export function encodeFrame(envelope: Envelope, parts: readonly Buffer[] = []): Buffer[] {
   const text = withPartLengths(JSON.stringify(envelope), parts)
   const envelopeBytes = Buffer.byteLength(text)
-  let frameBytes = 2 + envelopeBytes
+  let frameBytes = LENGTH_BYTES + envelopeBytes
   for (const part of parts) frameBytes += part.length
   if (envelopeBytes > ENVELOPE_BYTES_MAX || frameBytes > FRAME_BYTES_MAX) {
     throw new SavepointError('LINK_BAD_FRAME', `A frame of kind ${envelope.kind} is too long for the link.`, {
@@ -42,7 +42,7 @@ export function encodeFrame(envelope: Envelope, parts: readonly Buffer[] = []): 
   }
   const head = Buffer.allocUnsafe(PRELUDE_BYTES + envelopeBytes)
   head.writeUInt32BE(frameBytes, 0)
-  head.writeUInt16BE(envelopeBytes, LENGTH_BYTES)
+  head.writeUInt32BE(envelopeBytes, LENGTH_BYTES)
   head.write(text, PRELUDE_BYTES, 'utf8')
   return [head, ...parts]
 }
@@ -99,7 +99,7 @@ export class FrameReader {
   }
 
   #checkedLength(frameBytes: number): number {
-    if (frameBytes < 2) throw refusal('is shorter than its own head', { frameBytes })
+    if (frameBytes < LENGTH_BYTES) throw refusal('is shorter than its own head', { frameBytes })
     if (frameBytes > this.#frameBytesMax) throw refusal('is longer than allowed', { frameBytes })
     return frameBytes
   }
@@ -121,9 +121,9 @@ export class FrameReader {
 }
 
 function parseBody(body: Buffer): Frame {
-  const start = 2 + body.readUInt16BE(0)
+  const start = LENGTH_BYTES + body.readUInt32BE(0)
   if (start > body.length) throw refusal('has an envelope that is longer than the frame', { frameBytes: body.length })
-  const { parts: lengths = [], ...envelope } = parseEnvelope(body.subarray(2, start))
+  const { parts: lengths = [], ...envelope } = parseEnvelope(body.subarray(LENGTH_BYTES, start))
   if (!Array.isArray(lengths)) throw refusal('does not list the lengths of its parts', { kind: envelope.kind })
   const parts: Buffer[] = []
   let offset = start

@@ -36,9 +36,9 @@ function codeOf(act: () => unknown): string {
 /** A frame whose lengths may lie. */
 function forged(envelope: string | Buffer, parts: string, lies: { frame?: number; envelope?: number } = {}): Buffer {
   const bytes = Buffer.from(envelope)
-  const head = Buffer.alloc(6)
-  head.writeUInt32BE(lies.frame ?? 2 + bytes.length + parts.length, 0)
-  head.writeUInt16BE(lies.envelope ?? bytes.length, 4)
+  const head = Buffer.alloc(8)
+  head.writeUInt32BE(lies.frame ?? 4 + bytes.length + parts.length, 0)
+  head.writeUInt32BE(lies.envelope ?? bytes.length, 4)
   return Buffer.concat([head, bytes, Buffer.from(parts)])
 }
 
@@ -65,9 +65,9 @@ describe('encodeFrame', () => {
   test('lays out the lengths, the envelope and the parts as the format says', () => {
     const [head, ...parts] = encodeFrame({ kind: 'x' }, [Buffer.from('ab'), Buffer.alloc(0)])
     const text = '{"kind":"x","parts":[2,0]}'
-    expect(head?.readUInt32BE(0)).toBe(2 + text.length + 2)
-    expect(head?.readUInt16BE(4)).toBe(text.length)
-    expect(head?.subarray(6).toString()).toBe(text)
+    expect(head?.readUInt32BE(0)).toBe(4 + text.length + 2)
+    expect(head?.readUInt32BE(4)).toBe(text.length)
+    expect(head?.subarray(8).toString()).toBe(text)
     expect(Buffer.concat(parts).toString()).toBe('ab')
   })
 
@@ -76,7 +76,7 @@ describe('encodeFrame', () => {
     expect(encodeFrame({ kind: 'x' }, [part])[1]).toBe(part)
   })
 
-  test('refuses an envelope that its two bytes of length cannot describe', () => {
+  test('refuses an envelope above the bound', () => {
     const envelope = { kind: 'x', text: 'a'.repeat(ENVELOPE_BYTES_MAX) }
     expect(codeOf(() => encodeFrame(envelope))).toBe('LINK_BAD_FRAME')
   })

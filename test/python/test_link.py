@@ -55,7 +55,7 @@ class Framing(unittest.TestCase):
 
     def test_an_envelope_over_the_limit_is_not_sent(self) -> None:
         with self.assertRaises(ValueError):
-            encode_frame({"kind": "log", "text": "x" * 70000})
+            encode_frame({"kind": "log", "text": "x" * (64 * 1024 * 1024)})
 
 
 class Connection(unittest.TestCase):

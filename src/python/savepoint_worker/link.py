@@ -3,9 +3,9 @@
 One frame is
 
     u32 BE  N = length of all that follows
-    u16 BE  E = length of the envelope
+    u32 BE  E = length of the envelope
     E bytes envelope: a JSON object (UTF-8) with "kind" and, if there are parts, "parts": [length, ...]
-    then the parts, back to back; 2 + E + sum(parts) == N
+    then the parts, back to back; 4 + E + sum(parts) == N
 
 What the envelopes say is written down in `src/link/protocol.ts`; the vectors in `test/vectors/link` bind both sides.
 
@@ -31,7 +31,7 @@ from typing import Any, NamedTuple, Union
 Bytes = Union[bytes, bytearray, memoryview]
 
 FRAME_BYTES_MAX = 2**31 - 1
-ENVELOPE_BYTES_MAX = 2**16 - 1
+ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
 # The kernel takes at most IOV_MAX (1024) buffers in one call.
 BUFFERS_A_CALL_MAX = 512
@@ -61,14 +61,14 @@ def encode_frame(envelope: dict[str, Any], parts: tuple[Bytes, ...] = ()) -> lis
     """
     if not parts:
         text = _encode(envelope).encode()
-        size = 2 + len(text)
+        size = 4 + len(text)
     else:
         lengths = [memoryview(part).nbytes for part in parts]
         text = _encode({**envelope, "parts": lengths}).encode()
-        size = 2 + len(text) + sum(lengths)
+        size = 4 + len(text) + sum(lengths)
     if len(text) > ENVELOPE_BYTES_MAX or size > FRAME_BYTES_MAX:
         raise ValueError(f"A frame of kind {envelope.get('kind')!r} is too long for the link ({size} bytes).")
-    head = size.to_bytes(4, "big") + len(text).to_bytes(2, "big") + text
+    head = size.to_bytes(4, "big") + len(text).to_bytes(4, "big") + text
     # Small parts are joined to the head: one buffer is cheaper to send than four.
     if size < 4096:
         return [b"".join((head, *parts))]
@@ -77,13 +77,13 @@ def encode_frame(envelope: dict[str, Any], parts: tuple[Bytes, ...] = ()) -> lis
 
 def decode_body(body: memoryview) -> Frame:
     """The frame whose bytes after the first length are `body`; its parts are views of it. Raises BadFrame."""
-    if len(body) < 2:
+    if len(body) < 4:
         raise BadFrame("A frame is shorter than its own head.")
-    start = 2 + (body[0] << 8) + body[1]
+    start = 4 + int.from_bytes(body[:4], "big")
     if start > len(body):
         raise BadFrame("An envelope is longer than its frame.")
     try:
-        envelope = json.loads(str(body[2:start], "utf-8"))
+        envelope = json.loads(str(body[4:start], "utf-8"))
     except (ValueError, RecursionError):
         # The decoder's own message quotes the text, which may be cell output.
         raise BadFrame("An envelope is no JSON.") from None
@@ -123,7 +123,7 @@ class FrameReader:
         offset = 0
         while len(data) - offset >= 4:
             size = int.from_bytes(view[offset : offset + 4], "big")
-            if not 2 <= size <= FRAME_BYTES_MAX:
+            if not 4 <= size <= FRAME_BYTES_MAX:
                 raise BadFrame("A frame has a length that no frame can have.")
             if len(data) - offset - 4 < size:
                 break
