@@ -76,7 +76,13 @@ async function once({ folder, progress }: Build, work: () => Promise<void>): Pro
   await withFolderLock(`${folder}.lock`, { deadlineMs: config.provisionWaitMs, onWait }, async () => {
     if (existsSync(readyMarker(folder))) return
     await rm(folder, { recursive: true, force: true })
-    await work()
+    try {
+      await work()
+    } catch (error) {
+      // What was begun is of no use to the next try, and may be large.
+      await rm(folder, { recursive: true, force: true })
+      throw error
+    }
     await writeFile(readyMarker(folder), `${new Date().toISOString()}\n`)
   })
 }

@@ -81,17 +81,18 @@ function collectingProgress(progress: Progress): (line: string) => void {
   }
 }
 
-/** pip's own last complaint says more than anything that could be said here. */
+/** pip's own last complaint says more than anything that could be said here, but for a network that is not there. */
 export function installFailure(result: CommandResult): SavepointError {
-  const complaint =
-    result.failure ?? result.tail.findLast((line) => /^(ERROR|error)\b/.test(line)) ?? `exit code ${result.code}`
   const said = result.tail.join('\n')
-  const remedy = /HASH|hash/.test(complaint)
+  const complaint =
+    result.failure ?? result.tail.findLast((line) => /^error\b/i.test(line)) ?? `exit code ${result.code}`
+  const unreachable = /connection|resolution|resolve|unreachable|timed out|max retries|proxyerror|ssl/i.test(said)
+  const reason = unreachable
+    ? 'the package index cannot be reached'
+    : complaint.replace(/^error:\s*/i, '').replace(/\.$/, '')
+  const remedy = /hash/i.test(complaint)
     ? 'A downloaded file is not the one of the list: check the package index or proxy that pip is configured for'
     : 'Check the network connection and the package index that pip is configured for'
-  return new SavepointError(
-    'PROVISION_FAILED',
-    `Installing the Python packages failed: ${complaint.replace(/^(ERROR|error):\s*/, '').replace(/\.$/, '')}. ${remedy}, then run the same command again.`,
-    { step: 'install', said },
-  )
+  const message = `Installing the Python packages failed: ${reason}. ${remedy}, then run the same command again.`
+  return new SavepointError('PROVISION_FAILED', message, { step: 'install', said })
 }
