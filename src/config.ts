@@ -32,6 +32,36 @@ export const config = Object.freeze({
   /** Lines of a failed command's output that an error carries. */
   commandOutputLinesMax: 15,
 
+  /** What one kernel may hold and how long it waits for its Python side. */
+  kernel: Object.freeze({
+    queueLengthMax: 10_000,
+    transactionDepthMax: 32,
+    snapshotsMax: 64,
+    /** Requests whose headers are kept, for output that comes long after their cell. */
+    parentsMax: 4_096,
+    handOverMs: 2_000,
+    wakeMs: 10_000,
+    stopMs: 1_000,
+    checkpointMs: 600_000,
+  }),
+  workers: Object.freeze({
+    /** From connecting to the link until the process has said who it is. */
+    helloMs: 5_000,
+    /** For the last words of a worker that died. */
+    deathMs: 500,
+    /** For a zygote to end all that it has started. */
+    zygoteStopMs: 3_000,
+  }),
+  /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */
+  zygoteLingerS: 3,
+  /** Chunks of one stream that follow each other within the interval become one message. */
+  streams: Object.freeze({ intervalMs: 5, bytesMax: 262_144 }),
+  /** Bytes that may wait for slow clients before the worker is held up, and how long the end waits for them. */
+  outboxBytesMax: 67_108_864,
+  flushMs: 1_000,
+  /** How often a kernel looks whether the process that started it still lives. */
+  starterPollMs: 1_000,
+
   /** One cell through a real client: start of the kernel, and the cell itself. */
   trialStartS: 60,
   trialExecuteS: 30,
