@@ -1,0 +1,75 @@
+/** The table of checkpoints: an index of the files, from which it can be made again. */
+
+import type { CheckpointRecord } from './checkpoint-record.js'
+import type { Row, Sql, Value } from './database.js'
+
+export function putRecord(sql: Sql, record: CheckpointRecord): void {
+  sql.run(
+    'INSERT OR REPLACE INTO checkpoints (checkpoint_id, kernel_id, name, branch, record) VALUES (?, ?, ?, ?, ?)',
+    record.checkpoint_id,
+    record.kernel_id,
+    record.name,
+    record.branch,
+    JSON.stringify(record),
+  )
+}
+
+export function dropRecord(sql: Sql, id: string): void {
+  sql.run('DELETE FROM checkpoints WHERE checkpoint_id = ?', id)
+}
+
+export function allIds(sql: Sql): string[] {
+  return sql.all('SELECT checkpoint_id FROM checkpoints').map(idOf)
+}
+
+/** The newest of that name: this kernel's own before any other's. */
+export function newestNamed(sql: Sql, name: string, kernelId: string | null): string | null {
+  const statement = `SELECT checkpoint_id FROM checkpoints WHERE name = ?
+    ORDER BY kernel_id IS ? DESC, checkpoint_id DESC LIMIT 1`
+  return sql.all(statement, name, kernelId).map(idOf)[0] ?? null
+}
+
+/** The newest of one kernel, or the newest before a given one. */
+export function newestOfKernel(sql: Sql, kernelId: string, before: string | null = null): string | null {
+  const { where, values } = conditions([
+    ['kernel_id = ?', kernelId],
+    ['checkpoint_id < ?', before],
+  ])
+  const statement = `SELECT checkpoint_id FROM checkpoints ${where} ORDER BY checkpoint_id DESC LIMIT 1`
+  return sql.all(statement, ...values).map(idOf)[0] ?? null
+}
+
+export interface IndexQuery {
+  readonly kernelId: string | null
+  readonly branch: string | null
+  readonly limit: number
+  /** Only checkpoints older than the one with this id. */
+  readonly before: string | null
+}
+
+/** Newest first; `total` counts what the query means without `limit` and `before`. */
+export function selectRecords(sql: Sql, query: IndexQuery): { items: CheckpointRecord[]; total: number } {
+  const filter: Condition[] = [
+    ['kernel_id = ?', query.kernelId],
+    ['branch = ?', query.branch],
+  ]
+  const all = conditions(filter)
+  const total = Number(sql.all(`SELECT count(*) AS total FROM checkpoints ${all.where}`, ...all.values)[0]?.['total'])
+  const page = conditions([...filter, ['checkpoint_id < ?', query.before]])
+  const statement = `SELECT record FROM checkpoints ${page.where} ORDER BY checkpoint_id DESC LIMIT ?`
+  const rows = sql.all(statement, ...page.values, query.limit)
+  return { items: rows.map((row) => JSON.parse(String(row['record'])) as CheckpointRecord), total }
+}
+
+/** A comparison, left out where its value is null. */
+type Condition = readonly [string, string | null]
+
+function conditions(all: readonly Condition[]): { where: string; values: Value[] } {
+  const given = all.filter(([, value]) => value !== null)
+  const where = given.length === 0 ? '' : `WHERE ${given.map(([comparison]) => comparison).join(' AND ')}`
+  return { where, values: given.map(([, value]) => value) }
+}
+
+function idOf(row: Row): string {
+  return String(row['checkpoint_id'])
+}

@@ -1,0 +1,46 @@
+/** The few file operations whose order decides what is left after a crash. */
+
+import { open, rm, type FileHandle } from 'node:fs/promises'
+
+/** Makes renames and new names in a folder survive a power failure. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** `length` bytes at `position`; fewer only where the file ends. */
+export async function readAt(handle: FileHandle, position: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length)
+  let filled = 0
+  while (filled < length) {
+    const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return bytes.subarray(0, filled)
+}
+
+/** Writes all of `bytes` at `position`: one `write` may write less than it was given. */
+export async function writeAt(handle: FileHandle, position: number, bytes: Buffer): Promise<void> {
+  for (let written = 0; written < bytes.length;) {
+    const { bytesWritten } = await handle.write(bytes, written, bytes.length - written, position + written)
+    written += bytesWritten
+  }
+}
+
+/** Removes a file; one that is not there, or cannot be removed, is left. */
+export async function removeQuietly(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true })
+  } catch {
+    // A file that stays costs room, nothing else; the next start tries again.
+  }
+}
+
+export function errnoOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | null)?.code
+}
