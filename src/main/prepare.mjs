@@ -3,7 +3,7 @@
  * since neither may be there yet. Does nothing, quickly, when there is nothing to do.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -52,28 +52,33 @@ function sameVersions(installed) {
   )
 }
 
-/** Compiles a project if any of its sources is newer than its last good compilation. */
-export function compile(project, outDir, sources) {
+/** Compiles a project unless its last good compilation was of the same files, none of them changed since. */
+export function compile(project, outDir, folders) {
   const stamp = join(root, outDir, '.compiled')
-  const newest = Math.max(...[...sources, project, 'tsconfig.json'].map((source) => newestChange(join(root, source))))
-  if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest) return
-  process.stdout.write(`Compiling ${sources.join(' and ')}\n`)
+  const sources = [project, 'tsconfig.json', ...folders.flatMap(typeScriptFiles)]
+  const list = sources.join('\n')
+  const last = existsSync(stamp)
+    ? { list: readFileSync(stamp, 'utf8'), at: statSync(stamp).mtimeMs }
+    : { list: '', at: 0 }
+  if (last.list === list && sources.every((file) => statSync(join(root, file)).mtimeMs < last.at)) return
+  process.stdout.write(`Compiling ${folders.join(' and ')}\n`)
+  // What was compiled from a file that is gone would still be found, and a removed test would still run.
+  if (last.list !== list) rmSync(join(root, outDir), { recursive: true, force: true })
   const began = new Date()
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
   const { status } = spawnSync(process.execPath, [compiler, '-p', project], { cwd: root, stdio: 'inherit' })
   if (status !== 0) giveUp('Compiling failed (see above).')
-  mkdirSync(join(root, outDir), { recursive: true })
   // Dated before the compiler ran: what was saved while it ran is newer.
-  writeFileSync(stamp, '')
+  writeFileSync(stamp, list)
   utimesSync(stamp, began, began)
 }
 
-// A folder's own date counts too: a removed file changes nothing else. What Python writes beside its modules does not.
-function newestChange(path) {
-  const stat = statSync(path)
-  if (!stat.isDirectory()) return stat.mtimeMs
-  const below = readdirSync(path).filter((name) => name !== 'python' && name !== '__pycache__')
-  return Math.max(stat.mtimeMs, ...below.map((name) => newestChange(join(path, name))))
+function typeScriptFiles(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) return typeScriptFiles(path)
+    return path.endsWith('.ts') ? [path] : []
+  })
 }
 
 /** Everything that the program needs besides its Python. */

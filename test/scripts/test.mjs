@@ -1,0 +1,55 @@
+/**
+ * `npm test`: everything that needs no more than Node and Python.
+ *
+ *   --only NAME   the suites whose name begins with NAME (jest, python, clients, conformance, start); can be given again
+ *   --long        also what takes minutes: RUN_SLOW=1 for every suite, and longer deadlines
+ */
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { compile, prepare, root } from '../../src/main/prepare.mjs'
+import { otherPythons, testPython } from './environments.mjs'
+import { runSuite, sumUp } from './suite.mjs'
+
+const args = process.argv.slice(2)
+const long = args.includes('--long')
+const only = args.flatMap((arg, at) => (arg === '--only' && args[at + 1] ? [args[at + 1]] : []))
+
+prepare()
+compile('test/tsconfig.json', 'build', ['src', 'test'])
+const tested = await testPython()
+const pythons = [tested.python, ...(await otherPythons(tested))]
+
+const env = {
+  SAVEPOINT_TEST_PYTHON: tested.python,
+  SAVEPOINT_TEST_PYTHONS: pythons.join(':'),
+  SAVEPOINT_NODE: process.execPath,
+  PYTHONUNBUFFERED: '1',
+  ...(long ? { RUN_SLOW: '1' } : {}),
+}
+const deadlineS = long ? 3600 : 240
+
+const results = []
+for (const { name, argv } of suites()) {
+  if (only.length > 0 && !only.some((wanted) => name.startsWith(wanted))) continue
+  results.push(await runSuite({ name, argv, env, deadlineS }))
+}
+process.exitCode = sumUp(results)
+
+function suites() {
+  const { python } = tested
+  const inTest = (...parts) => join(root, 'test', ...parts)
+  const runner = inTest('scripts', 'run_unittest.py')
+  const units = readdirSync(inTest('python'))
+    .filter((file) => /^test_.*\.py$/.test(file))
+    .toSorted()
+  return [
+    { name: 'jest', argv: [process.execPath, inTest('scripts', 'jest.mjs')] },
+    // Each file in a process of its own: these tests fork, and change signals and file descriptors.
+    ...units.map((file) => ({ name: `python/${file.slice(5, -3)}`, argv: [python, runner, inTest('python', file)] })),
+    { name: 'clients', argv: [python, inTest('clients', 'run.py')] },
+    ...(existsSync(inTest('conformance', 'run.py'))
+      ? [{ name: 'conformance', argv: [python, inTest('conformance', 'run.py')] }]
+      : []),
+    { name: 'start', argv: [process.execPath, inTest('main', 'fresh-start.mjs')] },
+  ]
+}
