@@ -1,0 +1,316 @@
+/**
+ * The five ZeroMQ channels of one connection file.
+ *
+ * Requests come in verified and parsed as far as wire parses them; replies and publications go out as frames that are
+ * sealed already. Each socket has one receive loop and one outbox.
+ *
+ * Choices that clients notice: a client that comes back with its old identity gets its replies (`handover`); a client
+ * that has gone costs nothing (`mandatory` off); every subscription is answered, not only the first to a topic
+ * (`allSubs`); nothing is dropped for a slow subscriber (no high-water mark), see backlog.ts for what happens instead.
+ *
+ * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#introduction
+ */
+
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import type { Router, XPublisher } from 'zeromq'
+import type { Clock } from '../clock.js'
+import { SavepointError } from '../errors.js'
+import type { ErrorCode } from '../errors.js'
+import type { Log } from '../log.js'
+import { open } from '../wire/codec.js'
+import type { Opened } from '../wire/codec.js'
+import type { Connection, PortName, Ports } from '../wire/connection.js'
+import type { IncomingMessage, RequestChannel } from '../wire/message.js'
+import type { SignatureGuard } from '../wire/signature.js'
+import { BacklogWatch, queuedBytesOfPort } from './backlog.js'
+import { bindPort } from './bind.js'
+import { startHeartbeat } from './heartbeat.js'
+import type { Heartbeat } from './heartbeat.js'
+import { Outbox } from './outbox.js'
+import { refusalLog } from './refusals.js'
+
+export interface ChannelsOptions {
+  readonly log: Log
+  readonly clock: Clock
+  readonly guard: SignatureGuard
+  /** A request that is signed and well-formed. First called after `bindChannels` has returned. */
+  onRequest(channel: RequestChannel, routing: Buffer[], message: IncomingMessage): void
+  /** The sealed `iopub_welcome` for a subscription, beginning with the delimiter. */
+  welcome(subscription: string): Buffer[]
+  /** A client subscribed, and its welcome is on the way. */
+  onSubscribed?(subscription: string): void
+  /** Publications are taken in again without growing, after `publish` or `reply` had returned false. */
+  onDrained?(): void
+  /** Bytes that may wait to be sent before a channel reports that it is full. */
+  readonly outboxBytesMax?: number
+  /** How long a port in use is tried again. */
+  readonly bindPatienceMs?: number
+}
+
+export interface Channels {
+  /** The ports that are bound, none of them 0. */
+  readonly ports: Ports
+  /** False: no more for now, until `onDrained`. The message itself is sent all the same, and in order. */
+  publish(topic: string, frames: readonly Buffer[]): boolean
+  /** As `publish`, to one client. One that has gone is no error. */
+  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): boolean
+  /** Resolves when what clients had sent until now, as far as it has arrived here, was given to `onRequest`. */
+  settle(): Promise<void>
+  /** Takes no more requests, sends what waits until the deadline, and closes. A second call does nothing more. */
+  close(deadlineMs: number): Promise<void>
+}
+
+const OUTBOX_BYTES_MAX = 64 * 1024 * 1024
+const BIND_PATIENCE_MS = 2000
+/** What ZeroMQ may still send after a socket was closed, before the process ends. */
+const LINGER_MS = 1000
+const INCOMING_FRAME_BYTES_MAX = 2 ** 30
+const ECHO_BYTES_MAX = 64 * 1024
+/** A client that floods us is slowed down by its own connection beyond this. */
+const REQUESTS_WAITING_MAX = 10_000
+
+/**
+ * A peer whose machine is gone is noticed after about two minutes, also when nothing is sent. The last of these cuts
+ * off a peer that has taken nothing of what waits for it in that time: its queue is ours, and memory is finite. A peer
+ * that is merely stopped, with little waiting, keeps its connection.
+ */
+const PEER_OPTIONS = {
+  tcpKeepalive: 1,
+  tcpKeepaliveIdle: 60,
+  tcpKeepaliveInterval: 15,
+  tcpKeepaliveCount: 4,
+  tcpMaxRetransmitTimeout: 120_000,
+} as const
+
+/**
+ * Binds all channels. ZeroMQ is loaded here and not earlier: whoever starts a kernel has something better to do first.
+ *
+ * Throws PORT_IN_USE or CONNECTION_FILE_INVALID, with nothing left bound.
+ */
+export async function bindChannels(connection: Connection, options: ChannelsOptions): Promise<Channels> {
+  const zmq = await import('zeromq')
+  const common = { linger: LINGER_MS, sendHighWaterMark: 0, ipv6: connection.ip.includes(':'), ...PEER_OPTIONS }
+  const routerOptions = {
+    ...common,
+    handover: true,
+    mandatory: false,
+    receiveHighWaterMark: REQUESTS_WAITING_MAX,
+    maxMessageSize: INCOMING_FRAME_BYTES_MAX,
+  }
+  const requests: Record<RequestChannel, Router> = {
+    shell: new zmq.Router(routerOptions),
+    control: new zmq.Router(routerOptions),
+    stdin: new zmq.Router(routerOptions),
+  }
+  const iopub = new zmq.XPublisher(common)
+  iopub.verbosity = 'allSubs'
+  const hb = new zmq.Router({ ...common, linger: 0, handover: true, maxMessageSize: ECHO_BYTES_MAX })
+  const sockets = { ...requests, iopub, hb }
+  try {
+    const ports = await bindAll(sockets, connection, options.bindPatienceMs ?? BIND_PATIENCE_MS)
+    const heartbeat = await startHeartbeat(zmq, hb, (error) => options.log('error', 'heartbeat_failed', faultOf(error)))
+    return new ZeroMqChannels(connection, ports, requests, iopub, heartbeat, options)
+  } catch (error) {
+    for (const socket of Object.values(sockets)) socket.close()
+    throw error
+  }
+}
+
+/** One after the other, since with ipc each takes the first number that is free. */
+async function bindAll(
+  sockets: Readonly<Record<PortName, Router | XPublisher>>,
+  connection: Connection,
+  patienceMs: number,
+): Promise<Ports> {
+  const bind = (name: PortName): Promise<number> => bindPort(sockets[name], connection, name, { patienceMs })
+  return {
+    shell: await bind('shell'),
+    iopub: await bind('iopub'),
+    stdin: await bind('stdin'),
+    control: await bind('control'),
+    hb: await bind('hb'),
+  }
+}
+
+class ZeroMqChannels implements Channels {
+  readonly ports: Ports
+  readonly #options: ChannelsOptions
+  readonly #requests: Readonly<Record<RequestChannel, Router>>
+  readonly #iopub: XPublisher
+  readonly #heartbeat: Heartbeat
+  readonly #outboxes: Readonly<Record<RequestChannel | 'iopub', Outbox>>
+  readonly #backlog: BacklogWatch
+  /** How many messages the request channels have received, refused ones included. */
+  #received = 0
+  #closing: Promise<void> | null = null
+  #loops: Promise<void>[] = []
+
+  constructor(
+    connection: Connection,
+    ports: Ports,
+    requests: Readonly<Record<RequestChannel, Router>>,
+    iopub: XPublisher,
+    heartbeat: Heartbeat,
+    options: ChannelsOptions,
+  ) {
+    this.ports = ports
+    this.#options = options
+    this.#requests = requests
+    this.#iopub = iopub
+    this.#heartbeat = heartbeat
+    const outbox = (name: RequestChannel | 'iopub', socket: Router | XPublisher): Outbox =>
+      new Outbox(socket, {
+        bytesMax: this.#bytesMax,
+        onFailed: (error) => options.log('error', 'send_failed', { channel: name, ...faultOf(error) }),
+        onDrained: () => this.#drained(),
+      })
+    this.#outboxes = {
+      shell: outbox('shell', requests.shell),
+      control: outbox('control', requests.control),
+      stdin: outbox('stdin', requests.stdin),
+      iopub: outbox('iopub', iopub),
+    }
+    this.#backlog = new BacklogWatch({
+      bytesMax: this.#bytesMax,
+      clock: options.clock,
+      queuedBytes: () => (connection.transport === 'tcp' ? queuedBytesOfPort(ports.iopub) : null),
+      onCleared: () => this.#drained(),
+    })
+    // Not before the caller holds what it needs to answer.
+    setImmediate(() => this.#listen())
+  }
+
+  publish(topic: string, frames: readonly Buffer[]): boolean {
+    return this.#publish([Buffer.from(topic), ...frames])
+  }
+
+  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): boolean {
+    return this.#outboxes[channel].send([...routing, ...frames])
+  }
+
+  async settle(): Promise<void> {
+    // ZeroMQ hands over what its own thread has read. Two turns of the event loop without a message mean that there is
+    // none; a client that never stops sending is waited for in vain, hence the limit.
+    let quietTurns = 0
+    for (let turn = 0; quietTurns < 2 && turn < SETTLE_TURNS_MAX; turn += 1) {
+      const before = this.#received
+      await nextTurn()
+      quietTurns = this.#received === before ? quietTurns + 1 : 0
+    }
+  }
+
+  close(deadlineMs: number): Promise<void> {
+    this.#closing ??= this.#close(deadlineMs)
+    return this.#closing
+  }
+
+  get #bytesMax(): number {
+    return this.#options.outboxBytesMax ?? OUTBOX_BYTES_MAX
+  }
+
+  #listen(): void {
+    if (this.#closing !== null) return
+    const refused = refusalLog(this.#options.log, this.#options.clock)
+    const receive = (channel: RequestChannel): Promise<void> =>
+      this.#receiveAll(this.#requests[channel], channel, (frames) => {
+        this.#received += 1
+        const opened = openOrRefuse(frames, this.#options.guard, (code) => refused(channel, code))
+        if (opened !== null) this.#options.onRequest(channel, opened.routing, opened.message)
+      })
+    this.#loops = [
+      receive('shell'),
+      receive('control'),
+      receive('stdin'),
+      this.#receiveAll(this.#iopub, 'iopub', ([frame]) => this.#subscription(frame)),
+    ]
+  }
+
+  /** Never rejects: a message that fails in our hands must not make the channel deaf. */
+  async #receiveAll(socket: Router | XPublisher, channel: string, take: (frames: Buffer[]) => void): Promise<void> {
+    const fail = (event: string, error: unknown): void =>
+      this.#options.log('error', event, { channel, ...faultOf(error) })
+    while (!socket.closed) {
+      try {
+        for await (const frames of socket) {
+          if (this.#closing !== null) continue
+          try {
+            take(frames)
+          } catch (error) {
+            fail('request_failed', error)
+          }
+        }
+      } catch (error) {
+        if (socket.closed) return
+        fail('receive_failed', error)
+        await sleep(FAILED_RECEIVE_PAUSE_MS)
+      }
+    }
+  }
+
+  /** An XPUB socket receives the subscription after a byte that says whether it begins or ends. */
+  #subscription(frame: Buffer | undefined): void {
+    if (frame === undefined || frame[0] !== SUBSCRIBED) return
+    const topic = frame.subarray(1)
+    const subscription = topic.toString('utf8')
+    // The welcome's content is JSON, which can only name a topic that is text.
+    if (!Buffer.from(subscription).equals(topic)) return
+    const welcome = this.#options.welcome(subscription)
+    this.#publish(subscription === '' ? welcome : [topic, ...welcome])
+    this.#options.onSubscribed?.(subscription)
+  }
+
+  #publish(frames: Buffer[]): boolean {
+    let bytes = 0
+    for (const frame of frames) bytes += frame.length + FRAME_OVERHEAD_BYTES
+    // Both have to hear of it, so no short cut.
+    const isSent = this.#outboxes.iopub.send(frames)
+    const isFetched = this.#backlog.published(bytes)
+    return isSent && isFetched
+  }
+
+  #drained(): void {
+    if (this.#backlog.lagging || Object.values(this.#outboxes).some((outbox) => outbox.full)) return
+    this.#options.onDrained?.()
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    const outboxes = Object.values(this.#outboxes)
+    const cancel = new AbortController()
+    await Promise.race([
+      Promise.all(outboxes.map((outbox) => outbox.flushed())),
+      sleep(deadlineMs, undefined, { signal: cancel.signal }).catch(() => undefined),
+    ])
+    cancel.abort()
+    this.#backlog.close()
+    for (const outbox of outboxes) outbox.close()
+    for (const socket of [...Object.values(this.#requests), this.#iopub]) socket.close()
+    await Promise.all([...this.#loops, this.#heartbeat.close()])
+  }
+}
+
+const SUBSCRIBED = 1
+const SETTLE_TURNS_MAX = 200
+const FAILED_RECEIVE_PAUSE_MS = 100
+/** What ZeroMQ keeps for each frame beside its bytes. */
+const FRAME_OVERHEAD_BYTES = 64
+
+function openOrRefuse(frames: Buffer[], guard: SignatureGuard, refuse: (code: ErrorCode) => void): Opened | null {
+  try {
+    return open(frames, guard)
+  } catch (error) {
+    if (!(error instanceof SavepointError)) throw error
+    refuse(error.code)
+    return null
+  }
+}
+
+/** What may be logged of a fault: its text might quote a client's message. */
+function faultOf(error: unknown): { fault: string; code?: string; at?: string } {
+  if (!(error instanceof Error)) return { fault: typeof error }
+  const at = error.stack?.split('\n').find((line) => line.trimStart().startsWith('at '))
+  return {
+    fault: error.name,
+    ...('code' in error ? { code: String(error.code) } : {}),
+    ...(at === undefined ? {} : { at: at.trim() }),
+  }
+}

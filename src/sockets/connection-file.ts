@@ -1,0 +1,100 @@
+/**
+ * The connection file on disk.
+ *
+ * Clients watch for the file and read it whenever they like, so it is replaced as a whole and never half-written, and
+ * only its owner may read it, since the key stands in it.
+ */
+
+import { randomBytes, randomUUID } from 'node:crypto'
+import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { SavepointError } from '../errors.js'
+import { PORT_NAMES, mergePorts, newConnectionFields, parseConnection } from '../wire/connection.js'
+import type { Connection, Ports } from '../wire/connection.js'
+
+export interface ConnectionFile {
+  readonly connection: Connection
+  /** Writes the bound ports into the file, which keeps all else that it said. Does nothing if they stand there. */
+  write(ports: Ports): Promise<void>
+  /** Removes the file if it was made here and is still the same. Never fails. */
+  remove(): Promise<void>
+}
+
+const FILE_BYTES_MAX = 1024 * 1024
+const KEY_BYTES = 32
+
+/**
+ * Reads a connection file, or prepares a new one with a random key and free ports if there is none: `write` creates it.
+ *
+ * Throws CONNECTION_FILE_INVALID.
+ */
+export async function openConnectionFile(path: string): Promise<ConnectionFile> {
+  const text = await readExisting(path)
+  const isNew = text === null
+  const connection = parseConnection(
+    text ?? JSON.stringify(newConnectionFields(randomBytes(KEY_BYTES).toString('hex'))),
+  )
+  let isWritten = false
+  return {
+    connection,
+    async write(ports) {
+      if (!isNew && PORT_NAMES.every((name) => connection.ports[name] === ports[name])) return
+      await replaceFile(path, `${JSON.stringify(mergePorts(connection.original, ports), null, 2)}\n`)
+      isWritten = true
+    },
+    async remove() {
+      if (isNew && isWritten && (await holdsKey(path, connection.key))) await rm(path, { force: true }).catch(() => {})
+    },
+  }
+}
+
+/** The text, or null if there is no file. A pipe or a device would block the reading, and is refused. */
+async function readExisting(path: string): Promise<string | null> {
+  try {
+    const found = await stat(path)
+    if (!found.isFile()) throw invalid(path, 'is no regular file')
+    if (found.size > FILE_BYTES_MAX) throw invalid(path, 'is too large to be one')
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof SavepointError) throw error
+    const code = codeOf(error)
+    if (code === 'ENOENT') return null
+    throw invalid(path, code === 'EACCES' ? 'may not be read by this user' : `cannot be read (${code})`, error)
+  }
+}
+
+/** The new file appears under its name only when it is whole. A symbolic link stays one, and its target is replaced. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const target = await realpath(path).catch(() => path)
+  const temporary = join(dirname(target), `.${randomUUID()}.tmp`)
+  try {
+    const file = await open(temporary, 'wx', 0o600)
+    try {
+      await file.writeFile(text)
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, target)
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {})
+    const code = codeOf(error)
+    const why = code === 'ENOENT' ? 'is in a folder that does not exist' : `cannot be written (${code})`
+    throw invalid(path, why, error)
+  }
+}
+
+async function holdsKey(path: string, key: string): Promise<boolean> {
+  try {
+    return parseConnection(await readFile(path, 'utf8')).key === key
+  } catch {
+    return false
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+}
+
+function invalid(path: string, what: string, cause?: unknown): SavepointError {
+  return new SavepointError('CONNECTION_FILE_INVALID', `The connection file ${path} ${what}.`, { path }, { cause })
+}

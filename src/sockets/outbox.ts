@@ -1,0 +1,121 @@
+/**
+ * Sends on one ZeroMQ socket: in order, one message at a time, within a bound.
+ *
+ * A ZeroMQ socket refuses a second `send` while one is under way, whoever calls it, so all that a socket sends passes
+ * through its outbox. Nothing is dropped: what is above the bound is still queued, and the caller, who is told, has to
+ * pause the source until `onDrained`.
+ */
+
+/** The part of a ZeroMQ socket that an outbox uses. */
+export interface Sink {
+  send(frames: Buffer[]): Promise<void>
+}
+
+export interface OutboxOptions {
+  /** Bytes that may wait before `send` reports that it is full. */
+  readonly bytesMax: number
+  /** A message could not be sent and is lost. The next one is tried all the same. */
+  onFailed(error: unknown): void
+  /** Called once each time less than half of the bound waits again. */
+  onDrained?(): void
+}
+
+export class Outbox {
+  readonly #sink: Sink
+  readonly #options: OutboxOptions
+  /** Messages not handed to ZeroMQ yet. What was sent is cut off in bulk, since shifting a long array is slow. */
+  #waiting: Buffer[][] = []
+  #next = 0
+  #bytes = 0
+  #sending = false
+  #full = false
+  #closed = false
+  #idle: (() => void)[] = []
+
+  constructor(sink: Sink, options: OutboxOptions) {
+    this.#sink = sink
+    this.#options = options
+  }
+
+  /** Queues a message. False: the outbox is full now, and `onDrained` will follow. */
+  send(frames: Buffer[]): boolean {
+    if (this.#closed) return true
+    if (!this.#sending) {
+      this.#transmit(frames)
+      return true
+    }
+    this.#waiting.push(frames)
+    this.#bytes += length(frames)
+    if (this.#bytes > this.#options.bytesMax) this.#full = true
+    return !this.#full
+  }
+
+  get full(): boolean {
+    return this.#full
+  }
+
+  /** Resolves when nothing waits and nothing is under way. */
+  flushed(): Promise<void> {
+    if (!this.#sending) return Promise.resolve()
+    return new Promise((resolve) => this.#idle.push(resolve))
+  }
+
+  /** Forgets what waits. Sending afterwards does nothing. */
+  close(): void {
+    this.#closed = true
+    this.#waiting = []
+    this.#next = 0
+    this.#bytes = 0
+    this.#settle()
+  }
+
+  #transmit(frames: Buffer[]): void {
+    this.#sending = true
+    let sent: Promise<void>
+    try {
+      sent = this.#sink.send(frames)
+    } catch (error) {
+      sent = Promise.reject(error)
+    }
+    sent.then(
+      () => this.#continue(),
+      (error: unknown) => {
+        // A socket that was closed under a pending send is no news.
+        if (!this.#closed) this.#options.onFailed(error)
+        this.#continue()
+      },
+    )
+  }
+
+  #continue(): void {
+    this.#sending = false
+    const frames = this.#waiting[this.#next]
+    if (frames === undefined) {
+      this.#waiting = []
+      this.#next = 0
+      this.#settle()
+      return
+    }
+    this.#next += 1
+    if (this.#next > 1024 && this.#next * 2 > this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#next)
+      this.#next = 0
+    }
+    this.#bytes -= length(frames)
+    this.#transmit(frames)
+    if (this.#full && this.#bytes * 2 < this.#options.bytesMax) {
+      this.#full = false
+      this.#options.onDrained?.()
+    }
+  }
+
+  #settle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+}
+
+function length(frames: readonly Buffer[]): number {
+  let bytes = 0
+  for (const frame of frames) bytes += frame.length
+  return bytes
+}
