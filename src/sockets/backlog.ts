@@ -37,14 +37,12 @@ export class BacklogWatch {
     this.#options = options
   }
 
-  /** Counts what was published. False: pause until `onCleared`. */
-  published(bytes: number): boolean {
+  published(bytes: number): void {
     this.#unseen += bytes
     if (this.#unseen >= LOOK_EVERY_BYTES) this.#look()
-    return !this.lagging
   }
 
-  /** Whether the source has to pause. */
+  /** Whether somebody lags so far behind that the source has to pause. */
   get lagging(): boolean {
     return this.#cancel !== null
   }

@@ -11,17 +11,20 @@
  * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#introduction
  */
 
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Router, XPublisher } from 'zeromq'
+import { systemClock } from '../clock.js'
 import type { Clock } from '../clock.js'
 import { SavepointError } from '../errors.js'
 import type { ErrorCode } from '../errors.js'
 import type { Log } from '../log.js'
-import { open } from '../wire/codec.js'
+import { open, seal } from '../wire/codec.js'
 import type { Opened } from '../wire/codec.js'
 import type { Connection, PortName, Ports } from '../wire/connection.js'
+import { EMPTY_OBJECT, json } from '../wire/message.js'
 import type { IncomingMessage, RequestChannel } from '../wire/message.js'
-import type { SignatureGuard } from '../wire/signature.js'
+import type { SignatureGuard, Signer } from '../wire/signature.js'
 import { BacklogWatch, queuedBytesOfPort } from './backlog.js'
 import { bindPort } from './bind.js'
 import { startHeartbeat } from './heartbeat.js'
@@ -31,17 +34,18 @@ import { refusalLog } from './refusals.js'
 
 export interface ChannelsOptions {
   readonly log: Log
-  readonly clock: Clock
   readonly guard: SignatureGuard
+  /** For `iopub_welcome`, which is sent from here: no kernel has a say in it. */
+  readonly signer: Signer
+  readonly session: string
   /** A request that is signed and well-formed. First called after `bindChannels` has returned. */
   onRequest(channel: RequestChannel, routing: Buffer[], message: IncomingMessage): void
-  /** The sealed `iopub_welcome` for a subscription, beginning with the delimiter. */
-  welcome(subscription: string): Buffer[]
-  /** A client subscribed, and its welcome is on the way. */
-  onSubscribed?(subscription: string): void
-  /** Publications are taken in again without growing, after `publish` or `reply` had returned false. */
+  /** Too much waits to be sent: whoever makes messages has to pause. Nothing is dropped meanwhile. */
+  onFull?(): void
+  /** Follows each `onFull` once clients have caught up. */
   onDrained?(): void
-  /** Bytes that may wait to be sent before a channel reports that it is full. */
+  readonly clock?: Clock
+  /** Bytes that may wait before the channels are full. */
   readonly outboxBytesMax?: number
   /** How long a port in use is tried again. */
   readonly bindPatienceMs?: number
@@ -50,12 +54,10 @@ export interface ChannelsOptions {
 export interface Channels {
   /** The ports that are bound, none of them 0. */
   readonly ports: Ports
-  /** False: no more for now, until `onDrained`. The message itself is sent all the same, and in order. */
-  publish(topic: string, frames: readonly Buffer[]): boolean
-  /** As `publish`, to one client. One that has gone is no error. */
-  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): boolean
-  /** Resolves when what clients had sent until now, as far as it has arrived here, was given to `onRequest`. */
-  settle(): Promise<void>
+  /** Sends sealed frames to all who subscribed to a beginning of `topic`. */
+  publish(topic: string, frames: readonly Buffer[]): void
+  /** Sends sealed frames to one client. One that has gone is no error. */
+  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): void
   /** Takes no more requests, sends what waits until the deadline, and closes. A second call does nothing more. */
   close(deadlineMs: number): Promise<void>
 }
@@ -140,8 +142,8 @@ class ZeroMqChannels implements Channels {
   readonly #heartbeat: Heartbeat
   readonly #outboxes: Readonly<Record<RequestChannel | 'iopub', Outbox>>
   readonly #backlog: BacklogWatch
-  /** How many messages the request channels have received, refused ones included. */
-  #received = 0
+  readonly #clock: Clock
+  #full = false
   #closing: Promise<void> | null = null
   #loops: Promise<void>[] = []
 
@@ -155,14 +157,16 @@ class ZeroMqChannels implements Channels {
   ) {
     this.ports = ports
     this.#options = options
+    this.#clock = options.clock ?? systemClock
     this.#requests = requests
     this.#iopub = iopub
     this.#heartbeat = heartbeat
+    const bytesMax = options.outboxBytesMax ?? OUTBOX_BYTES_MAX
     const outbox = (name: RequestChannel | 'iopub', socket: Router | XPublisher): Outbox =>
       new Outbox(socket, {
-        bytesMax: this.#bytesMax,
+        bytesMax,
         onFailed: (error) => options.log('error', 'send_failed', { channel: name, ...faultOf(error) }),
-        onDrained: () => this.#drained(),
+        onDrained: () => this.#noticeFullness(),
       })
     this.#outboxes = {
       shell: outbox('shell', requests.shell),
@@ -171,32 +175,22 @@ class ZeroMqChannels implements Channels {
       iopub: outbox('iopub', iopub),
     }
     this.#backlog = new BacklogWatch({
-      bytesMax: this.#bytesMax,
-      clock: options.clock,
+      bytesMax,
+      clock: this.#clock,
       queuedBytes: () => (connection.transport === 'tcp' ? queuedBytesOfPort(ports.iopub) : null),
-      onCleared: () => this.#drained(),
+      onCleared: () => this.#noticeFullness(),
     })
     // Not before the caller holds what it needs to answer.
     setImmediate(() => this.#listen())
   }
 
-  publish(topic: string, frames: readonly Buffer[]): boolean {
-    return this.#publish([Buffer.from(topic), ...frames])
+  publish(topic: string, frames: readonly Buffer[]): void {
+    this.#publish([Buffer.from(topic), ...frames])
   }
 
-  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): boolean {
-    return this.#outboxes[channel].send([...routing, ...frames])
-  }
-
-  async settle(): Promise<void> {
-    // ZeroMQ hands over what its own thread has read. Two turns of the event loop without a message mean that there is
-    // none; a client that never stops sending is waited for in vain, hence the limit.
-    let quietTurns = 0
-    for (let turn = 0; quietTurns < 2 && turn < SETTLE_TURNS_MAX; turn += 1) {
-      const before = this.#received
-      await nextTurn()
-      quietTurns = this.#received === before ? quietTurns + 1 : 0
-    }
+  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): void {
+    this.#outboxes[channel].send([...routing, ...frames])
+    this.#noticeFullness()
   }
 
   close(deadlineMs: number): Promise<void> {
@@ -204,16 +198,11 @@ class ZeroMqChannels implements Channels {
     return this.#closing
   }
 
-  get #bytesMax(): number {
-    return this.#options.outboxBytesMax ?? OUTBOX_BYTES_MAX
-  }
-
   #listen(): void {
     if (this.#closing !== null) return
-    const refused = refusalLog(this.#options.log, this.#options.clock)
+    const refused = refusalLog(this.#options.log, this.#clock)
     const receive = (channel: RequestChannel): Promise<void> =>
       this.#receiveAll(this.#requests[channel], channel, (frames) => {
-        this.#received += 1
         const opened = openOrRefuse(frames, this.#options.guard, (code) => refused(channel, code))
         if (opened !== null) this.#options.onRequest(channel, opened.routing, opened.message)
       })
@@ -254,23 +243,38 @@ class ZeroMqChannels implements Channels {
     const subscription = topic.toString('utf8')
     // The welcome's content is JSON, which can only name a topic that is text.
     if (!Buffer.from(subscription).equals(topic)) return
-    const welcome = this.#options.welcome(subscription)
+    const welcome = this.#welcome(subscription)
     this.#publish(subscription === '' ? welcome : [topic, ...welcome])
-    this.#options.onSubscribed?.(subscription)
   }
 
-  #publish(frames: Buffer[]): boolean {
+  /** Docs: https://jupyter.org/enhancement-proposals/65-jupyter-xpub/jupyter-xpub.html */
+  #welcome(subscription: string): Buffer[] {
+    const message = {
+      type: 'iopub_welcome',
+      parentBytes: EMPTY_OBJECT,
+      metadataBytes: EMPTY_OBJECT,
+      contentBytes: json({ subscription }),
+      buffers: [],
+    }
+    const { session, signer } = this.#options
+    return seal(message, { msg_id: randomUUID(), date: this.#clock.date().toISOString(), session }, signer)
+  }
+
+  #publish(frames: Buffer[]): void {
     let bytes = 0
     for (const frame of frames) bytes += frame.length + FRAME_OVERHEAD_BYTES
-    // Both have to hear of it, so no short cut.
-    const isSent = this.#outboxes.iopub.send(frames)
-    const isFetched = this.#backlog.published(bytes)
-    return isSent && isFetched
+    this.#outboxes.iopub.send(frames)
+    this.#backlog.published(bytes)
+    this.#noticeFullness()
   }
 
-  #drained(): void {
-    if (this.#backlog.lagging || Object.values(this.#outboxes).some((outbox) => outbox.full)) return
-    this.#options.onDrained?.()
+  #noticeFullness(): void {
+    const { shell, control, stdin, iopub } = this.#outboxes
+    const full = iopub.full || this.#backlog.lagging || shell.full || control.full || stdin.full
+    if (full === this.#full) return
+    this.#full = full
+    if (full) this.#options.onFull?.()
+    else this.#options.onDrained?.()
   }
 
   async #close(deadlineMs: number): Promise<void> {
@@ -289,7 +293,6 @@ class ZeroMqChannels implements Channels {
 }
 
 const SUBSCRIBED = 1
-const SETTLE_TURNS_MAX = 200
 const FAILED_RECEIVE_PAUSE_MS = 100
 /** What ZeroMQ keeps for each frame beside its bytes. */
 const FRAME_OVERHEAD_BYTES = 64

@@ -15,16 +15,16 @@ import type { Connection, Ports } from '../wire/connection.js'
 export interface ConnectionFile {
   readonly connection: Connection
   /** Writes the bound ports into the file, which keeps all else that it said. Does nothing if they stand there. */
-  write(ports: Ports): Promise<void>
+  writePorts(ports: Ports): Promise<void>
   /** Removes the file if it was made here and is still the same. Never fails. */
-  remove(): Promise<void>
+  dispose(): Promise<void>
 }
 
 const FILE_BYTES_MAX = 1024 * 1024
 const KEY_BYTES = 32
 
 /**
- * Reads a connection file, or prepares a new one with a random key and free ports if there is none: `write` creates it.
+ * Reads a connection file, or prepares a new one with a random key and free ports if there is none: `writePorts` creates it.
  *
  * Throws CONNECTION_FILE_INVALID.
  */
@@ -37,12 +37,12 @@ export async function openConnectionFile(path: string): Promise<ConnectionFile> 
   let isWritten = false
   return {
     connection,
-    async write(ports) {
+    async writePorts(ports) {
       if (!isNew && PORT_NAMES.every((name) => connection.ports[name] === ports[name])) return
       await replaceFile(path, `${JSON.stringify(mergePorts(connection.original, ports), null, 2)}\n`)
       isWritten = true
     },
-    async remove() {
+    async dispose() {
       if (isNew && isWritten && (await holdsKey(path, connection.key))) await rm(path, { force: true }).catch(() => {})
     },
   }

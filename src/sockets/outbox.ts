@@ -2,8 +2,8 @@
  * Sends on one ZeroMQ socket: in order, one message at a time, within a bound.
  *
  * A ZeroMQ socket refuses a second `send` while one is under way, whoever calls it, so all that a socket sends passes
- * through its outbox. Nothing is dropped: what is above the bound is still queued, and the caller, who is told, has to
- * pause the source until `onDrained`.
+ * through its outbox. Nothing is dropped: what is above the bound is still queued, and whoever makes the messages has
+ * to pause while the outbox is full.
  */
 
 /** The part of a ZeroMQ socket that an outbox uses. */
@@ -12,11 +12,11 @@ export interface Sink {
 }
 
 export interface OutboxOptions {
-  /** Bytes that may wait before `send` reports that it is full. */
+  /** Bytes that may wait before the outbox is full. */
   readonly bytesMax: number
   /** A message could not be sent and is lost. The next one is tried all the same. */
   onFailed(error: unknown): void
-  /** Called once each time less than half of the bound waits again. */
+  /** The outbox was full, and less than half of the bound waits now. */
   onDrained?(): void
 }
 
@@ -37,17 +37,13 @@ export class Outbox {
     this.#options = options
   }
 
-  /** Queues a message. False: the outbox is full now, and `onDrained` will follow. */
-  send(frames: Buffer[]): boolean {
-    if (this.#closed) return true
-    if (!this.#sending) {
-      this.#transmit(frames)
-      return true
-    }
+  /** Sends a message after those that wait. It belongs to ZeroMQ from now on. */
+  send(frames: Buffer[]): void {
+    if (this.#closed) return
+    if (!this.#sending) return this.#transmit(frames)
     this.#waiting.push(frames)
     this.#bytes += length(frames)
     if (this.#bytes > this.#options.bytesMax) this.#full = true
-    return !this.#full
   }
 
   get full(): boolean {
