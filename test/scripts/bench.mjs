@@ -1,0 +1,20 @@
+/**
+ * `npm run bench [-- ARGUMENTS OF kernel_bench.py]`: the kernel beside its peers, in one run on this machine. The peers
+ * are installed once into a cache folder.
+ */
+import { spawnSync } from 'node:child_process'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { giveUp, prepare, root } from '../../src/main/prepare.mjs'
+
+prepare()
+const home = process.env.SAVEPOINT_BENCH_HOME || join(homedir(), '.cache', 'savepoint-bench')
+const folder = join(root, 'test', 'bench')
+const env = { ...process.env, SAVEPOINT_BENCH_HOME: home, SAVEPOINT_NODE: process.execPath }
+
+const setup = spawnSync('bash', [join(folder, 'setup'), '--small'], { env, stdio: 'inherit' })
+if (setup.status !== 0)
+  giveUp('Installing the peers failed (see above). Check the network connection, then run the same command again.')
+const python = join(home, 'venv', 'bin', 'python')
+const argv = [join(folder, 'kernel_bench.py'), ...process.argv.slice(2)]
+process.exitCode = spawnSync(python, argv, { cwd: root, env, stdio: 'inherit' }).status ?? 1
