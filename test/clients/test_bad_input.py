@@ -72,7 +72,9 @@ class Frames(KernelCase):
         whole = json.loads(self.header())
         for key in whole:
             for value in (None, 7, [], {}):
-                self.shell.send_multipart(self.signed(json.dumps({**whole, key: value}).encode(), b"{}", b"{}", b'{"code": "1"}'))
+                self.shell.send_multipart(
+                    self.signed(json.dumps({**whole, key: value}).encode(), b"{}", b"{}", b'{"code": "1"}')
+                )
             rest = {k: v for k, v in whole.items() if k != key}
             self.shell.send_multipart(self.signed(json.dumps(rest).encode(), b"{}", b"{}", b'{"code": "1"}'))
         self.lives()
@@ -135,7 +137,14 @@ class ConnectionFiles(unittest.TestCase):
 
     def start(self) -> subprocess.Popen[str]:
         argv = [part.replace("{connection_file}", str(self.file)) for part in self.argv]
-        kernel = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        kernel = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         self.addCleanup(self.end, kernel)
         return kernel
 
@@ -157,7 +166,14 @@ class ConnectionFiles(unittest.TestCase):
 
     def connection(self, **fields: object) -> dict[str, object]:
         ports = {f"{channel}_port": 0 for channel in ("shell", "iopub", "stdin", "control", "hb")}
-        return {"ip": "127.0.0.1", "transport": "tcp", "key": "k" * 32, "signature_scheme": "hmac-sha256", **ports, **fields}
+        return {
+            "ip": "127.0.0.1",
+            "transport": "tcp",
+            "key": "k" * 32,
+            "signature_scheme": "hmac-sha256",
+            **ports,
+            **fields,
+        }
 
     def test_a_malformed_connection_file_is_refused_by_name(self) -> None:
         cases: dict[str, object] = {

@@ -164,7 +164,9 @@ class Comm(CheckpointCase):
         self.target.wait_for_event("checkpoint", checkpoint_id=record["checkpoint_id"], state="stored")
 
     def test_what_does_not_fit_is_refused_with_its_code(self) -> None:
-        self.assertEqual(self.refused("unknown_checkpoint", "restore", checkpoint="nope").details, {"checkpoint": "nope"})
+        self.assertEqual(
+            self.refused("unknown_checkpoint", "restore", checkpoint="nope").details, {"checkpoint": "nope"}
+        )
         self.refused("unknown_checkpoint", "restore", checkpoint="cp_0000")
         for name in ("", "a/b", "cp_mine", "x" * 201, "bell\x07"):
             self.refused("name_invalid", "create", name=name)
@@ -186,7 +188,9 @@ class Comm(CheckpointCase):
         self.run_ok("import numpy as np\nlarge = np.random.default_rng(0).random(10_000_000)")
         record = self.target.ask("create", name=unique("large"), wait=False)
         self.assertEqual(self.run_ok("large[0] = -1.0; 6 * 7").result, "42")
-        stored = self.target.wait_for_event("checkpoint", checkpoint_id=record["checkpoint_id"], state="stored")["checkpoint"]
+        stored = self.target.wait_for_event("checkpoint", checkpoint_id=record["checkpoint_id"], state="stored")[
+            "checkpoint"
+        ]
         self.assertGreater(stored["checkpoint_size"], 80_000_000)
         self.target.ask("restore", checkpoint=record["checkpoint_id"])
         self.assertEqual(self.run_ok("large[0] >= 0, large.shape").result, "(np.True_, (10000000,))")

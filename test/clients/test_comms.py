@@ -47,14 +47,23 @@ class Comms(KernelCase):
         self.run_ok(ECHO)
         comm_id, opening = self.open("echo")
         self.idle(opening)
-        self.assertEqual(self.client.ask("comm_info_request", {"target_name": "echo"})["comms"][comm_id], {"target_name": "echo"})
+        self.assertEqual(
+            self.client.ask("comm_info_request", {"target_name": "echo"})["comms"][comm_id], {"target_name": "echo"}
+        )
         self.assertNotIn(comm_id, self.client.ask("comm_info_request", {"target_name": "other"})["comms"])
         self.idle(self.client.request("comm_close", {"comm_id": comm_id, "data": {}}))
         self.assertNotIn(comm_id, self.client.ask("comm_info_request", {})["comms"])
 
     @ours  # ipykernel's text comes later than its comms.
     def test_the_kernel_opens_comms_in_order_with_its_output(self) -> None:
-        cell = self.run_ok("import comm\nprint('before')\nline = comm.create_comm(target_name='page', data={'n': 1})\nprint('between')\nline.send({'n': 2}, buffers=[b'raw'])\nline.close()")
+        cell = self.run_ok(
+            "import comm\n"
+            "print('before')\n"
+            "line = comm.create_comm(target_name='page', data={'n': 1})\n"
+            "print('between')\n"
+            "line.send({'n': 2}, buffers=[b'raw'])\n"
+            "line.close()"
+        )
         kinds = [m["msg_type"] for m in cell.on("iopub") if m["msg_type"] not in ("status", "execute_input")]
         self.assertEqual(kinds, ["stream", "comm_open", "stream", "comm_msg", "comm_close"])
         self.assertEqual([bytes(b) for b in cell.on("iopub", "comm_msg")[0]["buffers"]], [b"raw"])
@@ -71,7 +80,11 @@ class Comms(KernelCase):
         self.assertEqual(asking.wait_for("iopub", "comm_msg")["content"]["data"], {"queued": True})
 
     def test_an_error_in_a_handler_does_not_end_the_kernel(self) -> None:
-        self.run_ok("def faulty(channel, opened): channel.on_msg(lambda message: 1 / 0)\nimport comm\ncomm.get_comm_manager().register_target('faulty', faulty)")
+        self.run_ok(
+            "def faulty(channel, opened): channel.on_msg(lambda message: 1 / 0)\n"
+            "import comm\n"
+            "comm.get_comm_manager().register_target('faulty', faulty)"
+        )
         comm_id, opening = self.open("faulty")
         self.idle(opening)
         self.idle(self.client.request("comm_msg", {"comm_id": comm_id, "data": {}}))
@@ -86,7 +99,9 @@ class Widgets(KernelCase):
         states = {m["content"]["comm_id"]: m["content"]["data"]["state"] for m in cell.on("iopub", "comm_open")}
         self.assertEqual((states[model]["value"], states[model]["_view_name"]), (3, "IntSliderView"))
         self.run_ok("slider.observe(lambda change: print('moved to', change.new), 'value')")
-        moving = self.client.request("comm_msg", {"comm_id": model, "data": {"method": "update", "state": {"value": 7}, "buffer_paths": []}})
+        moving = self.client.request(
+            "comm_msg", {"comm_id": model, "data": {"method": "update", "state": {"value": 7}, "buffer_paths": []}}
+        )
         self.client.wait_until(lambda: "idle" in moving.states, 10, "idle")
         if IS_ORACLE:
             self.client.wait_until(lambda: moving.stdout, 5, "output of the observer")
@@ -96,8 +111,14 @@ class Widgets(KernelCase):
         self.assertEqual((update["comm_id"], update["data"]["state"]), (model, {"value": 5}))
 
     def test_an_output_widget_captures_what_is_shown_in_it(self) -> None:
-        cell = self.run_ok("import ipywidgets\ncapture = ipywidgets.Output()\nwith capture:\n    print('inside')\nprint('outside')")
-        ids = [m["content"]["data"]["state"]["msg_id"] for m in cell.on("iopub", "comm_msg") if "msg_id" in m["content"]["data"].get("state", {})]
+        cell = self.run_ok(
+            "import ipywidgets\ncapture = ipywidgets.Output()\nwith capture:\n    print('inside')\nprint('outside')"
+        )
+        ids = [
+            m["content"]["data"]["state"]["msg_id"]
+            for m in cell.on("iopub", "comm_msg")
+            if "msg_id" in m["content"]["data"].get("state", {})
+        ]
         self.assertEqual(ids, [cell.msg_id, ""])
         self.assertIn("outside", cell.stdout)
 

@@ -30,7 +30,10 @@ class Conversation(ConsoleCase):
         self.assertIn("Out[1]: 42", console.run("6 * 7"))
         self.assertIn("ZeroDivisionError", console.run("def broken():\n    1 / 0\nbroken()"))
         self.assertIn("hello from a child", console.run("!echo hello from a child"))
-        self.assertIn("['a', 'b']", console.run("import asyncio\nawait asyncio.gather(asyncio.sleep(0, 'a'), asyncio.sleep(0, 'b'))"))
+        self.assertIn(
+            "['a', 'b']",
+            console.run("import asyncio\nawait asyncio.gather(asyncio.sleep(0, 'a'), asyncio.sleep(0, 'b'))"),
+        )
 
     def test_input_is_asked_and_answered(self) -> None:
         console = self.console()
@@ -42,7 +45,10 @@ class Conversation(ConsoleCase):
 
     def test_control_c_interrupts_the_cell(self) -> None:
         console = self.console()
-        for code in ("print('now ' + 'in', flush=True)\nwhile True: pass", "import time\nprint('now ' + 'in', flush=True)\ntime.sleep(60)"):
+        for code in (
+            "print('now ' + 'in', flush=True)\nwhile True: pass",
+            "import time\nprint('now ' + 'in', flush=True)\ntime.sleep(60)",
+        ):
             console.enter(code)
             console.wait_for("now in")
             console.type(INTERRUPT)

@@ -12,7 +12,10 @@ class Cells(KernelCase):
         result = cell.on("iopub", "execute_result")[0]["content"]
         self.assertEqual(result["data"]["text/plain"], "42")
         self.assertEqual(result["execution_count"], cell.content["execution_count"])
-        self.assertEqual(cell.on("iopub", "execute_input")[0]["content"], {"code": "6 * 7", "execution_count": result["execution_count"]})
+        self.assertEqual(
+            cell.on("iopub", "execute_input")[0]["content"],
+            {"code": "6 * 7", "execution_count": result["execution_count"]},
+        )
 
     def test_a_semicolon_keeps_the_value_to_itself(self) -> None:
         self.assertEqual(self.run_ok("6 * 7;").outputs, [])
@@ -25,7 +28,9 @@ class Cells(KernelCase):
 
     def test_a_cell_is_bracketed_by_busy_and_idle_with_its_reply_between(self) -> None:
         cell = self.run_ok("print('x')\n1")
-        self.assertEqual([m["msg_type"] for m in cell.on("iopub")], ["status", "execute_input", "stream", "execute_result", "status"])
+        self.assertEqual(
+            [m["msg_type"] for m in cell.on("iopub")], ["status", "execute_input", "stream", "execute_result", "status"]
+        )
         self.assertEqual(cell.states, ["busy", "idle"])
         self.assertEqual(len(cell.replies), 1)
 
@@ -56,7 +61,9 @@ class Cells(KernelCase):
         self.assertEqual(self.run_ok("1").content["execution_count"], before + 1)
 
     def test_user_expressions_answer_one_by_one(self) -> None:
-        answers = self.run_ok("ue = 3", user_expressions={"good": "ue + 1", "bad": "ue / 0"}).content["user_expressions"]
+        answers = self.run_ok("ue = 3", user_expressions={"good": "ue + 1", "bad": "ue / 0"}).content[
+            "user_expressions"
+        ]
         self.assertEqual(answers["good"]["data"]["text/plain"], "4")
         self.assertEqual((answers["bad"]["status"], answers["bad"]["ename"]), ("error", "ZeroDivisionError"))
 
@@ -180,7 +187,12 @@ class Introspection(KernelCase):
         self.assertEqual((lost["status"], lost["found"], lost["data"]), ("ok", False, {}))
 
     def test_completeness_is_judged(self) -> None:
-        for code, status in {"1": "complete", "for i in range(3):": "incomplete", "x = = 1": "invalid", "%time 1": "complete"}.items():
+        for code, status in {
+            "1": "complete",
+            "for i in range(3):": "incomplete",
+            "x = = 1": "invalid",
+            "%time 1": "complete",
+        }.items():
             with self.subTest(code):
                 self.assertEqual(self.client.ask("is_complete_request", {"code": code})["status"], status)
 
@@ -224,7 +236,9 @@ class History(KernelCase):
     def test_tail_ends_with_the_newest_cell(self) -> None:
         self.run_ok("history_one = 1")
         self.run_ok("history_two = 2")
-        self.assertEqual([line[2] for line in self.lines(hist_access_type="tail", n=2)], ["history_one = 1", "history_two = 2"])
+        self.assertEqual(
+            [line[2] for line in self.lines(hist_access_type="tail", n=2)], ["history_one = 1", "history_two = 2"]
+        )
 
     def test_search_takes_patterns_and_can_be_unique(self) -> None:
         for _ in range(3):

@@ -49,7 +49,14 @@ class Input(KernelCase):
         self.assertEqual([m for m in self.client.messages if m["channel"] == "stdin"], [])
 
     def test_a_thread_may_ask(self) -> None:
-        code = "import threading\nheard = []\nasking = threading.Thread(target=lambda: heard.append(input('thread? ')))\nasking.start()\nasking.join()\nheard"
+        code = (
+            "import threading\n"
+            "heard = []\n"
+            "asking = threading.Thread(target=lambda: heard.append(input('thread? ')))\n"
+            "asking.start()\n"
+            "asking.join()\n"
+            "heard"
+        )
         cell = self.client.start(code)
         cell.answer("yes")
         self.assertEqual(cell.wait().result, "['yes']")

@@ -72,7 +72,14 @@ class Interrupts(KernelCase):
         self.assert_error(cell.wait(SOON_S), "KeyboardInterrupt")
 
     def test_a_cell_may_catch_its_interrupt(self) -> None:
-        cell = self.start("try:\n    print('in', flush=True)\n    while True: pass\nexcept KeyboardInterrupt:\n    caught = True\ncaught")
+        cell = self.start(
+            "try:\n"
+            "    print('in', flush=True)\n"
+            "    while True: pass\n"
+            "except KeyboardInterrupt:\n"
+            "    caught = True\n"
+            "caught"
+        )
         self.by_message()
         self.assertEqual(cell.wait().result, "True")
 
@@ -92,11 +99,23 @@ class Interrupts(KernelCase):
 
     @ours
     def test_background_tasks_outlive_the_interrupt_of_a_cell(self) -> None:
-        self.run_ok("import asyncio\nticks = 0\nasync def tick():\n    global ticks\n    while True:\n        await asyncio.sleep(0.01)\n        ticks += 1\nticking = asyncio.ensure_future(tick())")
+        self.run_ok(
+            "import asyncio\n"
+            "ticks = 0\n"
+            "async def tick():\n"
+            "    global ticks\n"
+            "    while True:\n"
+            "        await asyncio.sleep(0.01)\n"
+            "        ticks += 1\n"
+            "ticking = asyncio.ensure_future(tick())"
+        )
         cell = self.start(AWAIT)
         self.by_message()
         self.assertEqual(cell.wait().status, "error")
-        self.assertEqual(self.run_ok("before = ticks\nwhile ticks < before + 3: await asyncio.sleep(0.01)\nticking.done()").result, "False")
+        self.assertEqual(
+            self.run_ok("before = ticks\nwhile ticks < before + 3: await asyncio.sleep(0.01)\nticking.done()").result,
+            "False",
+        )
         self.run_ok("ticking.cancel()")
 
     def test_a_hundred_interrupts_are_neither_lost_nor_late(self) -> None:

@@ -68,7 +68,9 @@ class Kills(unittest.TestCase):
         self.check(processes.family(manager.provisioner.pid), worker)
 
     def test_nothing_is_left_when_the_client_is_killed(self) -> None:
-        starter = subprocess.Popen([sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        starter = subprocess.Popen(
+            [sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.addCleanup(starter.communicate)
         assert starter.stdout is not None
         pid, connection_file = starter.stdout.readline().split()
@@ -128,7 +130,10 @@ class Rounds(unittest.TestCase):
         self.assertLessEqual(after[0], before[0] + len(extra), "processes")
         self.assertLessEqual(after[1], before[1] + 2, "descriptors")
         self.assertLess(after[2], before[2] + self.MEMORY_GROWTH_MIB, "memory in MiB")
-        self.assertEqual(client.execute("state").result, "[1]" if ending == "rollback" else str([1] * (1 + self.WARM_UP + self.ROUNDS)))
+        self.assertEqual(
+            client.execute("state").result,
+            "[1]" if ending == "rollback" else str([1] * (1 + self.WARM_UP + self.ROUNDS)),
+        )
 
     def test_three_hundred_rollbacks_leave_nothing_behind(self) -> None:
         self.check("state.append(1)", "rollback")

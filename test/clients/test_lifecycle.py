@@ -49,7 +49,11 @@ class Life(unittest.TestCase):
 
     def test_exit_handlers_run_at_shutdown(self) -> None:
         manager, client = fresh_kernel(self)
-        client.execute("import atexit, pathlib, tempfile\nmark = pathlib.Path(tempfile.mkdtemp()) / 'mark'\natexit.register(mark.touch)")
+        client.execute(
+            "import atexit, pathlib, tempfile\n"
+            "mark = pathlib.Path(tempfile.mkdtemp()) / 'mark'\n"
+            "atexit.register(mark.touch)"
+        )
         mark = client.value("str(mark)").strip("'")
         manager.shutdown_kernel()
         self.assertTrue(os.path.exists(mark))
@@ -87,7 +91,9 @@ class Life(unittest.TestCase):
 
     def test_environment_and_folder_are_those_of_the_start(self) -> None:
         _, client = fresh_kernel(self, cwd="/", env={**os.environ, "ONLY_HERE": "yes"})
-        self.assertEqual(client.value("(__import__('os').getcwd(), __import__('os').environ['ONLY_HERE'])"), "('/', 'yes')")
+        self.assertEqual(
+            client.value("(__import__('os').getcwd(), __import__('os').environ['ONLY_HERE'])"), "('/', 'yes')"
+        )
 
     def test_a_client_with_the_same_identity_takes_over(self) -> None:
         manager, client = fresh_kernel(self)

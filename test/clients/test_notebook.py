@@ -33,7 +33,7 @@ def data(cell: NotebookNode) -> dict[str, str]:
 
 
 def run(notebook: NotebookNode, kill: bool) -> dict[str, NotebookNode]:
-    """Run a notebook in a new kernel; its cells by id. With `kill`, the kernel gets SIGKILL in place of an orderly end."""
+    """Run a notebook in a new kernel; its cells by id. With `kill` the kernel gets SIGKILL, not an orderly end."""
     folder = scratch("notebook")
     client = NotebookClient(notebook, timeout=60, kernel_name=KERNEL, resources={"metadata": {"path": str(folder)}})
     with client.setup_kernel():
@@ -103,7 +103,9 @@ class Notebook(unittest.TestCase):
         self.assertEqual(self.cells["restored"].execution_count, 2)
         self.assertEqual(
             stream(self.cells["restored"]),
-            "[20.5, 21.0, 19.5] {'unit': 'degrees'}\nThe mean is 20.33, the total was 780.\nThere are 200 angles; 1 / 2 is 0.5.\n",
+            "[20.5, 21.0, 19.5] {'unit': 'degrees'}\n"
+            "The mean is 20.33, the total was 780.\n"
+            "There are 200 angles; 1 / 2 is 0.5.\n",
         )
 
 

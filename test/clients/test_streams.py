@@ -48,7 +48,9 @@ class Streams(KernelCase):
         self.assertTrue(cell.stdout == "x" * 8_000_000 + "\n")
 
     def test_control_characters_and_wide_characters_survive(self) -> None:
-        self.assertEqual(self.run_ok(r"print('10%\r20% \x1b[1m \0 \U0001F600', end='')").stdout, "10%\r20% \x1b[1m \0 \U0001f600")
+        self.assertEqual(
+            self.run_ok(r"print('10%\r20% \x1b[1m \0 \U0001F600', end='')").stdout, "10%\r20% \x1b[1m \0 \U0001f600"
+        )
 
     @ours  # ipykernel raises in its output thread, and the text is lost.
     def test_a_lone_surrogate_costs_no_text(self) -> None:
@@ -70,7 +72,11 @@ class Streams(KernelCase):
             "import os\nos.system('echo from a child')",
             "!echo from a child",
             "%%bash\necho from a child",
-            "import multiprocessing\np = multiprocessing.get_context('fork').Process(target=print, args=('from a child',), kwargs={'flush': True})\np.start()\np.join()",
+            "import multiprocessing\n"
+            "forking = multiprocessing.get_context('fork')\n"
+            "p = forking.Process(target=print, args=('from a child',), kwargs={'flush': True})\n"
+            "p.start()\n"
+            "p.join()",
         ):
             with self.subTest(code.splitlines()[-1]):
                 self.has(self.run_ok(code), "from a child")

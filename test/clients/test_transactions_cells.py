@@ -29,10 +29,21 @@ class StateCase(KernelCase):
 @ours
 class Policies(StateCase):
     def test_a_failing_cell_leaves_no_trace(self) -> None:
-        cell = self.run_error("state.append(3)\nnewcomer = 1\nprint('tried')\n1 / 0", "ZeroDivisionError", metadata=policy("rollback_on_failure"))
+        cell = self.run_error(
+            "state.append(3)\nnewcomer = 1\nprint('tried')\n1 / 0",
+            "ZeroDivisionError",
+            metadata=policy("rollback_on_failure"),
+        )
         self.assertEqual(cell.stdout, "tried\n")
         told = cell.ours["transaction"]
-        expected = {"name": None, "policy": "rollback_on_failure", "engine": "fork", "outcome": "rolled_back", "effects": [], "limits": []}
+        expected = {
+            "name": None,
+            "policy": "rollback_on_failure",
+            "engine": "fork",
+            "outcome": "rolled_back",
+            "effects": [],
+            "limits": [],
+        }
         self.assertEqual({key: told[key] for key in expected}, expected)
         self.assertGreater(told["begin_ms"], 0)
         self.assertGreater(told["end_ms"], 0)
@@ -85,7 +96,9 @@ class Policies(StateCase):
         self.assertTrue(any("colour" in warning for warning in cell.ours["warnings"]), cell.ours["warnings"])
 
     def test_cells_queued_behind_a_failure_are_aborted(self) -> None:
-        failing = self.client.start("import time\nstate.append(3)\ntime.sleep(0.4)\n1 / 0", metadata=policy("rollback_on_failure"))
+        failing = self.client.start(
+            "import time\nstate.append(3)\ntime.sleep(0.4)\n1 / 0", metadata=policy("rollback_on_failure")
+        )
         queued = self.client.start("state.append('queued')")
         self.assertEqual((failing.wait().status, queued.wait().status), ("error", "aborted"))
         self.assert_state("[1, 2]")
@@ -93,7 +106,9 @@ class Policies(StateCase):
     def test_an_interrupt_is_a_failure(self) -> None:
         for code in ("while True: pass", "import asyncio\nawait asyncio.sleep(60)", "import time\ntime.sleep(60)"):
             with self.subTest(code.splitlines()[-1]):
-                cell = self.client.start(f"state.append(3)\nprint('in', flush=True)\n{code}", metadata=policy("rollback_on_failure"))
+                cell = self.client.start(
+                    f"state.append(3)\nprint('in', flush=True)\n{code}", metadata=policy("rollback_on_failure")
+                )
                 cell.wait_for_output("in")
                 self.client.ask("interrupt_request", channel="control")
                 self.assert_error(cell.wait(), "KeyboardInterrupt")
@@ -101,7 +116,9 @@ class Policies(StateCase):
                 self.assert_state("[1, 2]")
 
     def test_leaving_by_system_exit_is_a_failure(self) -> None:
-        cell = self.run_error("state.append(3)\nraise SystemExit(2)", "SystemExit", metadata=policy("rollback_on_failure"))
+        cell = self.run_error(
+            "state.append(3)\nraise SystemExit(2)", "SystemExit", metadata=policy("rollback_on_failure")
+        )
         self.assertEqual(self.outcome(cell), "rolled_back")
         self.assert_state("[1, 2]")
 
@@ -116,14 +133,20 @@ class Policies(StateCase):
             ("import ctypes\nctypes.string_at(0)", "SIGSEGV"),
         ):
             with self.subTest(cause):
-                cell = self.client.execute(f"state.append(3)\nprint('tried', flush=True)\n{code}", metadata=policy("rollback_on_failure"))
+                cell = self.client.execute(
+                    f"state.append(3)\nprint('tried', flush=True)\n{code}", metadata=policy("rollback_on_failure")
+                )
                 self.assert_error(cell, "WorkerDied")
                 self.assertIn(cause, cell.content["evalue"])
                 self.assertEqual((self.outcome(cell), cell.stdout), ("rolled_back", "tried\n"))
                 self.assert_state("[1, 2]")
 
     def test_a_cell_that_awaits_can_be_rolled_back(self) -> None:
-        self.run_error("import asyncio\nstate.append(3)\nawait asyncio.sleep(0.01)\n1 / 0", "ZeroDivisionError", metadata=policy("rollback_on_failure"))
+        self.run_error(
+            "import asyncio\nstate.append(3)\nawait asyncio.sleep(0.01)\n1 / 0",
+            "ZeroDivisionError",
+            metadata=policy("rollback_on_failure"),
+        )
         self.assert_state("[1, 2]")
         self.run_ok("await asyncio.sleep(0); state.append(3)", metadata=policy("rollback_on_failure"))
         self.assert_state("[1, 2, 3]")
@@ -176,13 +199,17 @@ class CellMagic(StateCase):
         self.assert_state("[1, 2]")
 
     def test_the_body_is_an_ordinary_cell(self) -> None:
-        cell = self.run_ok("%%transaction\nimport asyncio\nawait asyncio.sleep(0)\n%time state.append(3)\n!echo hello\nstate")
+        cell = self.run_ok(
+            "%%transaction\nimport asyncio\nawait asyncio.sleep(0)\n%time state.append(3)\n!echo hello\nstate"
+        )
         self.assertEqual(cell.result, "[1, 2, 3]")
         self.assertIn("hello", cell.stdout)
 
     def test_history_keeps_the_cell_as_it_was_written(self) -> None:
         count = self.run_ok("%%transaction\nstate.append(3)").content["execution_count"]
-        self.assertIn("%%transaction", self.run_ok(f"get_ipython().history_manager.input_hist_raw[{count}]").result or "")
+        self.assertIn(
+            "%%transaction", self.run_ok(f"get_ipython().history_manager.input_hist_raw[{count}]").result or ""
+        )
 
     def test_an_unknown_policy_is_refused(self) -> None:
         self.assert_refused(self.client.execute("%%transaction hopeful\nstate.append(3)"), "unknown_policy")
@@ -240,7 +267,15 @@ class LineMagics(StateCase):
         self.assert_state("[1, 2, 'before']")
 
     def test_frames_that_a_rollback_leaves_run_their_finally(self) -> None:
-        self.run_ok("import savepoint\ndef work():\n    try:\n        savepoint.begin()\n    finally:\n        state.append('finally')\nwork()")
+        self.run_ok(
+            "import savepoint\n"
+            "def work():\n"
+            "    try:\n"
+            "        savepoint.begin()\n"
+            "    finally:\n"
+            "        state.append('finally')\n"
+            "work()"
+        )
         self.assert_state("[1, 2, 'finally']")
         self.run_ok("%rollback")
         self.assert_state("[1, 2, 'finally']")

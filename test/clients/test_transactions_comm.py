@@ -68,14 +68,24 @@ class Protocol(TransactionCase):
         opened = datetime.datetime.fromisoformat(record["opened_at"].replace("Z", "+00:00"))
         self.assertLess(abs((datetime.datetime.now(datetime.timezone.utc) - opened).total_seconds()), 60)
         self.assertGreater(record["begin_ms"], 0)
-        expected = {"name": "clean-up", "policy": "explicit", "engine": "fork", "state": "open", "depth": 1, "savepoints": [], "reason": None}
+        expected = {
+            "name": "clean-up",
+            "policy": "explicit",
+            "engine": "fork",
+            "state": "open",
+            "depth": 1,
+            "savepoints": [],
+            "reason": None,
+        }
         self.assertEqual({key: record[key] for key in expected}, expected)
         self.assertEqual(record["opened_by"], self.client.kc.session.session)
 
     def test_status_lists_from_the_outermost_to_the_innermost(self) -> None:
         self.assertEqual(self.target.ask("status")["transactions"], [])
         ids = [self.target.ask("begin")["id"] for _ in range(3)]
-        self.assertEqual([(r["id"], r["depth"]) for r in self.target.ask("status")["transactions"]], list(zip(ids, (1, 2, 3))))
+        self.assertEqual(
+            [(r["id"], r["depth"]) for r in self.target.ask("status")["transactions"]], list(zip(ids, (1, 2, 3)))
+        )
 
     def test_what_does_not_fit_is_refused_with_its_code(self) -> None:
         self.refused("no_transaction", "commit")
@@ -90,7 +100,15 @@ class Protocol(TransactionCase):
         self.assertEqual(len(self.target.ask("status")["transactions"]), 1)
 
     def test_data_that_is_no_request_is_a_bad_request(self) -> None:
-        for data, sent_id in (("text", None), ([], None), (5, None), (None, None), ({}, None), ({"id": "7"}, "7"), ({"id": "8", "op": 3}, "8")):
+        for data, sent_id in (
+            ("text", None),
+            ([], None),
+            (5, None),
+            (None, None),
+            ({}, None),
+            ({"id": "7"}, "7"),
+            ({"id": "8", "op": 3}, "8"),
+        ):
             with self.subTest(data=data):
                 answer = self.target.answer_of(self.target.send(data))
                 self.assertEqual((answer["ok"], answer["id"], answer["error"]["code"]), (False, sent_id, "bad_request"))
@@ -144,7 +162,9 @@ class State(TransactionCase):
         self.run_ok(DAMAGE)
         self.assertEqual(self.state(), AFTER)
         ended = self.target.ask("rollback")
-        self.assertEqual((ended["id"], ended["state"], ended["effects"], ended["limits"]), (record["id"], "rolled_back", [], []))
+        self.assertEqual(
+            (ended["id"], ended["state"], ended["effects"], ended["limits"]), (record["id"], "rolled_back", [], [])
+        )
         self.assertGreater(ended["rollback_ms"], 0)
         self.assertEqual(self.state(), BEFORE)
         self.assertEqual(self.run_ok("alias is numbers").result, "True")
@@ -248,7 +268,15 @@ class AfterRollback(TransactionCase):
 
     def test_output_of_every_kind_still_arrives(self) -> None:
         self.go_back()
-        cell = self.run_ok("import os, sys\nprint('out')\nprint('err', file=sys.stderr)\nos.write(1, b'low\\n')\nos.system('echo child')\n7")
+        cell = self.run_ok(
+            "import os, sys\n"
+            "print('out')\n"
+            "print('err', file=sys.stderr)\n"
+            "os.write(1, b'low\\n"
+            "')\n"
+            "os.system('echo child')\n"
+            "7"
+        )
         self.assertEqual((cell.result, cell.stderr), ("7", "err\n"))
         for text in ("out\n", "low\n", "child\n"):
             self.assertIn(text, cell.stdout)
@@ -268,7 +296,16 @@ class AfterRollback(TransactionCase):
             self.assert_error(cell.wait(5), "KeyboardInterrupt")
 
     def test_awaits_and_background_tasks_go_on(self) -> None:
-        self.run_ok("import asyncio\nticks = 0\nasync def tick():\n    global ticks\n    while True:\n        ticks += 1\n        await asyncio.sleep(0.005)\nticking = asyncio.create_task(tick())")
+        self.run_ok(
+            "import asyncio\n"
+            "ticks = 0\n"
+            "async def tick():\n"
+            "    global ticks\n"
+            "    while True:\n"
+            "        ticks += 1\n"
+            "        await asyncio.sleep(0.005)\n"
+            "ticking = asyncio.create_task(tick())"
+        )
         self.go_back()
         self.run_ok("before = ticks\nwhile ticks < before + 3: await asyncio.sleep(0.005)\nticking.cancel()")
 
@@ -277,7 +314,9 @@ class AfterRollback(TransactionCase):
         self.target.ask("begin")
         newer = self.run_ok("newer = comm.create_comm(target_name='newer')").on("iopub", "comm_open")[0]
         self.target.ask("rollback")
-        self.client.wait_for(lambda m: m["msg_type"] == "comm_close" and m["content"]["comm_id"] == newer["content"]["comm_id"])
+        self.client.wait_for(
+            lambda m: m["msg_type"] == "comm_close" and m["content"]["comm_id"] == newer["content"]["comm_id"]
+        )
         sent = self.run_ok("older.send({'still': 'here'})").on("iopub", "comm_msg")[0]
         self.assertEqual(sent["content"]["comm_id"], opened["content"]["comm_id"])
         comms = self.client.ask("comm_info_request")["comms"]
@@ -285,19 +324,45 @@ class AfterRollback(TransactionCase):
         self.assertNotIn(newer["content"]["comm_id"], comms)
 
     def test_a_pipe_to_a_living_child_still_works(self) -> None:
-        self.run_ok("import subprocess\ncat = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\ncat.stdin.write(b'one\\n'); cat.stdin.flush()\ncat.stdout.readline()")
+        self.run_ok(
+            "import subprocess\n"
+            "cat = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+            "cat.stdin.write(b'one\\n"
+            "'); cat.stdin.flush()\n"
+            "cat.stdout.readline()"
+        )
         self.go_back()
-        self.assertEqual(self.run_ok("cat.stdin.write(b'two\\n'); cat.stdin.flush()\ncat.stdout.readline()").result, "b'two\\n'")
+        self.assertEqual(
+            self.run_ok("cat.stdin.write(b'two\\n'); cat.stdin.flush()\ncat.stdout.readline()").result, "b'two\\n'"
+        )
         self.run_ok("cat.stdin.close()")
 
     def test_a_listening_port_still_listens(self) -> None:
-        self.run_ok("import socket\nlistening = socket.create_server(('127.0.0.1', 0))\nport = listening.getsockname()[1]")
+        self.run_ok(
+            "import socket\nlistening = socket.create_server(('127.0.0.1', 0))\nport = listening.getsockname()[1]"
+        )
         self.go_back()
-        self.assertEqual(self.run_ok("with socket.create_connection(('127.0.0.1', port)) as c:\n    listening.accept()[0].sendall(b'hi')\n    heard = c.recv(2)\nheard").result, "b'hi'")
+        self.assertEqual(
+            self.run_ok(
+                "with socket.create_connection(('127.0.0.1', port)) as c:\n"
+                "    listening.accept()[0].sendall(b'hi')\n"
+                "    heard = c.recv(2)\n"
+                "heard"
+            ).result,
+            "b'hi'",
+        )
 
     def test_threads_can_be_started_again(self) -> None:
         self.go_back()
-        self.assertEqual(self.run_ok("import threading\nran = []\nt = threading.Thread(target=ran.append, args=(1,))\nt.start(); t.join(); ran").result, "[1]")
+        self.assertEqual(
+            self.run_ok(
+                "import threading\n"
+                "ran = []\n"
+                "t = threading.Thread(target=ran.append, args=(1,))\n"
+                "t.start(); t.join(); ran"
+            ).result,
+            "[1]",
+        )
 
     def test_random_numbers_repeat_as_the_state_does(self) -> None:
         self.run_ok("import random\nrandom.seed(5)")

@@ -50,7 +50,12 @@ plt.title("A sine")
 plt.show()
 """,
     ),
-    Step("error", "An error, with its traceback", "def divide(a, b):\n    return a / b\n\ndivide(1, 0)", ("fails", "raises-exception")),
+    Step(
+        "error",
+        "An error, with its traceback",
+        "def divide(a, b):\n    return a / b\n\ndivide(1, 0)",
+        ("fails", "raises-exception"),
+    ),
     Step(
         "input",
         "A question (a client that cannot answer is not asked)",
@@ -122,7 +127,13 @@ sum(readings)
     ),
     Step("state-after", "The state is as it was before", "print(readings, labels)"),
     Step("checkpoint", "Everything is saved", "%checkpoint saved", only_savepoint=True),
-    Step("restore", "In a new kernel, after the first one was killed", "%restore saved", ("second-life",), only_savepoint=True),
+    Step(
+        "restore",
+        "In a new kernel, after the first one was killed",
+        "%restore saved",
+        ("second-life",),
+        only_savepoint=True,
+    ),
     Step(
         "restored",
         "The values are there again",

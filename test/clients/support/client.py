@@ -117,9 +117,7 @@ class Client:
         self.kc = kc
         self.messages: list[Message] = []
         kc.start_channels()
-        self.channels = {
-            name: getattr(kc, f"{name}_channel").socket for name in ("shell", "iopub", "stdin", "control")
-        }
+        self.channels = {name: getattr(kc, f"{name}_channel").socket for name in ("shell", "iopub", "stdin", "control")}
         self.poller = zmq.Poller()
         for socket in self.channels.values():
             self.poller.register(socket, zmq.POLLIN)

@@ -65,7 +65,9 @@ class Target:
         return [
             m["content"]["data"]
             for m in self.client.messages
-            if m["msg_type"] == "comm_msg" and m["content"]["comm_id"] == self.comm_id and "event" in m["content"]["data"]
+            if m["msg_type"] == "comm_msg"
+            and m["content"]["comm_id"] == self.comm_id
+            and "event" in m["content"]["data"]
         ]
 
     def wait_for_event(self, event: str, **fields: Any) -> dict[str, Any]:

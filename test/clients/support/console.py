@@ -25,7 +25,9 @@ class Console:
         # Without an answer to "where is the cursor?" the prompt would warn and wait; this terminal does not answer.
         env = {**os.environ, "PROMPT_TOOLKIT_NO_CPR": "1", "NO_COLOR": "1"}
         arguments = ["-m", "jupyter_console", "--kernel", KERNEL, "--ZMQTerminalInteractiveShell.banner="]
-        self.terminal = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", dimensions=(50, 200), timeout=None)
+        self.terminal = pexpect.spawn(
+            sys.executable, arguments, env=env, encoding="utf-8", dimensions=(50, 200), timeout=None
+        )
         self.written = ""
         self.prompt = 0
         self._seen_to = 0
@@ -81,7 +83,11 @@ class Console:
                 self.read(deadline, "end")
         except pexpect.EOF:
             self.terminal.wait()
-        return int(self.terminal.exitstatus if self.terminal.exitstatus is not None else 128 + (self.terminal.signalstatus or 0))
+        return int(
+            self.terminal.exitstatus
+            if self.terminal.exitstatus is not None
+            else 128 + (self.terminal.signalstatus or 0)
+        )
 
     def close(self) -> None:
         self.terminal.close(force=True)

@@ -1,0 +1,65 @@
+"""Starts JupyterLab for the browser test, on a free port of the loopback address, with everything private to this run.
+
+The first line on stdout is JSON: `url`, `token`, `notebook` (the ids and tags of its cells, in order).
+SIGTERM ends it, and its kernels with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+
+TEST = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TEST / "clients"), str(TEST / "notebooks")]
+
+import make_notebook  # noqa: E402
+from support.subject import KERNEL, scratch  # noqa: E402
+
+SETTINGS = {
+    # Cells outside the window are there for the test to find, too.
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    # No questions to the outside, and no notices over the notebook.
+    "@jupyterlab/apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
+}
+
+
+def main() -> None:
+    root = scratch("lab")
+    notebook = make_notebook.build(KERNEL)
+    (root / "first_slice.ipynb").write_text(make_notebook.text(KERNEL), encoding="utf-8")
+    settings = Path(os.environ["JUPYTER_CONFIG_DIR"], "lab", "user-settings")
+    for plugin, values in SETTINGS.items():
+        file = settings / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values), encoding="utf-8")
+
+    from jupyterlab.labapp import LabApp
+
+    token = secrets.token_hex(16)
+    server = LabApp.initialize_server(
+        argv=[
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.ip=127.0.0.1",
+            "--ServerApp.port=0",
+            f"--ServerApp.root_dir={root}",
+            f"--IdentityProvider.token={token}",
+            "--ServerApp.log_level=ERROR",
+            "--LabApp.extension_manager=readonly",
+        ]
+    )
+    cells = [{"id": cell.id, "tags": cell.metadata.get("tags", [])} for cell in notebook.cells]
+    url = f"http://127.0.0.1:{server.port}{server.base_url}"
+    print(json.dumps({"url": url, "token": token, "notebook": cells}), flush=True)
+    server.start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+/** A notebook in JupyterLab, as a person at the screen works with it: cells are known by their ids. */
+
+import type { Locator, Page } from 'playwright-core'
+import type { CellOfNotebook, Lab } from './lab.js'
+
+export const PATIENCE_MS = 30_000
+
+export class NotebookPage {
+  readonly page: Page
+  private readonly cells: readonly CellOfNotebook[]
+  private readonly folder: string
+  private taken = 0
+
+  constructor(page: Page, cells: readonly CellOfNotebook[], folder: string) {
+    this.page = page
+    this.cells = cells
+    this.folder = folder
+    page.setDefaultTimeout(PATIENCE_MS)
+  }
+
+  /** Opens the notebook and waits until its kernel is idle. */
+  async open({ url, token }: Lab): Promise<void> {
+    await this.page.goto(`${url}lab/tree/first_slice.ipynb?reset&token=${token}`, { waitUntil: 'domcontentloaded' })
+    await this.cell(this.cells.at(-1)?.id ?? '').waitFor({ state: 'attached' })
+    await this.waitUntilIdle()
+  }
+
+  cell(id: string): Locator {
+    const index = this.cells.findIndex((cell) => cell.id === id)
+    if (index < 0) throw new Error(`The notebook has no cell '${id}'.`)
+    return this.page.locator('.jp-Notebook .jp-Cell').nth(index)
+  }
+
+  has(id: string): boolean {
+    return this.cells.some((cell) => cell.id === id)
+  }
+
+  output(id: string): Locator {
+    return this.cell(id).locator('.jp-OutputArea-output')
+  }
+
+  /** The kernel's state as the notebook's toolbar shows it. */
+  async waitUntilIdle(): Promise<void> {
+    await this.page.locator('.jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor()
+  }
+
+  async select(id: string): Promise<void> {
+    const prompt = this.cell(id).locator('.jp-InputPrompt')
+    await prompt.scrollIntoViewIfNeeded()
+    await prompt.click()
+  }
+
+  /** Runs a cell as Ctrl+Enter does, and waits until its number is there. */
+  async run(id: string): Promise<void> {
+    await this.select(id)
+    const before = await this.number(id)
+    await this.page.keyboard.press('Control+Enter')
+    // The number of the last run stays until the new one replaces it.
+    const again = before === null ? /^\[\d+\]:$/ : new RegExp(`^\\[(?!${before}\\])\\d+\\]:$`)
+    await this.cell(id).locator('.jp-InputPrompt', { hasText: again }).waitFor()
+  }
+
+  /** Runs what stands above a cell: by the menu, as one would. */
+  async runAllAbove(id: string): Promise<void> {
+    await this.select(id)
+    await this.page.getByRole('menuitem', { name: 'Run', exact: true }).click()
+    await this.page.getByRole('menuitem', { name: 'Run All Above Selected Cell' }).click()
+  }
+
+  async runAll(): Promise<void> {
+    await this.page.getByRole('menuitem', { name: 'Run', exact: true }).click()
+    await this.page.getByRole('menuitem', { name: 'Run All Cells', exact: true }).click()
+  }
+
+  /** The execution count that a cell shows, or null while it has none. */
+  async number(id: string): Promise<number | null> {
+    const text = await this.cell(id).locator('.jp-InputPrompt').textContent()
+    const found = /^\[(\d+)\]:$/.exec(text ?? '')
+    return found ? Number(found[1]) : null
+  }
+
+  /** Waits until a cell's output holds the text. */
+  async waitForText(id: string, text: string | RegExp): Promise<void> {
+    try {
+      await this.output(id).filter({ hasText: text }).first().waitFor()
+    } catch (cause) {
+      const shown = await this.output(id).allInnerTexts()
+      throw new Error(`Cell '${id}' does not show ${String(text)}; it shows:\n${shown.join('\n') || 'nothing'}`, {
+        cause,
+      })
+    }
+  }
+
+  /** A picture of the window with this cell in its midst; pictures are numbered in the order taken. */
+  async picture(name: string, id?: string): Promise<void> {
+    if (id !== undefined) {
+      await this.cell(id).evaluate((cell: { scrollIntoView(how: object): void }) =>
+        cell.scrollIntoView({ block: 'center' }),
+      )
+    }
+    this.taken += 1
+    const path = `${this.folder}/${String(this.taken).padStart(2, '0')}-${name}.png`
+    await this.page.screenshot({ path })
+  }
+}

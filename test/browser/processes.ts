@@ -1,0 +1,40 @@
+/** Processes as /proc shows them: who descends from whom. */
+
+import { readFileSync, readdirSync } from 'node:fs'
+
+/** The process and all that descend from it now, parents before children. */
+export function family(root: number): number[] {
+  const parents = new Map<number, number>()
+  for (const name of readdirSync('/proc')) {
+    const parent = /^\d+$/.test(name) ? parentOf(Number(name)) : null
+    if (parent !== null) parents.set(Number(name), parent)
+  }
+  const members = parents.has(root) ? [root] : []
+  // The list grows while it is walked.
+  for (const member of members) {
+    for (const [pid, parent] of parents) if (parent === member && !members.includes(pid)) members.push(pid)
+  }
+  return members
+}
+
+/** SIGKILL for each of them; those that have ended meanwhile are none. */
+export function kill(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+}
+
+function parentOf(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The second field is the name in parentheses, which may hold blanks and parentheses itself.
+    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return state === 'Z' ? null : Number(parent)
+  } catch {
+    return null
+  }
+}
