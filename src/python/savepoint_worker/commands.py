@@ -1,0 +1,78 @@
+"""What the gateway may tell a worker to do between requests, or while user code waits for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .execution import safe_text
+from .link import Frame
+
+if TYPE_CHECKING:
+    from .worker import Worker
+
+
+def perform(worker: Worker, frame: Frame) -> None:
+    """Perform one command; what it leads to is sent as an event."""
+    command = _COMMANDS.get(frame.envelope["kind"])
+    if command is None:
+        worker.log("warn", f"The worker does not know the command {frame.envelope['kind']!r}.")
+        return
+    command(worker, frame.envelope)
+
+
+def _snapshot(worker: Worker, command: dict[str, Any]) -> None:
+    # In a copy that was woken this returns, too: to the loop, which waits for requests.
+    worker.take(command["permit"])
+
+
+def _hand_over(worker: Worker, command: dict[str, Any]) -> None:
+    from . import snapshot
+
+    worker.flush_streams()
+    snapshot.hand_over(worker, command["snapshot"])
+
+
+def _forget(worker: Worker, command: dict[str, Any]) -> None:
+    worker.snapshots.forget(command["snapshot"])
+
+
+def _checkpoint(worker: Worker, command: dict[str, Any]) -> None:
+    from . import writer
+
+    event: dict[str, Any] = {"kind": "forked_writer", "checkpoint": command["checkpoint"], "pid": 0, "pause_ms": 0.0}
+    worker.flush_streams()
+    try:
+        event["pid"], event["pause_ms"] = writer.fork_writer(worker, command)
+    except Exception as error:
+        event["error"] = f"{type(error).__name__}: {safe_text(error)}"
+    worker.link.send(event)
+
+
+def _restore(worker: Worker, command: dict[str, Any]) -> None:
+    from . import checkpoints
+
+    event: dict[str, Any] = {"kind": "restored", "id": command["id"]}
+    event |= {"restored": 0, "lost": [], "warnings": [], "ms": 0.0}
+    try:
+        report = checkpoints.restore(command["path"], worker.shell.user_ns, command["mode"], command["names"])
+        event |= {"restored": report.restored, "lost": report.lost, "warnings": report.warnings, "ms": report.ms}
+    except Exception as error:
+        code = getattr(error, "code", "restore_failed")
+        message = getattr(error, "message", None) or f"{type(error).__name__}: {safe_text(error)}"
+        event["error"] = {"code": code, "message": message, "details": getattr(error, "details", {})}
+    worker.link.send(event)
+
+
+def _stop(worker: Worker, command: dict[str, Any]) -> None:
+    worker.end()
+
+
+_COMMANDS: dict[str, Callable[[Worker, dict[str, Any]], None]] = {
+    "snapshot": _snapshot,
+    "hand_over": _hand_over,
+    "forget": _forget,
+    "checkpoint": _checkpoint,
+    "restore": _restore,
+    "stop": _stop,
+}

@@ -1,0 +1,174 @@
+"""Running one cell: what ipykernel's `do_execute` does, without its detours.
+
+The order of events, the errors and the reply are ipykernel's. What is left out costs time and has no use here: a
+signature looked up per cell, a pause before each reply, a task per asynchronous cell. Both kinds of cells run in the
+one task that serves requests, so that they share its context variables.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime, timezone
+from inspect import signature
+from typing import Any, NamedTuple
+
+from IPython.core.interactiveshell import InteractiveShell, _asyncio_runner
+
+from . import interrupts, modes
+
+# Which of these IPython's method takes depends on its version.
+_CELL_PARAMETERS = signature(InteractiveShell.run_cell_async).parameters.keys() & {"cell_id", "cell_meta"}
+
+
+class LeaveCell(BaseException):
+    """Raised inside a cell to leave it silently: its frames are unwound, `finally` blocks run, nothing is reported."""
+
+
+class Outcome(NamedTuple):
+    """What becomes of a cell: the content of its reply, and facts about it."""
+
+    content: dict[str, Any]
+    mode: str
+    seconds: float
+
+
+class _Run:
+    """A cell while it runs."""
+
+    def __init__(self, shell: Any, content: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self.shell = shell
+        self.code: str = content["code"]
+        self.silent: bool = content.get("silent", False)
+        self.store_history: bool = content.get("store_history", not self.silent) and not self.silent
+        self.user_expressions: dict[str, str] = content.get("user_expressions") or {}
+        self.metadata = metadata
+        self.mode = modes.UNKNOWN
+        self.result: Any = None
+        self.expressions: dict[str, Any] = {}
+
+    async def run(self) -> None:
+        """Run the cell, then what listens for its end, then the user's expressions if all went well."""
+        shell = self.shell
+        failure = None
+        try:
+            transformed = shell.transform_cell(self.code)
+        except Exception:
+            transformed, failure = self.code, sys.exc_info()
+        else:
+            self.mode = modes.classify(transformed, shell.user_ns)
+        if self.mode.awaits and shell.autoawait and shell.loop_runner is not _asyncio_runner:
+            # Another framework's runner (trio, curio) takes the thread for the length of the cell.
+            self.result = shell.run_cell(
+                self.code,
+                store_history=self.store_history,
+                silent=self.silent,
+                **_cell_arguments(self.metadata),
+            )
+        else:
+            shell._last_traceback = None
+            shell._last_traceback_during_displayhook = False
+            try:
+                self.result = await shell.run_cell_async(
+                    self.code,
+                    store_history=self.store_history,
+                    silent=self.silent,
+                    transformed_cell=transformed,
+                    preprocessing_exc_tuple=failure,
+                    **_cell_arguments(self.metadata),
+                )
+            finally:
+                shell.events.trigger("post_execute")
+                if not self.silent:
+                    shell.events.trigger("post_run_cell", self.result)
+        if self.user_expressions and self.succeeded:
+            self.expressions = shell.user_expressions(self.user_expressions)
+
+    @property
+    def error(self) -> BaseException | None:
+        result = self.result
+        return result.error_before_exec if result.error_before_exec is not None else result.error_in_exec
+
+    @property
+    def succeeded(self) -> bool:
+        shown = getattr(self.shell, "_last_traceback_during_displayhook", False)
+        return isinstance(self.error, LeaveCell) or (self.error is None and not shown)
+
+
+async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]) -> Outcome:
+    """Run the cell of an execute_request, and make the content of its reply. Raises nothing that the cell raised."""
+    shell = kernel.shell
+    cell = _Run(shell, content, metadata)
+    count = shell.execution_count
+    began = time.perf_counter()
+    try:
+        await interrupts.run(cell.run())
+        escaped = None
+    except BaseException as error:
+        # IPython reports what the cell's own code raises. This was raised in IPython itself, or by a listener.
+        escaped = error
+    seconds = time.perf_counter() - began
+    if cell.store_history and shell.execution_count == count and not _is_blank(cell.code):
+        # The number was shown to clients already.
+        shell.execution_count += 1
+    if escaped is not None and not isinstance(escaped, LeaveCell):
+        shell.showtraceback((type(escaped), escaped, escaped.__traceback__))
+        reply = error_content(kernel, escaped)
+    elif escaped is not None or cell.succeeded:
+        reply = {"status": "ok"}
+    else:
+        reply = error_content(kernel, cell.error)
+    error = escaped if escaped is not None else cell.error
+    if error is not None and not isinstance(error, LeaveCell):
+        shell.user_ns["_exception"] = error
+    reply["execution_count"] = shell.execution_count - 1
+    reply["user_expressions"] = cell.expressions
+    reply["payload"] = shell.payload_manager.read_payload()
+    shell.payload_manager.clear_payload()
+    # Without its thread the history keeps the inputs for a database that there is not.
+    shell.history_manager.db_input_cache.clear()
+    return Outcome(reply, cell.mode.name, seconds)
+
+
+def error_content(kernel: Any, error: BaseException | None) -> dict[str, Any]:
+    """The part of an execute_reply that says what failed."""
+    return {
+        "status": "error",
+        "ename": type(error).__name__,
+        "evalue": safe_text(error),
+        "traceback": getattr(kernel.shell, "_last_traceback", None) or [],
+        "engine_info": {"engine_uuid": kernel.ident, "engine_id": kernel.int_id, "method": "execute"},
+    }
+
+
+def safe_text(value: object) -> str:
+    """`str(value)`, or words about why there is none."""
+    try:
+        return str(value)
+    except BaseException as error:
+        return f"<{type(value).__name__}: its __str__ raised {type(error).__name__}>"
+
+
+def reply_metadata(kernel: Any, started: datetime, outcome: Outcome) -> dict[str, Any]:
+    """The metadata of an execute_reply."""
+    return {
+        "started": started.isoformat().replace("+00:00", "Z"),
+        "dependencies_met": outcome.content.get("ename") != "UnmetDependency",
+        "engine": kernel.ident,
+        "status": outcome.content["status"],
+        "savepoint": {"mode": outcome.mode, "execution_time": outcome.seconds, "warnings": []},
+    }
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def _cell_arguments(metadata: dict[str, Any]) -> dict[str, Any]:
+    given = {"cell_id": metadata.get("cellId"), "cell_meta": metadata}
+    return {name: given[name] for name in _CELL_PARAMETERS}
+
+
+def _is_blank(code: str) -> bool:
+    return not code or code.isspace()

@@ -1,0 +1,121 @@
+"""Frames from the gateway, and whoever waits for one of them.
+
+Normally the event loop reads the link. While user code holds the main thread nobody runs the loop, so whoever waits
+for an answer (`input()` in a cell or in a thread, an `ask`) reads the link itself. Any number of readers may do so:
+each takes what has come under one lock, hands every frame to the one that it is for, and wakes that one. What is for
+nobody in particular is a command for the worker, which performs it at the next moment that is safe.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from . import interrupts
+from .link import Frame, Link, wait_readable
+
+ANSWERS = frozenset({"input", "answer"})
+
+
+class Expected:
+    """The wait for the one frame that answers a question. Made by `Inbox.expect`."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._wakes, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._in_main = threading.current_thread() is threading.main_thread()
+        self.frame: Frame | None = None
+
+    def wait(self, deadline: float | None = None) -> Frame:
+        """The answer. Commands that come first are performed meanwhile if this is the main thread.
+
+        `deadline` is on the monotonic clock. Raises TimeoutError, and whatever signal handlers raise.
+        """
+        while self.frame is None:
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                raise TimeoutError("The gateway did not answer in time.")
+            link = self._inbox.link.fileno()
+            ready = wait_readable([link, self._wakes], remaining)
+            if self._wakes in ready:
+                os.read(self._wakes, 512)
+            self._inbox.pump()
+            if self._in_main and self._inbox.commands:
+                self._inbox.on_commands_while_waiting()
+                interrupts.deliver()
+        return self.frame
+
+    def wake(self) -> None:
+        """Let the waiter look again."""
+        try:
+            os.write(self._waker, b"\0")
+        except BlockingIOError:
+            # The pipe is full of wake-ups already.
+            pass
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        os.close(self._wakes)
+        os.close(self._waker)
+
+
+class Inbox:
+    """What has come over the link and was not taken yet."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        #: Frames for the worker itself, oldest first.
+        self.commands: deque[Frame] = deque()
+        #: Called, in whatever thread reads, when there are new commands.
+        self.on_commands: Callable[[], None] = lambda: None
+        #: Called in the main thread when there are commands while user code waits for an answer.
+        self.on_commands_while_waiting: Callable[[], None] = lambda: None
+        self._reading = threading.RLock()
+        self._expected: dict[str, Expected] = {}
+
+    def reset(self, link: Link) -> None:
+        """Begin anew over `link`, in a copy of the process: nobody waits any more, nothing has come."""
+        self.link = link
+        self.commands.clear()
+        self._reading = threading.RLock()
+        for expected in self._expected.values():
+            expected.close()
+        self._expected = {}
+
+    @contextmanager
+    def expect(self, identity: str) -> Iterator[Expected]:
+        """Make ready to wait for the answer to the question `identity`, which may be asked within the block."""
+        expected = Expected(self)
+        self._expected[identity] = expected
+        try:
+            yield expected
+        finally:
+            # A copy of the process may have emptied the register in between, and closed what was in it.
+            if self._expected.pop(identity, None) is expected:
+                expected.close()
+
+    @interrupts.held
+    def pump(self) -> None:
+        """Take what has come, without waiting, and hand it out. Raises LinkClosed or BadFrame at the end."""
+        with self._reading:
+            frames = self.link.receive_ready()
+            fresh = False
+            for frame in frames:
+                if frame.envelope["kind"] in ANSWERS:
+                    expected = self._expected.get(frame.envelope["id"])
+                    # An answer that nobody waits for any more came too late.
+                    if expected is not None:
+                        expected.frame = frame
+                        expected.wake()
+                else:
+                    self.commands.append(frame)
+                    fresh = True
+        if fresh:
+            for expected in list(self._expected.values()):
+                if expected._in_main:
+                    expected.wake()
+            self.on_commands()

@@ -1,0 +1,206 @@
+"""SIGINT, aimed: into the user's code, and never into ours.
+
+A handler runs in the main thread between any two bytecodes, so a flag that says "user code is running" is always a
+moment late at one of its ends. This handler looks at the interrupted stack instead. User code runs below `drive`; if
+the interrupted frame is deeper than that, KeyboardInterrupt is raised right there, otherwise the interrupt is noted
+and taken up by `drive` itself. Functions marked `@held` (a frame half written, a buffer half taken) are not torn
+either: their callers call `deliver` afterwards.
+
+An interrupt that finds no cell at work is forgotten, unless the gateway's request is already waiting in the socket:
+then it was meant for that cell, and stops it before its first line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Coroutine, Generator
+from types import CodeType, FrameType
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_held: set[CodeType] = set()
+
+
+class _State:
+    """What the handler knows; one per process."""
+
+    def __init__(self) -> None:
+        #: A request was taken from the link and is not answered yet.
+        self.serving = False
+        #: An interrupt that waits for the next moment at which it may be raised.
+        self.pending = False
+        #: The task whose cell is suspended in an await, if one is.
+        self.suspended: asyncio.Task[Any] | None = None
+        #: How often a cell was suspended, to tell one suspension from the next.
+        self.suspensions = 0
+        #: An interrupt came since that task was suspended: it is being cancelled.
+        self.cancelling = False
+        #: Says whether a frame waits in the link's socket.
+        self.request_waits: Callable[[], bool] = lambda: False
+
+
+_state = _State()
+
+
+def held(function: F) -> F:
+    """Mark a function that an interrupt must not leave half done."""
+    _held.add(function.__code__)
+    return function
+
+
+def install(request_waits: Callable[[], bool]) -> None:
+    """Take over SIGINT in this process; `request_waits` tells whether a request is waiting to be read."""
+    global _state
+    _state = _State()
+    _state.request_waits = request_waits
+    signal.signal(signal.SIGINT, _on_sigint)
+
+
+def reinstall() -> None:
+    """Take SIGINT back from whatever the last cell put there. (A cell's own handler lasts as long as the cell.)"""
+    if signal.getsignal(signal.SIGINT) is not _on_sigint:
+        signal.signal(signal.SIGINT, _on_sigint)
+
+
+def begin_request() -> None:
+    """A request is being served from here to `end_request`: an interrupt that comes now belongs to it."""
+    _state.serving = True
+
+
+def end_request() -> None:
+    """The request is answered; an interrupt that came too late is forgotten."""
+    _state.serving = False
+    _state.pending = False
+    _state.suspended = None
+    _state.cancelling = False
+
+
+def forget() -> None:
+    """Drop what is pending, in a copy of the process: it was meant for the other one."""
+    _state.pending = False
+    _state.cancelling = False
+
+
+def deliver() -> None:
+    """Raise the interrupt that was held back meanwhile, if this is the user's code at work in the main thread."""
+    if _state.pending and threading.get_ident() == threading.main_thread().ident:
+        frame = sys._getframe(1)
+        if _below_drive(frame):
+            _state.pending = False
+            raise KeyboardInterrupt
+
+
+def drive(coroutine: Coroutine[Any, Any, Any], task: asyncio.Task[Any]) -> Generator[Any, Any, Any]:
+    """Run user code to its end as part of `task`; used as `await run(coroutine)`.
+
+    An interrupt is a KeyboardInterrupt at the line where the code stands or waits.
+    """
+    error: BaseException | None = None
+    try:
+        while True:
+            if _state.pending:
+                _state.pending = False
+                error = error or KeyboardInterrupt()
+            try:
+                waits_for = coroutine.send(None) if error is None else coroutine.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            error = None
+            _state.suspensions += 1
+            _state.suspended = task
+            if _state.pending:
+                # It came in the few lines since the cell suspended itself.
+                _state.pending = False
+                _interrupt_suspended(task)
+            try:
+                yield waits_for
+            except asyncio.CancelledError as cancelled:
+                error = KeyboardInterrupt() if _state.cancelling else cancelled
+                if _state.cancelling and sys.version_info >= (3, 11):
+                    task.uncancel()
+            except BaseException as other:
+                error = other
+            _state.suspended = None
+            if _state.cancelling and error is None:
+                error = KeyboardInterrupt()
+            _state.cancelling = False
+    finally:
+        _state.suspended = None
+        coroutine.close()
+
+
+@types.coroutine
+def run(coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Await user code with interrupts aimed at it."""
+    task = asyncio.current_task()
+    assert task is not None
+    return (yield from drive(coroutine, task))
+
+
+def run_sync(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call user code that does not await (a completer, an inspector, a handler) with interrupts aimed at it."""
+
+    async def call() -> Any:
+        return function(*arguments)
+
+    try:
+        drive(call(), None).send(None)  # type: ignore[arg-type]
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("A function cannot await.")
+
+
+def _interrupt_suspended(task: asyncio.Task[Any]) -> None:
+    _state.cancelling = True
+    task.get_loop().call_soon_threadsafe(_cancel, task, _state.suspensions)
+
+
+def _cancel(task: asyncio.Task[Any], suspension: int) -> None:
+    if _state.suspended is task and _state.suspensions == suspension:
+        task.cancel()
+
+
+def _on_sigint(number: int, frame: FrameType | None) -> None:
+    if _below_drive(frame):
+        if not _is_held(frame):
+            raise KeyboardInterrupt
+        _state.pending = True
+    elif _state.suspended is None:
+        _state.pending = _state.serving or _state.request_waits()
+    elif not _state.cancelling:
+        _interrupt_suspended(_state.suspended)
+    elif frame is not None and not _is_ours(frame):
+        # The cancellation has not been delivered since the last interrupt: some background code holds the loop.
+        raise KeyboardInterrupt
+
+
+def _below_drive(frame: FrameType | None) -> bool:
+    """Is `frame` user code, called (however deep) by `drive`? Not `drive` itself."""
+    if frame is None or frame.f_code is _DRIVE:
+        return False
+    while frame is not None:
+        if frame.f_code is _DRIVE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_held(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code is not _DRIVE:
+        if frame.f_code in _held:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_ours(frame: FrameType) -> bool:
+    module = frame.f_globals.get("__name__", "")
+    return module.startswith(("savepoint_worker", "asyncio", "selectors"))
+
+
+_DRIVE = drive.__code__

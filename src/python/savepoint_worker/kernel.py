@@ -1,0 +1,274 @@
+"""IPython's kernel, built once in the zygote, with the transport replaced and nothing that runs by itself.
+
+The classes are ipykernel's own: third parties recognise a notebook by their names and reach into their attributes.
+There are no sockets, no threads, no heartbeat and no debugger until somebody needs one; the history is the gateway's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+import uuid
+from typing import Any
+
+from IPython.core.application import BaseIPythonApplication
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from traitlets import Any as AnyTrait
+from traitlets import default
+
+from . import execution, prompt
+from .session import Channel, LinkSession
+from .streams import OutStream, Outlet
+
+#: The protocol whose messages the gateway and this kernel speak.
+PROTOCOL_VERSION = "5.5"
+
+
+class WorkerKernel(IPythonKernel):
+    """An IPythonKernel that is served by a `Worker`."""
+
+    shell_stream = AnyTrait()
+    #: The worker that serves this kernel in this process; None in the zygote.
+    worker: Any = None
+    _supports_kernel_subshells = False
+
+    @property
+    def kernel_info(self) -> dict[str, Any]:  # type: ignore[override]
+        """Content of a kernel_info_reply, `status` aside."""
+        return {
+            "protocol_version": PROTOCOL_VERSION,
+            "implementation": self.implementation,
+            "implementation_version": self.implementation_version,
+            "language_info": self.language_info,
+            "banner": self.banner,
+            "help_links": self.help_links,
+            "supported_features": [],
+            "debugger": False,
+        }
+
+    def _publish_status(self, status: str, channel: str, parent: Any = None) -> None:
+        """Busy and idle are the gateway's to say."""
+
+    def _input_request(self, text: str, ident: Any, parent: Any, password: bool = False) -> str:
+        if self.worker is None:
+            self._no_raw_input()
+        return prompt.request(self.worker, text, parent, password)
+
+    async def execute_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Run a cell and reply."""
+        started = execution.now()
+        outcome = await self._execute(parent["content"], parent["metadata"])
+        metadata = execution.reply_metadata(self, started, outcome)
+        self.session.reply(parent["msg_id"], outcome.content, metadata)
+
+    async def do_execute(  # type: ignore[override]
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: dict[str, str] | None = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: dict[str, Any] | None = None,
+        cell_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Run a cell; the content of its reply."""
+        content = {
+            "code": code,
+            "silent": silent,
+            "store_history": store_history,
+            "user_expressions": user_expressions,
+            "allow_stdin": allow_stdin,
+        }
+        metadata = dict(cell_meta or {})
+        if cell_id is not None:
+            metadata["cellId"] = cell_id
+        return (await self._execute(content, metadata)).content
+
+    async def _execute(self, content: dict[str, Any], metadata: dict[str, Any]) -> execution.Outcome:
+        if not isinstance(content.get("code"), str):
+            raise ValueError("An execute_request has no code.")
+        self._allow_stdin = bool(content.get("allow_stdin", False))
+        return await execution.execute(self, content, metadata)
+
+    async def do_debug_request(self, msg: Any) -> dict[str, Any]:
+        """There is no debugger in this kernel."""
+        return {}
+
+
+class WorkerApp(IPKernelApp):
+    """What reads IPython's configuration and command line, and runs its start-up files."""
+
+    kernel_class = WorkerKernel  # type: ignore[assignment]
+    #: Where both streams go.
+    outlet: Outlet
+
+    @default("connection_file")
+    def _no_connection_file(self) -> str:
+        return os.environ.get("SAVEPOINT_CONNECTION_FILE", "")
+
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """Do what IPKernelApp does at this point, except for everything that has to do with sockets."""
+        BaseIPythonApplication.initialize(self, argv)
+        # The gateway keeps the history: no database, and so no thread that writes it.
+        self.config.HistoryManager.enabled = False
+        self.session = LinkSession(parent=self)
+        self.init_pdb()
+        self.init_io()
+        self.init_kernel()
+        self.init_path()
+        self.init_shell()
+        self.init_gui_pylab()
+        self.init_extensions()
+        self.init_code()
+        sys.stdout.flush()
+
+    def init_io(self) -> None:
+        """Replace the streams and the display hook."""
+        self.configure_tornado_logger()
+        self.outlet = Outlet()
+        sys.stdout = self.stdout = OutStream(self.outlet, "stdout")
+        sys.stderr = self.stderr = OutStream(self.outlet, "stderr")
+        self.stdout.session = self.stderr.session = self.session
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if isinstance(stream, io.TextIOWrapper):
+                # They end in a FIFO, but what is written to them is meant to be seen soon.
+                stream.reconfigure(line_buffering=True)
+        self.iopub_socket = Channel("iopub")
+        self.iopub_thread = self.iopub_socket.io_thread = self.iopub_socket
+        self.stdin_socket = Channel("stdin")
+        from ipykernel.displayhook import ZMQDisplayHook
+
+        self.displayhook = ZMQDisplayHook(self.session, self.iopub_socket)
+        sys.displayhook = self.displayhook
+        self.patch_io()
+
+    def init_kernel(self) -> None:
+        """Build the kernel and its shell."""
+        with _WithoutDebugger():
+            self.kernel = WorkerKernel.instance(
+                parent=self,
+                session=self.session,
+                shell_stream=Channel("shell"),
+                iopub_thread=self.iopub_thread,
+                iopub_socket=self.iopub_socket,
+                stdin_socket=self.stdin_socket,
+                log=self.log,
+                profile_dir=self.profile_dir,
+                user_ns=self.user_ns,
+            )
+        self.displayhook.get_execution_count = lambda: self.kernel.execution_count
+
+
+class _WithoutDebugger:
+    """While the kernel is built, debugpy cannot be imported: it starts threads, and 100 ms are a third of a start."""
+
+    def __enter__(self) -> None:
+        self._hidden = "debugpy" not in sys.modules
+        if self._hidden:
+            sys.modules["debugpy"] = None  # type: ignore[assignment]
+
+    def __exit__(self, *_: object) -> None:
+        if self._hidden:
+            del sys.modules["debugpy"]
+            # Who imports it later shall find out for himself whether there is a debugger.
+            sys.modules.pop("ipykernel.debugger", None)
+
+
+def build(arguments: list[str]) -> WorkerKernel:
+    """The kernel, ready to be forked. `arguments` are traitlets options, as ipykernel takes them on its command line.
+
+    Raises SystemExit, after saying why on stderr, for options that IPython refuses.
+    """
+    app = WorkerApp.instance()
+    app.initialize(list(arguments))
+    kernel: WorkerKernel = app.kernel
+    shell = kernel.shell
+    for name, value in (("_exit_code", 0), ("_exception", None)):
+        shell.user_ns.setdefault(name, value)
+        shell.user_ns_hidden[name] = value
+    prompt.install(kernel)
+    _make_tracebacks_safe(shell)
+    _register_magics(shell)
+    return kernel
+
+
+def warm_up(kernel: WorkerKernel) -> None:
+    """Run a cell without leaving a trace, so that what is imported and cached at first use is there before a fork."""
+    shell = kernel.shell
+    asyncio.run(kernel.do_execute("(1, 'a')[0]; None", True))
+    shell.displayhook.compute_format_data([1, "a"])
+    try:
+        raise ValueError("warm-up")
+    except ValueError:
+        shell.InteractiveTB.structured_traceback(*sys.exc_info())
+    kernel.do_is_complete("if x:")
+    shell.last_execution_result = None
+
+
+def become_worker(kernel: WorkerKernel, session: str) -> None:
+    """Make the forked kernel one of its own: nothing that identifies it may be that of its siblings."""
+    kernel.ident = str(uuid.uuid4())
+    kernel.session.session = session
+    kernel.session.pid = os.getpid()
+    kernel.shell.displayhook.topic = kernel._topic("execute_result")
+    name = os.environ.get("JPY_SESSION_NAME")
+    if name:
+        kernel.shell.user_ns["__session__"] = name
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        # `random` does this by itself after a fork.
+        numpy_random.seed()
+
+
+def pad_history(shell: Any, execution_count: int) -> None:
+    """Make `In` as long as the number of the next cell says, so that `In[n]` is cell n."""
+    history = shell.history_manager
+    for inputs in (history.input_hist_parsed, history.input_hist_raw):
+        inputs.extend([""] * (execution_count - len(inputs)))
+
+
+def _register_magics(shell: Any) -> None:
+    try:
+        from . import magics
+    except ImportError:
+        return
+
+    magics.register(shell)
+
+
+def remember_input(shell: Any, number: int, code: str) -> None:
+    """Put the text of cell `number`, which another process ran, into `In`."""
+    history = shell.history_manager
+    pad_history(shell, number)
+    if number < len(history.input_hist_raw):
+        history.input_hist_raw[number] = history.input_hist_parsed[number] = code
+        shell.user_ns[f"_i{number}"] = code
+    else:
+        history.store_inputs(number, code)
+        history.db_input_cache.clear()
+
+
+def _make_tracebacks_safe(shell: Any) -> None:
+    """Report exceptions whose text cannot be had, and say nothing of a cell that is left on purpose."""
+    show, publish = shell.showtraceback, shell._showtraceback
+
+    def showtraceback(exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
+        error = exc_tuple[1] if exc_tuple is not None else sys.exc_info()[1]
+        if isinstance(error, execution.LeaveCell):
+            return
+        try:
+            show(exc_tuple, *arguments, **options)
+        except Exception:
+            # IPython could not format it: a class with a broken repr, or no stack left to do it.
+            name = type(error).__name__
+            publish(type(error), execution.safe_text(error), [f"{name}: {execution.safe_text(error)}"])
+
+    def _showtraceback(etype: Any, evalue: Any, stb: Any) -> None:
+        publish(etype, execution.safe_text(evalue), stb)
+
+    shell.showtraceback = showtraceback
+    shell._showtraceback = _showtraceback

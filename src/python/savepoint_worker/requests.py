@@ -1,0 +1,136 @@
+"""One request of a client: from the frame to the reply. Every request is answered by exactly one `reply` frame."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from . import interrupts
+from .execution import safe_text
+from .link import Frame
+from .session import pack
+
+if TYPE_CHECKING:
+    from .worker import Worker
+
+#: Enough to say what failed; the whole text is in the reply's content.
+EVALUE_CHARACTERS_MAX = 2000
+
+
+class Request:
+    """A request that is being served."""
+
+    def __init__(self, frame: Frame) -> None:
+        envelope = frame.envelope
+        self.seq: int = envelope["seq"]
+        self.type: str = envelope["type"]
+        self.execution_count: int | None = envelope.get("execution_count")
+        self.permit: dict[str, str] | None = envelope.get("permit")
+        self.message = _message(frame, self.type)
+        self.msg_id: str | None = self.message["msg_id"]
+        #: False once it was answered, or belongs to a past that was rolled back.
+        self.open = True
+
+
+async def serve(worker: Worker, frame: Frame) -> None:
+    """Serve the request in `frame` and answer it. Raises only what ends the worker."""
+    request = worker.request = Request(frame)
+    interrupts.begin_request()
+    try:
+        await _handle(worker, request)
+        worker.flush_streams()
+        if request.open:
+            reply(worker, request, {}, {})
+    finally:
+        worker.request = None
+        interrupts.end_request()
+        interrupts.reinstall()
+
+
+async def _handle(worker: Worker, request: Request) -> None:
+    kernel, message = worker.kernel, request.message
+    header = message["header"]
+    kernel.set_parent([str(header.get("session", "")).encode()], message)
+    worker.attribute_streams(header)
+    if type(message["content"]) is not dict:
+        reply(worker, request, _error(ValueError("The content of the request is no JSON object.")), {})
+        return
+    # Libraries that poll the client in mid-cell put handlers of their own into this table.
+    handler = kernel.shell_handlers.get(request.type)
+    if handler is None:
+        return
+    try:
+        if request.type == "execute_request":
+            if request.execution_count is not None:
+                worker._set_execution_count(request.execution_count)
+            if request.permit is not None and worker.take(request.permit) is not None:
+                # This copy was woken, so the cell was rolled back, and the gateway has answered.
+                return
+            # It aims interrupts at the cell by itself.
+            result = handler(kernel.shell_stream, kernel._parent_ident["shell"], message)
+            if inspect.isawaitable(result):
+                await result
+        else:
+            await interrupts.run(_call(handler, kernel.shell_stream, kernel._parent_ident["shell"], message))
+    except BaseException as error:
+        if request.type.startswith("comm_"):
+            worker.log("error", f"A {request.type} message could not be handled: {type(error).__name__}.")
+        elif request.open:
+            reply(worker, request, _error(error), {})
+
+
+async def _call(handler: Any, *arguments: Any) -> None:
+    result = handler(*arguments)
+    if inspect.isawaitable(result):
+        await result
+
+
+def reply(worker: Worker, request: Request, content: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """Answer `request`, unless that was done already or it belongs to a past that was rolled back."""
+    if not request.open:
+        return
+    worker.flush_streams()
+    request.open = False
+    envelope = {"kind": "reply", "seq": request.seq, "status": content.get("status")}
+    if content.get("status") == "error":
+        envelope["ename"] = content.get("ename")
+        envelope["evalue"] = str(content.get("evalue"))[:EVALUE_CHARACTERS_MAX]
+    worker.link.send(envelope, pack(content), pack(metadata))
+
+
+def _error(error: BaseException) -> dict[str, Any]:
+    return {"status": "error", "ename": type(error).__name__, "evalue": safe_text(error), "traceback": []}
+
+
+def _message(frame: Frame, kind: str) -> dict[str, Any]:
+    """The message as ipykernel's handlers and third parties expect it."""
+    header = _object(frame.parts[0])
+    if type(header) is not dict:
+        header = {}
+    date = header.get("date")
+    if type(date) is str:
+        try:
+            # CPython 3.10 does not know the letter.
+            header["date"] = datetime.fromisoformat(date.replace("Z", "+00:00"))
+        except ValueError:
+            # A client's own idea of a date is passed on as it is.
+            pass
+    metadata = _object(frame.parts[1])
+    return {
+        "header": header,
+        "msg_id": header.get("msg_id"),
+        "msg_type": kind,
+        "parent_header": {},
+        "metadata": metadata if type(metadata) is dict else {},
+        "content": _object(frame.parts[2]),
+        "buffers": frame.parts[3:],
+    }
+
+
+def _object(part: memoryview) -> Any:
+    try:
+        return json.loads(str(part, "utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return None

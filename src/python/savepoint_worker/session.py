@@ -1,0 +1,121 @@
+"""A `jupyter_client.Session` that puts messages on the link, and stand-ins for the sockets that they are sent to.
+
+Everything in a kernel that publishes (display hooks, comms, tracebacks, third parties) ends in `session.send(socket,
+...)`. So this is the one seam at which ZeroMQ is replaced. Headers, signatures and routing are the gateway's business;
+only content, metadata and buffers leave this process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jupyter_client.jsonutil import json_default
+from jupyter_client.session import Message, Session, extract_header, json_packer
+
+from . import interrupts
+from .link import Bytes, Link
+
+_encode = json.JSONEncoder(default=json_default, allow_nan=False, separators=(",", ":")).encode
+
+
+def pack(value: Any) -> bytes:
+    """`value` as JSON in ASCII; what is no JSON (NaN, keys of other types) is put as Jupyter's own session puts it."""
+    try:
+        return _encode(value).encode("ascii")
+    except (TypeError, ValueError):
+        return json_packer(value)
+
+
+class Channel:
+    """Stands for a socket of a Jupyter kernel: `shell`, `control`, `stdin` or `iopub`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.io_thread: Any = None
+        self.closed = False
+        #: The link's descriptor, for event loops of graphical toolkits that watch for the next request.
+        self.fileno: Callable[[], int] = lambda: -1
+        self.waits: Callable[[], bool] = lambda: False
+
+    def getsockopt(self, option: int) -> int:
+        """What a toolkit's event loop asks for: the descriptor to watch. Other options are 0."""
+        import zmq
+
+        return self.fileno() if option == zmq.FD else 0
+
+    def flush(self, *_: Any, **__: Any) -> int:
+        """Whether a request waits: then a toolkit's event loop has to give way."""
+        return int(self.waits())
+
+    def send_multipart(self, *_: Any, **__: Any) -> None:
+        """Raw frames have no meaning here; messages go through the session."""
+        raise NotImplementedError("This kernel has no ZeroMQ sockets of its own; send messages with kernel.session.")
+
+
+class LinkSession(Session):
+    """Sends messages as link frames."""
+
+    #: None in the zygote and in processes forked by the user: what they publish is dropped.
+    link: Link | None = None
+    #: Called with the parent's msg_id, content and metadata of each reply.
+    on_reply: Callable[[str | None, dict[str, Any], dict[str, Any]], None] | None = None
+
+    def reply(self, msg_id: str | None, content: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """Answer the request `msg_id`."""
+        if self.on_reply is not None:
+            self.on_reply(msg_id, content, metadata)
+
+    def send(  # type: ignore[override]
+        self,
+        stream: Any,
+        msg_or_type: dict[str, Any] | str,
+        content: dict[str, Any] | None = None,
+        parent: dict[str, Any] | None = None,
+        ident: Any = None,
+        buffers: Sequence[Bytes] | None = None,
+        track: bool = False,
+        header: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> dict[str, Any] | None:
+        """Send a message, or build one and send it; the message is returned. Sockets of others get it over ZeroMQ."""
+        if not isinstance(stream, Channel):
+            return super().send(stream, msg_or_type, content, parent, ident, buffers, track, header, metadata)
+        if isinstance(msg_or_type, (Message, dict)):
+            message: dict[str, Any] = dict(msg_or_type)  # type: ignore[arg-type]
+            buffers = buffers or message.get("buffers", ())
+        else:
+            message = self.msg(msg_or_type, content, parent, header, metadata)
+        if self.link is not None:
+            self._send_message(self.link, stream, message, [_flat(buffer) for buffer in buffers or ()])
+        return message
+
+    def _send_message(self, link: Link, channel: Channel, message: dict[str, Any], buffers: list[Bytes]) -> None:
+        kind = message["header"]["msg_type"]
+        parent = extract_header(message["parent_header"] or {}).get("msg_id")
+        if channel.name in ("shell", "control") and kind.endswith("_reply"):
+            self.reply(parent, message["content"], message["metadata"])
+            return
+        content = message["content"]
+        if kind == "stream":
+            sys.stdout.flush()
+            text = json.encoder.encode_basestring_ascii(str(content["text"]))[1:-1].encode("ascii")
+            link.send({"kind": "stream", "name": content["name"], "parent": parent}, text)
+        else:
+            envelope = {"kind": "publish", "type": kind, "parent": parent}
+            if kind.startswith("comm_"):
+                envelope["comm_id"] = content["comm_id"]
+                if kind == "comm_open":
+                    envelope["target_name"] = content.get("target_name", "")
+            link.send(envelope, pack(content), pack(message["metadata"]), *buffers)
+        interrupts.deliver()
+
+
+def _flat(buffer: Bytes) -> Bytes:
+    """`buffer` as plain bytes, without a copy where that is possible. Raises ValueError if it has gaps."""
+    view = memoryview(buffer)
+    if not view.contiguous:
+        raise ValueError("A buffer of a message must be contiguous.")
+    return view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes("A")

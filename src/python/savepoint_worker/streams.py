@@ -1,0 +1,280 @@
+"""`sys.stdout` and `sys.stderr` of a worker: ordered, attributed to the cell that wrote, cheap, and soon at the client.
+
+Both streams share one `Outlet`, so what is written to one after the other arrives in that order. Text is sent
+
+* at once, when it ends a line and nothing was sent in the last 5 ms, or when 64 Ki characters have gathered;
+* with the next write after 5 ms;
+* by `flush`, which runs before every display, prompt and reply;
+* by a helper thread, within some 8 ms, when the writer falls silent in mid-cell.
+
+The helper exists only while there is something to wait for, and ends before a fork: a worker at rest has one thread.
+
+A process that the user forks has no link. There, as in the zygote, text goes to file descriptors 1 and 2.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import io
+import os
+import threading
+import time
+from _thread import start_new_thread
+from collections import deque
+from collections.abc import Callable, Iterable
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+import ipykernel.iostream
+from jupyter_client.session import extract_header
+
+from . import interrupts
+from .link import Link
+
+SILENCE_S = 0.005
+GATHERED_CHARACTERS_MAX = 64 * 1024
+#: One character takes at most 12 bytes as JSON, so a frame's text stays below 1 MiB.
+FRAME_CHARACTERS_MAX = 87_000
+HELPER_PERIOD_S = 0.004
+HELPER_SILENT_PERIODS = 12
+#: A forked process that ends without flushing loses at most the end of a line, as with the streams of Python.
+RAW_CHARACTERS_MAX = 8192
+
+Item = tuple[str, dict[str, Any], str]
+
+
+class Outlet:
+    """Where both streams go: what waits to be sent, and who sends it."""
+
+    def __init__(self) -> None:
+        #: None in the zygote and in processes forked by the user.
+        self.link: Link | None = None
+        self.pending: deque[Item] = deque()
+        self._size = 0
+        self._sent_at = 0.0
+        self._lock = threading.RLock()
+        self._flusher = 0
+        self._helper_lock = threading.Lock()
+        self._helper_runs = False
+        self._helper_task = 0
+        self._helper_stops = threading.Event()
+        os.register_at_fork(before=self.quiesce, after_in_child=self._forget)
+
+    def attach(self, link: Link) -> None:
+        """Send over `link` from now on; what was written before is sent there too."""
+        self._lock = threading.RLock()
+        self._flusher = 0
+        self.link = link
+
+    def put(self, name: str, parent: dict[str, Any], text: str) -> None:
+        """Take what was written to the stream `name` while `parent` (a header) was at work."""
+        self.pending.append((name, parent, text))
+        self._size += len(text)
+        now = time.monotonic()
+        if now - self._sent_at >= SILENCE_S and text.endswith("\n") or self._size >= GATHERED_CHARACTERS_MAX:
+            self.flush()
+        elif not self._helper_runs:
+            self._start_helper()
+
+    def flush(self) -> None:
+        """Send all that is pending. Safe from any thread and from signal handlers."""
+        if self.pending:
+            self._drain()
+            interrupts.deliver()
+
+    @interrupts.held
+    def _drain(self) -> None:
+        if self._flusher == threading.get_ident():
+            # A signal handler or a finalizer prints while this thread is sending: the loop below takes it along.
+            return
+        with self._lock:
+            self._flusher = threading.get_ident()
+            try:
+                while self.pending:
+                    self._send_first()
+                self._size = 0
+                self._sent_at = time.monotonic()
+            finally:
+                self._flusher = 0
+
+    def _send_first(self) -> None:
+        """Send the oldest items that have the stream and the parent in common."""
+        name, parent, text = self.pending.popleft()
+        texts = [text]
+        while self.pending and self.pending[0][0] == name and self.pending[0][1] is parent:
+            texts.append(self.pending.popleft()[2])
+        self.send(name, parent, "".join(texts))
+
+    def send(self, name: str, parent: dict[str, Any], text: str) -> None:
+        """Send `text` as frames of kind `stream`, now. Without a link it goes to the file descriptor."""
+        link = self.link
+        if link is None:
+            write_raw(name, text)
+            return
+        envelope = {"kind": "stream", "name": name, "parent": parent.get("msg_id")}
+        for start in range(0, len(text), FRAME_CHARACTERS_MAX):
+            escaped = encode_basestring_ascii(text[start : start + FRAME_CHARACTERS_MAX])
+            link.send(envelope, escaped[1:-1].encode("ascii"))
+
+    # -------------------------------------------------------------------------------------------------- helper
+
+    def _start_helper(self) -> None:
+        if self.link is None:
+            return
+        with self._helper_lock:
+            if not self._helper_runs:
+                self._helper_stops = threading.Event()
+                self._helper_runs = True
+                try:
+                    start_new_thread(self._help, (self._helper_stops,))
+                except RuntimeError:
+                    # No more threads to be had; the text waits for the next write or the end of the cell.
+                    self._helper_runs = False
+
+    def _help(self, stops: threading.Event) -> None:
+        self._helper_task = threading.get_native_id()
+        silent = 0
+        while not stops.wait(HELPER_PERIOD_S):
+            if self.pending:
+                silent = 0
+                try:
+                    self.flush()
+                except OSError:
+                    break
+                continue
+            silent += 1
+            if silent >= HELPER_SILENT_PERIODS:
+                with self._helper_lock:
+                    if not self.pending:
+                        self._helper_runs = False
+                        return
+        with self._helper_lock:
+            self._helper_runs = False
+
+    def quiesce(self) -> None:
+        """End the helper thread and wait until it is gone, so that a fork finds one thread less."""
+        while self._helper_runs:
+            self._helper_stops.set()
+            time.sleep(0.00005)
+        task, self._helper_task = self._helper_task, 0
+        # The thread still exists for an instant after its last line; CPython counts threads after a fork, and warns.
+        deadline = time.monotonic() + 0.01
+        while task and os.path.exists(f"/proc/self/task/{task}") and time.monotonic() < deadline:
+            time.sleep(0.00005)
+
+    def _forget(self) -> None:
+        """In a forked process: there is no link, and what was pending is the parent's to send."""
+        self.link = None
+        self.pending.clear()
+        self._size = 0
+        self._lock = threading.RLock()
+        self._flusher = 0
+        self._helper_lock = threading.Lock()
+        self._helper_runs = False
+
+
+class OutStream(ipykernel.iostream.OutStream):
+    """One of the two streams. An ipykernel OutStream by name and manner, without its threads and sockets."""
+
+    def __init__(self, outlet: Outlet, name: str) -> None:
+        # The parent's constructor would want an I/O thread and redirect file descriptors.
+        io.TextIOBase.__init__(self)
+        self.name = name
+        self.topic = b"stream." + name.encode()
+        self.echo = None
+        self.session: Any = None
+        self.pub_thread: Any = outlet
+        self._outlet = outlet
+        self._hooked = False
+        self._raw: list[str] = []
+        self._parent_header: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("parent_header")
+        self._parent_header.set({})
+        self._parent_header_global: dict[str, Any] = {}
+        self._isatty = False
+        self._should_watch = False
+        self._exc = None
+        self._local = threading.local()
+
+    def fileno(self) -> int:
+        """The descriptor that C code and child processes write to: the gateway reads it, too."""
+        return 1 if self.name == "stdout" else 2
+
+    def write(self, string: str) -> int:  # type: ignore[override]
+        """Take text for the cell at work. Raises TypeError for anything else, ValueError on a closed stream."""
+        if not isinstance(string, str):
+            raise TypeError(f"write() argument must be str, not {type(string)}")
+        if self.pub_thread is None:
+            raise ValueError("I/O operation on closed file")
+        if self._outlet.link is None:
+            self._write_raw(string)
+        else:
+            try:
+                parent = self._parent_header.get()
+            except LookupError:
+                parent = self._parent_header_global
+            if self._hooked and self._hooks:
+                self._send_through_hooks(parent, string)
+            else:
+                self._outlet.put(self.name, parent, string)
+            if self.echo is not None:
+                self.echo.write(string)
+        return len(string)
+
+    def writelines(self, sequence: Iterable[str]) -> None:  # type: ignore[override]
+        """Write each string of `sequence`."""
+        for string in sequence:
+            self.write(string)
+
+    def flush(self) -> None:
+        """Send what was written so far, to either stream."""
+        if self._raw:
+            texts, self._raw = self._raw, []
+            write_raw(self.name, "".join(texts))
+        self._outlet.flush()
+
+    def close(self) -> None:
+        """Send what was written; later writes raise ValueError."""
+        self.flush()
+        self.pub_thread = None
+
+    @property
+    def _flush_pending(self) -> bool:
+        return any(item[0] == self.name for item in list(self._outlet.pending))
+
+    def _is_master_process(self) -> bool:
+        return self._outlet.link is not None
+
+    def set_parent(self, parent: dict[str, Any]) -> None:
+        """Attribute what is written from now on to `parent`, here and wherever nothing else was set."""
+        # Only what was sent under one parent object is merged, so one object per request keeps messages few.
+        self.parent_header = extract_header(parent)
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> None:
+        """Pass what this thread writes, as messages, through `hook`, which may change or swallow them."""
+        self._hooked = True
+        super().register_hook(hook)
+
+    def _send_through_hooks(self, parent: dict[str, Any], text: str) -> None:
+        self._outlet.flush()
+        message = self.session.msg("stream", {"name": self.name, "text": text}, parent=parent)
+        for hook in list(self._hooks):
+            message = hook(message)
+            if message is None:
+                return
+        content = message["content"]
+        self._outlet.send(content["name"], extract_header(message["parent_header"]), content["text"])
+
+    def _write_raw(self, text: str) -> None:
+        self._raw.append(text)
+        if text.endswith("\n") or len(text) >= RAW_CHARACTERS_MAX or len(self._raw) >= RAW_CHARACTERS_MAX:
+            self.flush()
+
+
+def write_raw(name: str, text: str) -> None:
+    """Write `text` to the file descriptor of the stream `name`; a descriptor that the user closed swallows it."""
+    data = memoryview(text.encode("utf-8", "backslashreplace"))
+    try:
+        while data:
+            data = data[os.write(1 if name == "stdout" else 2, data) :]
+    except OSError:
+        pass

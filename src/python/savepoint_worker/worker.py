@@ -1,0 +1,367 @@
+"""The life of one worker: from the fork to its end, over any number of rollbacks.
+
+A worker serves one request after the other, in one task of one event loop; background tasks of the user run between
+them and while a cell awaits. Which request comes next, and what is queued, is the gateway's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import itertools
+import os
+import selectors
+import signal
+import sys
+import threading
+import time
+from typing import Any, NamedTuple, NoReturn
+
+from . import commands, interrupts, requests
+from . import kernel as kernels
+from .execution import safe_text
+from .inbox import Inbox
+from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
+
+WELCOME_TIMEOUT_S = 30.0
+#: How long exit handlers and threads of the user may take at the end.
+END_TIMEOUT_S = 1.0
+EXIT_LINK_LOST = 70
+#: Asks that may take long, and may be interrupted.
+LASTING = frozenset({"checkpoint", "restore"})
+
+_current: Worker | None = None
+
+
+class WorkerSpec(NamedTuple):
+    """What a worker is told at birth. `env` is added to the environment (None removes); the paths are FIFOs."""
+
+    kernel: str
+    token: str
+    link_path: str
+    cwd: str | None
+    env: dict[str, str | None]
+    stdout: str | None
+    stderr: str | None
+    custodian_fd: int
+
+
+class Answer(NamedTuple):
+    """What the gateway answered to an `ask`; `permit` allows to freeze a copy of this process."""
+
+    result: Any
+    permit: dict[str, str] | None
+
+
+class Woken(NamedTuple):
+    """Why this copy of the process was woken. `resume`: the cell that it was taken in goes on."""
+
+    resume: bool
+    reason: dict[str, Any]
+    parts: list[bytes]
+
+
+class Worker:
+    """The worker of this process."""
+
+    def __init__(self, spec: WorkerSpec, kernel: kernels.WorkerKernel, link: Link) -> None:
+        self.spec = spec
+        self.kernel = kernel
+        self.shell = kernel.shell
+        self.link = link
+        self.outlet = kernel.parent.outlet
+        self.inbox = Inbox(link)
+        self.generation = 0
+        self.loop = asyncio.SelectorEventLoop(selectors.PollSelector())
+        #: Snapshots and other children of ours, hidden from the user's `os.wait`.
+        self.snapshots: Any = None
+        #: The request that is being served.
+        self.request: requests.Request | None = None
+        self._requests: asyncio.Queue[Frame] = asyncio.Queue()
+        self._asks = itertools.count(1)
+
+    @staticmethod
+    def current() -> Worker | None:
+        """The worker of this process; None in a process that is none, such as one that the user forked."""
+        return _current
+
+    # --------------------------------------------------------------------------------------------- birth and end
+
+    @classmethod
+    def main(cls, spec: WorkerSpec, kernel: kernels.WorkerKernel) -> NoReturn:
+        """Be a worker in this process, which was just forked, until it ends."""
+        try:
+            _enter_environment(spec)
+            link = Link.dial(spec.link_path, "worker", spec.kernel, spec.token)
+            worker = cls(spec, kernel, link)
+            worker._begin(link.receive(WELCOME_TIMEOUT_S))
+            worker._run()
+        except (LinkClosed, BadFrame, TimeoutError):
+            os._exit(EXIT_LINK_LOST)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc(file=sys.__stderr__)
+            os._exit(1)
+        os._exit(0)
+
+    def _begin(self, welcome: Frame) -> None:
+        """Take up work as the gateway's `welcome` says."""
+        global _current
+        _current = self
+        envelope = welcome.envelope
+        self.generation = envelope["generation"]
+        kernels.become_worker(self.kernel, envelope["session"])
+        self._set_execution_count(envelope["execution_count"])
+        self.kernel.worker = self
+        self.kernel.session.on_reply = self._on_reply
+        asyncio.set_event_loop(self.loop)
+        interrupts.held(Link.send)
+        interrupts.install(self._request_waits)
+        signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
+        self.inbox.on_commands = self._schedule_commands
+        self.inbox.on_commands_while_waiting = self._perform_while_waiting
+        for channel in (self.kernel.shell_stream, self.kernel.stdin_socket, self.kernel.iopub_socket):
+            channel.fileno = lambda: self.link.fileno()
+            channel.waits = self._request_waits
+        self._connect(self.link)
+
+    def _connect(self, link: Link) -> None:
+        self.link = link
+        self.inbox.reset(link)
+        self.outlet.attach(link)
+        self.kernel.session.link = link
+        self.loop.add_reader(link.fileno(), self._on_readable)
+        # What came together with the welcome has been read already.
+        self.loop.call_soon(self._on_readable)
+
+    def _run(self) -> None:
+        # The task is kept here: the loop itself only holds tasks weakly.
+        server = self.loop.create_task(self._serve(), name="savepoint-requests")
+        while not (self.shell.exit_now or server.done()):
+            try:
+                self.loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                # A background task of the user's raised it; that ends the task, not the kernel.
+                continue
+        if server.done():
+            server.result()
+        self.end()
+
+    async def _serve(self) -> None:
+        from tornado.ioloop import IOLoop
+
+        self.kernel.io_loop = IOLoop.current()
+        while True:
+            try:
+                frame = await self._requests.get()
+                if frame.envelope["kind"] == "request":
+                    await requests.serve(self, frame)
+                else:
+                    self._perform(frame)
+            except asyncio.CancelledError:
+                # Somebody cancelled all the tasks that he could find, or a cell ended before its cancellation came.
+                if sys.version_info >= (3, 11):
+                    task = asyncio.current_task()
+                    while task is not None and task.cancelling():
+                        task.uncancel()
+
+    def end(self) -> NoReturn:
+        """End this process in order: threads of the user are waited for and exit handlers run, for at most a second."""
+        threading.Thread(target=_end_at_last, daemon=True).start()
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]
+            atexit._run_exitfuncs()
+            self.flush_streams()
+        except BaseException:
+            # Nothing that an exit handler does may keep the process alive.
+            os._exit(0)
+        os._exit(0)
+
+    # -------------------------------------------------------------------------------------------------- the link
+
+    def _on_readable(self) -> None:
+        try:
+            self.inbox.pump()
+        except (LinkClosed, BadFrame):
+            os._exit(EXIT_LINK_LOST)
+        self._perform_commands()
+
+    def _request_waits(self) -> bool:
+        return not self._requests.empty() or bool(self.inbox.commands) or bool(wait_readable([self.link.fileno()], 0))
+
+    def _schedule_commands(self) -> None:
+        if threading.get_ident() == threading.main_thread().ident:
+            self.loop.call_soon(self._perform_commands)
+        else:
+            self.loop.call_soon_threadsafe(self._perform_commands)
+
+    def _perform_commands(self) -> None:
+        """In the loop: queue what has to wait for its turn, do the rest."""
+        while self.inbox.commands:
+            frame = self.inbox.commands.popleft()
+            if frame.envelope["kind"] in ("request", "snapshot", "restore"):
+                self._requests.put_nowait(frame)
+            else:
+                self._perform(frame)
+
+    @interrupts.held
+    def _perform_while_waiting(self) -> None:
+        """In the user's code, which waits: do what is not for later."""
+        later = []
+        while self.inbox.commands:
+            frame = self.inbox.commands.popleft()
+            if frame.envelope["kind"] in ("request", "snapshot"):
+                later.append(frame)
+            else:
+                self._perform(frame)
+        self.inbox.commands.extendleft(reversed(later))
+
+    def _perform(self, frame: Frame) -> None:
+        try:
+            commands.perform(self, frame)
+        except Exception as error:
+            self.log("error", f"The command {frame.envelope['kind']} failed: {type(error).__name__}: {safe_text(error)}")
+
+    # --------------------------------------------------------------------------------------- what others call
+
+    def log(self, level: str, text: str) -> None:
+        """Put a line into the gateway's log."""
+        self.link.send({"kind": "log", "level": level, "text": text})
+
+    def flush_streams(self) -> None:
+        """Send what was written so far, whatever `sys.stdout` and `sys.stderr` are now."""
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            try:
+                stream.flush()  # type: ignore[union-attr]
+            except Exception:
+                # A stream of the user's own may be closed or broken; that is no reason not to reply.
+                pass
+        self.outlet.flush()
+
+    def attribute_streams(self, header: dict[str, Any]) -> None:
+        """Attribute output to `header`, also where the user put his own stream in front of ours."""
+        app = self.kernel.parent
+        for stream, present in ((app.stdout, sys.stdout), (app.stderr, sys.stderr)):
+            if stream is not present:
+                stream.parent_header = header
+
+    def ask(self, op: str, args: dict[str, Any], *parts: bytes) -> Answer:
+        """Ask the gateway for an operation, and wait until it is done.
+
+        Raises SavepointError with the gateway's code if it refuses, and `not_available` outside of the main thread.
+        A rollback that is granted does not return: another process goes on from its beginning.
+        """
+        from savepoint import SavepointError
+
+        if threading.current_thread() is not threading.main_thread():
+            raise SavepointError("not_available", "Only the kernel's main thread can ask for this.", {"op": op})
+        self.flush_streams()
+        identity = f"ask-{os.getpid()}-{next(self._asks)}"
+        parent = self.kernel.get_parent("shell").get("header", {}).get("msg_id")
+        question = {"kind": "ask", "id": identity, "op": op, "parent": parent, "args": args}
+        # Only what may last is interruptible: who is interrupted would not learn whether it was done.
+        frame = self._question(identity, question, parts) if op in LASTING else self._ask(identity, question, parts)
+        answer = frame.envelope
+        if not answer["ok"]:
+            interrupts.deliver()
+            error = answer["error"]
+            raise SavepointError(error["code"], error["message"], error.get("details", {}))
+        if answer.get("permit") is None:
+            interrupts.deliver()
+        return Answer(answer.get("result"), answer.get("permit"))
+
+    def _question(self, identity: str, question: dict[str, Any], parts: tuple[bytes, ...]) -> Frame:
+        with self.inbox.expect(identity) as expected:
+            self.link.send(question, *parts)
+            return expected.wait()
+
+    @interrupts.held
+    def _ask(self, identity: str, question: dict[str, Any], parts: tuple[bytes, ...]) -> Frame:
+        return self._question(identity, question, parts)
+
+    def take(self, permit: dict[str, str]) -> Woken | None:
+        """Freeze a copy of this process. None here; in the copy, once it is woken, why that was done.
+
+        Raises SavepointError('snapshot_failed') if the process could not be copied; the gateway was told.
+        """
+        woken = self._take(permit)
+        interrupts.deliver()
+        return woken
+
+    @interrupts.held
+    def _take(self, permit: dict[str, str]) -> Woken | None:
+        from . import snapshot
+
+        self.flush_streams()
+        return snapshot.take(self, permit)
+
+    def on_woken(self, link: Link, welcome: Frame) -> Woken:
+        """Take up work in a copy of the process that was woken: all that was connected is connected anew.
+
+        The loop's own descriptors are the caller's to replace, before this is called.
+        """
+        global _current
+        _current = self
+        envelope = welcome.envelope
+        reason = envelope["woken"]
+        self.generation = envelope["generation"]
+        self.loop.remove_reader(self.link.fileno())
+        self.link.close()
+        while not self._requests.empty():
+            self._requests.get_nowait()
+        self._connect(link)
+        self.kernel.session.session = envelope["session"]
+        self.kernel.session.pid = os.getpid()
+        interrupts.forget()
+        interrupts.reinstall()
+        signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
+        if self.request is not None and not reason["resume"]:
+            # It was answered by the gateway, or by the process that was rolled back.
+            self.request.open = False
+        for number, code in reason["inputs"]:
+            kernels.remember_input(self.shell, number, code)
+        self._set_execution_count(envelope["execution_count"])
+        return Woken(reason["resume"], reason, [bytes(part) for part in welcome.parts])
+
+    # ------------------------------------------------------------------------------------------------- internal
+
+    def _set_execution_count(self, number: int) -> None:
+        self.shell.execution_count = number
+        kernels.pad_history(self.shell, number)
+
+    def _on_reply(self, msg_id: str | None, content: dict[str, Any], metadata: dict[str, Any]) -> None:
+        if self.request is not None and self.request.msg_id == msg_id:
+            requests.reply(self, self.request, content, metadata)
+
+
+def _enter_environment(spec: WorkerSpec) -> None:
+    """Put on the environment, folder and standard streams that the kernel is to have."""
+    for name, value in spec.env.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    if spec.cwd is not None:
+        os.chdir(spec.cwd)
+    for path, number in ((spec.stdout, 1), (spec.stderr, 2)):
+        if path is not None:
+            # Open for both, so that there is always a reader and nobody here dies of SIGPIPE.
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+def _end_at_last() -> None:
+    time.sleep(END_TIMEOUT_S)
+    os._exit(0)
+
+
+def _forget_worker() -> None:
+    global _current
+    if _current is not None:
+        _current.kernel.session.link = None
+        _current = None
+
+
+os.register_at_fork(after_in_child=_forget_worker)

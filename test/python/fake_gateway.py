@@ -1,0 +1,232 @@
+"""A small gateway for tests: it listens on a unix socket and speaks the link to a real worker, without a zygote."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = str(ROOT / "src" / "python")
+sys.path.insert(0, PACKAGES)
+
+from savepoint_worker.link import Frame, Link, LinkClosed  # noqa: E402
+
+PYTHON = os.environ.get("SAVEPOINT_TEST_PYTHON", sys.executable)
+TIMEOUT_S = 20.0
+
+# The worker's process forks once, as under a zygote, so that what a fork changes is part of the test.
+BIRTH = """
+import json, os, sys
+sys.path.remove({packages!r}) if {packages!r} in sys.path else None
+sys.path.append({packages!r})
+from savepoint_worker import kernel as kernels, worker as workers
+kernel = kernels.build(json.loads(sys.argv[2]))
+kernels.warm_up(kernel)
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    workers.Worker.main(workers.WorkerSpec(**json.loads(sys.argv[1])), kernel)
+_, status = os.waitpid(pid, 0)
+os._exit(os.waitstatus_to_exitcode(status) & 255)
+"""
+
+
+class Reply:
+    """A reply, and what was published before it."""
+
+    def __init__(self, frame: Frame, events: list[Frame]) -> None:
+        self.envelope = frame.envelope
+        self.content: dict[str, Any] = json.loads(bytes(frame.parts[0]))
+        self.metadata: dict[str, Any] = json.loads(bytes(frame.parts[1]))
+        self.events = events
+
+    def text(self, name: str = "stdout") -> str:
+        """All that was written to a stream."""
+        return "".join(
+            json.loads(b'"' + bytes(e.parts[0]) + b'"')
+            for e in self.events
+            if e.envelope["kind"] == "stream" and e.envelope["name"] == name
+        )
+
+    def published(self, kind: str) -> list[dict[str, Any]]:
+        """Contents of the publications of a type."""
+        return [json.loads(bytes(e.parts[0])) for e in self.events if e.envelope.get("type") == kind]
+
+
+class FakeGateway:
+    """One worker and the gateway's end of its link. Use as a context manager."""
+
+    def __init__(self, arguments: list[str] | None = None, env: dict[str, str | None] | None = None) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="savepoint-test-")
+        path = os.path.join(self.folder.name, "link.sock")
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(path)
+        self._server.listen()
+        self._server.settimeout(TIMEOUT_S)
+        spec = {
+            "kernel": "k1",
+            "token": "t1",
+            "link_path": path,
+            "cwd": self.folder.name,
+            "env": {"IPYTHONDIR": os.path.join(self.folder.name, "ipython"), **(env or {})},
+            "stdout": None,
+            "stderr": None,
+            "custodian_fd": -1,
+        }
+        environment = {**os.environ, "IPYTHONDIR": os.path.join(self.folder.name, "ipython"), "PYTHONPATH": PACKAGES}
+        self.process = subprocess.Popen(
+            [PYTHON, "-c", BIRTH.format(packages=PACKAGES), json.dumps(spec), json.dumps(arguments or [])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+        )
+        self._seq = itertools.count(1)
+        self.execution_count = 1
+        self.link = self.accept()
+        self.welcome(self.link)
+
+    def accept(self) -> Link:
+        """The next process that dials in, after its `hello`."""
+        try:
+            connection, _ = self._server.accept()
+        except TimeoutError:
+            self.process.kill()
+            raise AssertionError(self.process.communicate()[1].decode()) from None
+        link = Link(connection)
+        self.hello = link.receive(TIMEOUT_S).envelope
+        self.pid: int = self.hello["pid"]
+        return link
+
+    def welcome(self, link: Link, generation: int = 1, woken: Any = None, *parts: bytes) -> None:
+        """Let the process that dialled in begin."""
+        envelope = {"kind": "welcome", "generation": generation, "session": "s1", "woken": woken}
+        link.send({**envelope, "execution_count": self.execution_count}, *parts)
+
+    def last_words(self) -> str:
+        """What the worker wrote to its standard error. Ends it."""
+        self.link.close()
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        return self.process.communicate(timeout=5)[1].decode(errors="replace")
+
+    def __enter__(self) -> FakeGateway:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker and give everything back."""
+        self.link.close()
+        self._server.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.kill()
+            self.process.wait()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+        self.folder.cleanup()
+
+    # ------------------------------------------------------------------------------------------------ requests
+
+    def send(self, kind: str, content: Any, *buffers: bytes, metadata: Any = None, **extra: Any) -> int:
+        """Send a request; its seq. Its msg_id is `m<seq>`."""
+        seq = next(self._seq)
+        header = {
+            "msg_id": f"m{seq}",
+            "session": "client",
+            "username": "u",
+            "date": "2026-01-01T00:00:00.000000Z",
+            "msg_type": kind,
+            "version": "5.4",
+        }
+        parts = [json.dumps(part).encode() for part in (header, metadata or {}, content)]
+        self.link.send({"kind": "request", "seq": seq, "type": kind, **extra}, *parts, *buffers)
+        return seq
+
+    def send_execute(self, code: str, metadata: Any = None, permit: Any = None, **options: Any) -> int:
+        """Send an execute_request; its seq."""
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": True,
+            "stop_on_error": True,
+            **options,
+        }
+        extra = {} if permit is None else {"permit": permit}
+        count = self.execution_count
+        if content["store_history"] and not content["silent"]:
+            self.execution_count += 1
+        return self.send("execute_request", content, metadata=metadata, execution_count=count, **extra)
+
+    def events(self, timeout: float = TIMEOUT_S) -> Iterator[Frame]:
+        """What the worker sends, as it comes, for at most `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                yield self.link.receive(max(0.001, deadline - time.monotonic()))
+            except (TimeoutError, LinkClosed) as error:
+                raise AssertionError(f"{error}\nThe worker said: {self.last_words()}") from error
+
+    def reply(self, seq: int, on_event: Callable[[Frame], None] | None = None) -> Reply:
+        """The reply to a request, with what came before it."""
+        events: list[Frame] = []
+        for frame in self.events():
+            if frame.envelope["kind"] == "reply" and frame.envelope["seq"] == seq:
+                return Reply(frame, events)
+            events.append(frame)
+            if on_event is not None:
+                on_event(frame)
+        raise AssertionError
+
+    def execute(self, code: str, **options: Any) -> Reply:
+        """Run a cell and wait for its reply."""
+        return self.reply(self.send_execute(code, **options))
+
+    def request(self, kind: str, content: Any, *buffers: bytes) -> Reply:
+        """Send a request and wait for its reply."""
+        return self.reply(self.send(kind, content, *buffers))
+
+    def wait_for(self, kind: str, **facts: Any) -> Frame:
+        """The next event of a kind with these facts in its envelope; others are dropped."""
+        for frame in self.events():
+            if frame.envelope["kind"] == kind and all(frame.envelope.get(k) == v for k, v in facts.items()):
+                return frame
+        raise AssertionError
+
+    def interrupt(self) -> None:
+        """SIGINT to the worker's process group, as the gateway sends it."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def answer_input(self, frame: Frame, value: str) -> None:
+        """Answer an input_request."""
+        self.link.send({"kind": "input", "id": frame.envelope["id"]}, json.dumps({"value": value}).encode())
+
+    def ended(self, timeout: float = 10) -> int:
+        """Wait for the worker's end; its exit code."""
+        return self.process.wait(timeout)
+
+
+__all__ = ["FakeGateway", "Frame", "LinkClosed", "Reply", "threading"]
