@@ -75,6 +75,13 @@ export class Database {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    try {
+      // The library keeps its files until statements are garbage, which at the end of a process is never: the log is
+      // put into the database here, where SQLite would otherwise do it.
+      this.#connection.all('PRAGMA wal_checkpoint(PASSIVE)')
+    } catch {
+      // A log that stays is read by whoever opens the database next.
+    }
     this.#connection.close()
   }
 
@@ -164,11 +171,22 @@ async function connect(path: string): Promise<Connection> {
 }
 
 function connectionTo(database: LibsqlDatabase.Database): Connection {
+  // Ours are a few dozen constant texts. The library lets go of a statement only when it is garbage, so that they are
+  // kept and used again.
+  const statements = new Map<string, LibsqlDatabase.Statement<Value[]>>()
+  const prepared = (text: string): LibsqlDatabase.Statement<Value[]> => {
+    const statement = statements.get(text) ?? database.prepare<Value[]>(text)
+    statements.set(text, statement)
+    return statement
+  }
   return {
-    all: (statement, ...values) => database.prepare(statement).all(...values) as Row[],
-    run: (statement, ...values) => Number(database.prepare(statement).run(...values).lastInsertRowid),
-    script: (statements) => void database.exec(statements),
-    close: () => void database.close(),
+    all: (text, ...values) => prepared(text).all(...values) as Row[],
+    run: (text, ...values) => Number(prepared(text).run(...values).lastInsertRowid),
+    script: (texts) => void database.exec(texts),
+    close() {
+      statements.clear()
+      database.close()
+    },
   }
 }
 

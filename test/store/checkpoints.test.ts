@@ -1,6 +1,6 @@
 import { readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SavepointError } from '../../src/errors.js'
+import type { SavepointError } from '../../src/errors.js'
 import { storeLimits } from '../../src/store/limits.js'
 import { Bench, FACTS, checkpointOf, codeOf, writerFile } from './support.js'
 
@@ -149,18 +149,18 @@ describe('finding', () => {
 })
 
 test.each([
-  ['', false],
-  ['a', true],
-  ['x'.repeat(200), true],
-  ['x'.repeat(201), false],
-  ['\u{1f40d}'.repeat(200), true],
-  ['after load; ünïcode & spaces', true],
-  ['a/b', false],
-  ['a\nb', false],
-  ['a\u0085b', false],
-  ['cp_mine', false],
-  ['mycp_', true],
-])('the name %j is accepted: %s', async (name, accepted) => {
+  ['of no character', '', false],
+  ['of one character', 'a', true],
+  ['of 200 characters', 'x'.repeat(200), true],
+  ['of 201 characters', 'x'.repeat(201), false],
+  ['of 200 characters that take two units each', '\u{1f40d}'.repeat(200), true],
+  ['with spaces and letters of any alphabet', 'after load; ünïcode 世界', true],
+  ['with a slash', 'a/b', false],
+  ['with a line break', 'a\nb', false],
+  ['with a control character beyond ASCII', 'a\u0085b', false],
+  ['that looks like an id', 'cp_mine', false],
+  ['that only ends like the start of an id', 'mycp_', true],
+])('a name %s is accepted or refused', async (_what, name, accepted) => {
   const code = await codeOf(bench.open().checkpoints.begin({ kernelId: 'kernel-a', name, note: null }))
   expect(code).toBe(accepted ? 'done' : 'name_invalid')
 })

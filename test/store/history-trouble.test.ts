@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Libsql from 'libsql'
 import { storeLimits } from '../../src/store/limits.js'
@@ -138,7 +138,6 @@ test('folder and database are for their owner alone', async () => {
 test('a folder that others may write to is used and warned about, and keeps its mode', async () => {
   const dataDir = join(bench.dataDir, 'open')
   mkdirSync(dataDir, { mode: 0o700 })
-  const { chmodSync } = await import('node:fs')
   chmodSync(dataDir, 0o777)
   await bench.open('kernel-a', dataDir).history.query(TAIL)
   expect(bench.events()).toEqual(['data_dir_open_to_others'])
