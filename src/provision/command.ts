@@ -1,6 +1,8 @@
 /** Running another program to its end: with a deadline, its lines as they come, and the last of them for an error. */
+import type { ChildProcessByStdio } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import type { Environment } from '../config.js'
 import { config } from '../config.js'
 
@@ -27,15 +29,14 @@ export type RunCommand = (argv: readonly string[], options: CommandOptions) => P
 /** Never rejects: a program that is missing, hangs or dies is a result too. */
 export const runCommand: RunCommand = (argv, options) =>
   new Promise((done) => {
-    const [program = '', ...rest] = argv
     const stdout: string[] = []
     const tail: string[] = []
     let failure: string | null = null
-    const child = spawn(program, rest, {
-      cwd: options.cwd,
-      env: { ...(options.env ?? process.env) },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const child = start(argv, options)
+    if (typeof child === 'string') {
+      done({ code: null, failure: child, stdout, tail })
+      return
+    }
     const deadline = setTimeout(() => {
       failure = `no end after ${Math.round(options.deadlineMs / 1000)} s`
       child.kill('SIGKILL')
@@ -68,6 +69,18 @@ export const runCommand: RunCommand = (argv, options) =>
       finish(code)
     })
   })
+
+// Most reasons not to start come as an event, but some (a path below a file, for one) are thrown.
+function start(
+  [program = '', ...rest]: readonly string[],
+  { cwd, env }: CommandOptions,
+): ChildProcessByStdio<null, Readable, Readable> | string {
+  try {
+    return spawn(program, rest, { cwd, env: { ...(env ?? process.env) }, stdio: ['ignore', 'pipe', 'pipe'] })
+  } catch (error) {
+    return (error as Error).message
+  }
+}
 
 /** The environment without what would bend Python or pip away from the folder that they are told to use. */
 export function isolated(env: Environment): Environment {
