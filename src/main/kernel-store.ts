@@ -1,0 +1,38 @@
+/** The store in the shape that a kernel's host needs, for one kernel. */
+
+import { basename } from 'node:path'
+import { systemClock } from '../clock.js'
+import type { StorePort } from '../host/ports.js'
+import type { Log } from '../log.js'
+import { openStore } from '../store/store.js'
+
+export interface KernelStore extends StorePort {
+  close(): Promise<void>
+}
+
+/** Nothing is opened before it is needed: the first cell does not wait for a database. */
+export function kernelStore(dataDir: string, kernelId: string, log: Log): KernelStore {
+  const { history, checkpoints, close } = openStore({ dataDir, kernelId, log, clock: systemClock })
+  return {
+    remember: (line, source) => history.record({ line, source }),
+    history: (request) => history.query(request),
+    async reserveCheckpoint(name, note) {
+      const { checkpoint_id, path } = await checkpoints.begin({ kernelId, name, note })
+      return { checkpoint: checkpoint_id, path }
+    },
+    sealCheckpoint: (checkpoint, facts) => checkpoints.seal(checkpoint, facts),
+    abandonCheckpoint: (checkpoint) => checkpoints.abandon(checkpoint),
+    async verifyCheckpoint(nameOrId) {
+      const checkpoint_id = await checkpoints.find(nameOrId, kernelId)
+      const { path } = await checkpoints.verify(checkpoint_id)
+      return { checkpoint_id, path }
+    },
+    listCheckpoints: (query) => checkpoints.list(query, kernelId),
+    close,
+  }
+}
+
+/** Jupyter names connection files after its kernels; a kernel that is restarted keeps both. */
+export function kernelIdOf(connectionFile: string, otherwise: string): string {
+  return /^kernel-(.+)\.json$/.exec(basename(connectionFile))?.[1] ?? otherwise
+}

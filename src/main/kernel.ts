@@ -1,0 +1,135 @@
+/**
+ * `savepoint kernel -f FILE`: one kernel for one connection file.
+ *
+ * Python takes longest to start, so it is started first; sockets are loaded and bound while it does. What it says
+ * before the kernel is put together waits.
+ */
+
+import { createHash, randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { systemClock } from '../clock.js'
+import { config, places, resolveSettings, type Settings } from '../config.js'
+import type { KernelEvent } from '../kernel/effects.js'
+import { lineLog, type Log, type LogLevel } from '../log.js'
+import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
+import { makeRuntimeDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
+import { Workers } from '../worker/workers.js'
+import { parseFlags, usage } from './flags.js'
+
+const FLAGS = {
+  '-f': 'value',
+  '--python': 'value',
+  '--data-dir': 'value',
+  '--log-level': 'value',
+  '--guard': 'switch',
+  '--recover': 'switch',
+} as const
+
+const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
+
+export interface KernelCommand {
+  readonly connectionFile: string
+  readonly settings: Settings
+  readonly recover: boolean
+  readonly logLevel: LogLevel
+  /** For IPython: traitlets arguments such as `--HistoryManager.enabled=False`. */
+  readonly kernelArguments: readonly string[]
+}
+
+/** Runs until the kernel has ended; its exit code. Throws SavepointError when it cannot start. */
+export async function runKernel(args: readonly string[]): Promise<number> {
+  const command = parseKernelCommand(args)
+  const log = lineLog(command.logLevel, (line) => void process.stderr.write(line))
+  const python = recallWorkerPython(command.settings) ?? (await provision(command.settings))
+  const root = runtimeRoot()
+  const dir = makeRuntimeDir(root)
+  try {
+    // Events wait here until there is a kernel to take them.
+    const early: KernelEvent[] = []
+    const inbox = { deliver: (event: KernelEvent): void => void early.push(event) }
+    const workers = startWorkers(command, python, { root, dir, log, inbox })
+    const started = workers.start()
+    const { serveKernel } = await import('./serve-kernel.js')
+    const code = await serveKernel({ command, log, workers, started, inbox, early })
+    sweep(root)
+    return code
+  } finally {
+    dir.remove()
+  }
+}
+
+export function parseKernelCommand(args: readonly string[]): KernelCommand {
+  const { given, rest } = parseFlags(args, FLAGS, { keepRest: true })
+  if (given['-f'] === undefined) throw usage('kernel needs its connection file: -f FILE.')
+  const level = given['--log-level'] ?? process.env['SAVEPOINT_LOG_LEVEL'] ?? 'warn'
+  if (!LEVELS.includes(level)) throw usage(`There is no log level ${level}; there are ${LEVELS.join(', ')}.`)
+  const { '--python': python, '--data-dir': dataDir } = given
+  return {
+    connectionFile: given['-f'],
+    settings: resolveSettings({ ...(python ? { python } : {}), ...(dataDir ? { dataDir } : {}) }),
+    recover: given['--recover'] || given['--guard'],
+    logLevel: level as LogLevel,
+    kernelArguments: rest,
+  }
+}
+
+async function provision(settings: Settings): Promise<WorkerPython> {
+  const { workerPython } = await import('../provision/worker-python.js')
+  return await workerPython(settings, (line) => void process.stderr.write(`${line}\n`))
+}
+
+interface Surroundings {
+  readonly root: string
+  readonly dir: RuntimeDir
+  readonly log: Log
+  readonly inbox: { deliver: (event: KernelEvent) => void }
+}
+
+function startWorkers(command: KernelCommand, python: WorkerPython, around: Surroundings): Workers {
+  const { root, dir, log, inbox } = around
+  const environment = zygoteEnvironment(process.env)
+  const zygoteArguments = ['-m', 'savepoint_worker', 'zygote', '--kernel-args', JSON.stringify(command.kernelArguments)]
+  if (python.stack !== null) zygoteArguments.push('--stack', python.stack)
+  return new Workers(
+    {
+      kernel: `k${process.pid}`,
+      dir,
+      python: python.python,
+      arguments: zygoteArguments,
+      environment,
+      rendezvous: join(root, `r${fingerprint(command, python)}`),
+      lingerS: config.zygoteLingerS,
+      cwd: null,
+      workerEnvironment: { JPY_PARENT_PID: process.env['JPY_PARENT_PID'] ?? null },
+      token: randomBytes(16).toString('hex'),
+      clock: systemClock,
+      log,
+      limits: config.workers,
+    },
+    {
+      zygoteReady: (kernelInfo) => inbox.deliver({ on: 'zygote_ready', kernelInfo }),
+      zygoteDied: () => inbox.deliver({ on: 'zygote_died' }),
+      workerUp: (token, pid) => inbox.deliver({ on: 'worker_up', token, pid }),
+      workerSaid: (generation, event, parts) => inbox.deliver({ on: 'worker', generation, event, parts }),
+      workerDied: (generation, cause) => inbox.deliver({ on: 'worker_died', generation, cause }),
+      workerFailed: (token, reason) => inbox.deliver({ on: 'worker_failed', token, reason }),
+      writerSaid: (event, parts) => inbox.deliver({ on: 'writer', event, parts }),
+      snapshotGone: (snapshot) => inbox.deliver({ on: 'snapshot_gone', snapshot }),
+      output: (name, text) => inbox.deliver({ on: 'output', name, text }),
+      stopped: () => inbox.deliver({ on: 'workers_stopped' }),
+    },
+  )
+}
+
+/** Our package is found through PYTHONPATH, from which the zygote takes it out again before user code runs. */
+function zygoteEnvironment(env: NodeJS.ProcessEnv): Readonly<Record<string, string | undefined>> {
+  const path = env['PYTHONPATH'] ? `${places.python}:${env['PYTHONPATH']}` : places.python
+  return { MPLBACKEND: 'module://matplotlib_inline.backend_inline', ...env, PYTHONPATH: path }
+}
+
+/** Only a kernel that would start its zygote in just the same way may take over one that lingers. */
+function fingerprint(command: KernelCommand, python: WorkerPython): string {
+  const { JPY_PARENT_PID: _, ...env } = process.env
+  const facts = [python, command.connectionFile, command.kernelArguments, process.cwd(), Object.entries(env).sort()]
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16)
+}

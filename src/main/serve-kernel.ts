@@ -1,0 +1,124 @@
+/** Puts one kernel together behind ZeroMQ, and lets it run to its end. */
+
+import { randomBytes } from 'node:crypto'
+import { v4 as uuid } from 'uuid'
+import { systemClock } from '../clock.js'
+import { config } from '../config.js'
+import { Host } from '../host/host.js'
+import type { KernelEvent } from '../kernel/effects.js'
+import type { Log } from '../log.js'
+import { bindChannels, type Channels } from '../sockets/channels.js'
+import { openConnectionFile } from '../sockets/connection-file.js'
+import { SignatureGuard, createSigner, type Signer } from '../wire/signature.js'
+import type { Workers } from '../worker/workers.js'
+import type { KernelCommand } from './kernel.js'
+import { kernelIdOf, kernelStore, type KernelStore } from './kernel-store.js'
+
+export interface KernelParts {
+  readonly command: KernelCommand
+  readonly log: Log
+  readonly workers: Workers
+  /** The Python side, on its way. */
+  readonly started: Promise<void>
+  readonly inbox: { deliver: (event: KernelEvent) => void }
+  /** Events that came before there was a kernel. */
+  readonly early: readonly KernelEvent[]
+}
+
+/** Runs until the kernel has ended; its exit code. */
+export async function serveKernel(parts: KernelParts): Promise<number> {
+  const { command, log, workers, inbox } = parts
+  const file = await openConnectionFile(command.connectionFile)
+  const session = uuid()
+  const signer = createSigner(file.connection.signatureScheme, file.connection.key)
+  const channels = await bindChannels(file.connection, {
+    log,
+    session,
+    signer,
+    guard: new SignatureGuard(signer),
+    onRequest: (channel, routing, message) => inbox.deliver({ on: 'message', channel, client: { routing }, message }),
+    onFull: () => workers.pause(),
+    onDrained: () => workers.resume(),
+    outboxBytesMax: config.outboxBytesMax,
+  })
+  await file.writePorts(channels.ports)
+  const store = kernelStore(command.settings.dataDir, kernelIdOf(command.connectionFile, session), log)
+  try {
+    const code = await lifeOf(parts, channels, session, signer, store)
+    await channels.close(config.flushMs)
+    return code
+  } finally {
+    await store.close()
+    await file.dispose()
+  }
+}
+
+async function lifeOf(
+  { command, log, workers, started, inbox, early }: KernelParts,
+  channels: Channels,
+  session: string,
+  signer: Signer,
+  store: KernelStore,
+): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const host = new Host({
+      options: {
+        session,
+        seed: randomBytes(32).toString('hex'),
+        ports: portsForConnectReply(channels),
+        recover: command.recover,
+        linger: true,
+        limits: config.kernel,
+      },
+      clients: {
+        publish: (topic, frames) => channels.publish(topic, frames),
+        reply: (channel, client, frames) => channels.reply(channel, client.routing, frames),
+      },
+      workers,
+      store,
+      signer,
+      clock: systemClock,
+      log,
+      pacing: config.streams,
+      onExit: (code) => {
+        stopListening()
+        resolve(code)
+      },
+    })
+    const stopListening = listenToSurroundings((event) => host.deliver(event))
+    inbox.deliver = (event) => host.deliver(event)
+    for (const event of early) host.deliver(event)
+    started.catch(reject)
+  })
+}
+
+function portsForConnectReply({ ports }: Channels): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(ports).map(([name, port]) => [`${name}_port`, port]))
+}
+
+const EXIT_BY_SIGNAL = { SIGTERM: 143, SIGHUP: 129 } as const
+
+/** Signals, and the end of whoever started us. Returns how to stop listening. */
+function listenToSurroundings(deliver: (event: KernelEvent) => void): () => void {
+  const onInterrupt = (): void => deliver({ on: 'interrupt' })
+  const onTerminate = (signal: keyof typeof EXIT_BY_SIGNAL): void => {
+    deliver({ on: 'terminate', code: EXIT_BY_SIGNAL[signal] })
+  }
+  process.on('SIGINT', onInterrupt)
+  process.on('SIGTERM', onTerminate)
+  process.on('SIGHUP', onTerminate)
+  const starter = process.ppid
+  // Jupyter names the process that must not be survived; started by hand, a kernel may outlive its shell.
+  const poll =
+    Number(process.env['JPY_PARENT_PID'] ?? 0) > 1
+      ? setInterval(() => {
+          if (process.ppid !== starter) deliver({ on: 'terminate', code: 1 })
+        }, config.starterPollMs)
+      : undefined
+  return () => {
+    clearInterval(poll)
+    process.off('SIGINT', onInterrupt)
+    process.off('SIGTERM', onTerminate)
+    process.off('SIGHUP', onTerminate)
+  }
+}
