@@ -28,6 +28,9 @@ Runs one kernel for one connection file, until it is told to shut down.
 ${PYTHON}
   --data-dir D          where history, checkpoints and the private Python are kept
                         (default: $SAVEPOINT_DATA_DIR, else $XDG_DATA_HOME/savepoint, else ~/.local/share/savepoint)
+  --recover             a dead Python is replaced, and the kernel lives on
+  --guard               accepted, and implies --recover
+  --log-level L         debug, info, warn or error; the log goes to stderr
   ARGS                  go to IPython: --Class.trait=value, --profile-dir=P, ...
 
 Exit codes: 0 after a shutdown request; when its Python dies: the exit code of that (1 if it was 0), or 128 + signal`,

@@ -36,7 +36,7 @@ export function recallWorkerPython(settings: Settings, env: Environment = proces
       known.version === 1 &&
       known.asked === settings.python &&
       known.lock === lockDigest() &&
-      known.bent === bending(env) &&
+      known.bent === bending(settings, env) &&
       Object.entries(known.stamps).every(([path, stamp]) => stampOf(path) === stamp)
     return holds ? { python: known.python, stack: known.stack } : null
   } catch {
@@ -57,7 +57,7 @@ export function rememberWorkerPython(
     ...answer,
     lock: lockDigest(),
     stamps: Object.fromEntries(files.map((path) => [path, stampOf(path)])),
-    bent: bending(env),
+    bent: bending(settings, env),
   }
   const path = knownPath(settings)
   try {
@@ -82,11 +82,11 @@ function lockDigest(): string {
   return digest(readFileSync(places.requirementsLock, 'utf8'))
 }
 
-/** The variables that change what an interpreter can import. */
-function bending(env: Environment): string {
-  return ['PYTHONPATH', 'PYTHONHOME', 'PYTHONNOUSERSITE', 'PYTHONUSERBASE', 'HOME']
-    .map((name) => env[name] ?? '')
-    .join('\0')
+/** The variables that change what the user's interpreter can import; the private one has all it needs. */
+function bending(settings: Settings, env: Environment): string {
+  if (settings.python === null) return ''
+  const names = ['PYTHONPATH', 'PYTHONHOME', 'PYTHONNOUSERSITE', 'PYTHONUSERBASE', 'HOME']
+  return names.map((name) => env[name] ?? '').join('\0')
 }
 
 function stampOf(path: string): number | null {

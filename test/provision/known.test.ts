@@ -43,6 +43,12 @@ describe('what is known about a Python', () => {
     expect(recallWorkerPython(settings(), { PYTHONPATH: '/mine', LANG: 'C' })).toEqual(answer)
   })
 
+  test('of the private Python does not depend on them', () => {
+    const provisioned = { ...settings(), python: null }
+    rememberWorkerPython(provisioned, answer, [], { PYTHONPATH: '/mine' })
+    expect(recallWorkerPython(provisioned, {})).toEqual(answer)
+  })
+
   test('is not believed when its file is damaged', () => {
     rememberWorkerPython(settings(), answer, [], {})
     const known = join(folder, 'py', 'known')
