@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SavepointError } from '../errors.js'
 import { endpointOf } from '../wire/connection.js'
 import type { Connection, PortName } from '../wire/connection.js'
+import { codeOf } from './fault.js'
 
 /** The part of a ZeroMQ socket that binding uses. */
 export interface Bindable {
@@ -68,7 +69,7 @@ async function persist(options: BindOptions, attempt: () => Promise<void>): Prom
 }
 
 function refusal(error: unknown, name: PortName, port: number, connection: Connection): SavepointError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  const code = codeOf(error)
   if (code === 'EADDRINUSE') return inUse(name, port, { cause: error })
   const why =
     code === 'EACCES'

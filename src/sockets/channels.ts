@@ -27,6 +27,7 @@ import type { IncomingMessage, RequestChannel } from '../wire/message.js'
 import type { SignatureGuard, Signer } from '../wire/signature.js'
 import { BacklogWatch, queuedBytesOfPort } from './backlog.js'
 import { bindPort } from './bind.js'
+import { faultOf } from './fault.js'
 import { startHeartbeat } from './heartbeat.js'
 import type { Heartbeat } from './heartbeat.js'
 import { Outbox } from './outbox.js'
@@ -110,7 +111,9 @@ export async function bindChannels(connection: Connection, options: ChannelsOpti
   const sockets = { ...requests, iopub, hb }
   try {
     const ports = await bindAll(sockets, connection, options.bindPatienceMs ?? BIND_PATIENCE_MS)
-    const heartbeat = await startHeartbeat(zmq, hb, (error) => options.log('error', 'heartbeat_failed', faultOf(error)))
+    const heartbeat = await startHeartbeat(zmq, hb, (error) =>
+      options.log('error', 'heartbeat_failed', { ...faultOf(error) }),
+    )
     return new ZeroMqChannels(connection, ports, requests, iopub, heartbeat, options)
   } catch (error) {
     for (const socket of Object.values(sockets)) socket.close()
@@ -304,16 +307,5 @@ function openOrRefuse(frames: Buffer[], guard: SignatureGuard, refuse: (code: Er
     if (!(error instanceof SavepointError)) throw error
     refuse(error.code)
     return null
-  }
-}
-
-/** What may be logged of a fault: its text might quote a client's message. */
-function faultOf(error: unknown): { fault: string; code?: string; at?: string } {
-  if (!(error instanceof Error)) return { fault: typeof error }
-  const at = error.stack?.split('\n').find((line) => line.trimStart().startsWith('at '))
-  return {
-    fault: error.name,
-    ...('code' in error ? { code: String(error.code) } : {}),
-    ...(at === undefined ? {} : { at: at.trim() }),
   }
 }

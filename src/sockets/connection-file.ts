@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path'
 import { SavepointError } from '../errors.js'
 import { PORT_NAMES, mergePorts, newConnectionFields, parseConnection } from '../wire/connection.js'
 import type { Connection, Ports } from '../wire/connection.js'
+import { codeOf } from './fault.js'
 
 export interface ConnectionFile {
   readonly connection: Connection
@@ -89,10 +90,6 @@ async function holdsKey(path: string, key: string): Promise<boolean> {
   } catch {
     return false
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }
 
 function invalid(path: string, what: string, cause?: unknown): SavepointError {
