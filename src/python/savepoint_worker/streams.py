@@ -20,9 +20,10 @@ import os
 import threading
 import time
 from _thread import start_new_thread
-from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from json.encoder import encode_basestring_ascii
+from time import monotonic
 from typing import Any
 
 import ipykernel.iostream
@@ -40,8 +41,6 @@ HELPER_SILENT_PERIODS = 12
 #: A forked process that ends without flushing loses at most the end of a line, as with the streams of Python.
 RAW_CHARACTERS_MAX = 8192
 
-Item = tuple[str, dict[str, Any], str]
-
 
 class Outlet:
     """Where both streams go: what waits to be sent, and who sends it."""
@@ -49,13 +48,15 @@ class Outlet:
     def __init__(self) -> None:
         #: None in the zygote and in processes forked by the user.
         self.link: Link | None = None
-        self.pending: deque[Item] = deque()
-        self._size = 0
-        self._sent_at = 0.0
+        # Flat, [name, header, text, name, header, text, ...]: a tuple per write would keep the garbage collector busy.
+        self.pending: list[Any] = []
+        #: Characters in `pending`, or a little more.
+        self.size = 0
+        self.helper_runs = False
+        self.sent_at = 0.0
         self._lock = threading.RLock()
         self._flusher = 0
         self._helper_lock = threading.Lock()
-        self._helper_runs = False
         self._helper_task = 0
         self._helper_stops = threading.Event()
         os.register_at_fork(before=self.quiesce, after_in_child=self._forget)
@@ -68,13 +69,12 @@ class Outlet:
 
     def put(self, name: str, parent: dict[str, Any], text: str) -> None:
         """Take what was written to the stream `name` while `parent` (a header) was at work."""
-        self.pending.append((name, parent, text))
-        self._size += len(text)
-        now = time.monotonic()
-        if now - self._sent_at >= SILENCE_S and text.endswith("\n") or self._size >= GATHERED_CHARACTERS_MAX:
+        self.pending += (name, parent, text)
+        self.size += len(text)
+        if self.size >= GATHERED_CHARACTERS_MAX or text.endswith("\n") and monotonic() - self.sent_at >= SILENCE_S:
             self.flush()
-        elif not self._helper_runs:
-            self._start_helper()
+        elif not self.helper_runs:
+            self.start_helper()
 
     def flush(self) -> None:
         """Send all that is pending. Safe from any thread and from signal handlers."""
@@ -91,19 +91,24 @@ class Outlet:
             self._flusher = threading.get_ident()
             try:
                 while self.pending:
-                    self._send_first()
-                self._size = 0
-                self._sent_at = time.monotonic()
+                    self._send_pending()
+                self.size = 0
+                self.sent_at = monotonic()
             finally:
                 self._flusher = 0
 
-    def _send_first(self) -> None:
-        """Send the oldest items that have the stream and the parent in common."""
-        name, parent, text = self.pending.popleft()
-        texts = [text]
-        while self.pending and self.pending[0][0] == name and self.pending[0][1] is parent:
-            texts.append(self.pending.popleft()[2])
-        self.send(name, parent, "".join(texts))
+    def _send_pending(self) -> None:
+        # Other threads may add to it meanwhile; what is counted here is there, and stays in front.
+        items = self.pending[:]
+        del self.pending[: len(items)]
+        names, parents, texts = items[0::3], items[1::3], items[2::3]
+        if names.count(names[0]) == len(names) == parents.count(parents[0]):
+            self.send(names[0], parents[0], "".join(texts))
+            return
+        keys = [(name, parent.get("msg_id")) for name, parent in zip(names, parents)]
+        for _, group in groupby(range(len(keys)), key=keys.__getitem__):
+            first, *rest = group
+            self.send(names[first], parents[first], "".join(texts[first : first + 1 + len(rest)]))
 
     def send(self, name: str, parent: dict[str, Any], text: str) -> None:
         """Send `text` as frames of kind `stream`, now. Without a link it goes to the file descriptor."""
@@ -118,18 +123,19 @@ class Outlet:
 
     # -------------------------------------------------------------------------------------------------- helper
 
-    def _start_helper(self) -> None:
+    def start_helper(self) -> None:
+        """See to it that what is pending is sent although nothing more may be written."""
         if self.link is None:
             return
         with self._helper_lock:
-            if not self._helper_runs:
+            if not self.helper_runs:
                 self._helper_stops = threading.Event()
-                self._helper_runs = True
+                self.helper_runs = True
                 try:
                     start_new_thread(self._help, (self._helper_stops,))
                 except RuntimeError:
                     # No more threads to be had; the text waits for the next write or the end of the cell.
-                    self._helper_runs = False
+                    self.helper_runs = False
 
     def _help(self, stops: threading.Event) -> None:
         self._helper_task = threading.get_native_id()
@@ -146,31 +152,31 @@ class Outlet:
             if silent >= HELPER_SILENT_PERIODS:
                 with self._helper_lock:
                     if not self.pending:
-                        self._helper_runs = False
+                        self.helper_runs = False
                         return
         with self._helper_lock:
-            self._helper_runs = False
+            self.helper_runs = False
 
     def quiesce(self) -> None:
         """End the helper thread and wait until it is gone, so that a fork finds one thread less."""
-        while self._helper_runs:
+        while self.helper_runs:
             self._helper_stops.set()
             time.sleep(0.00005)
         task, self._helper_task = self._helper_task, 0
         # The thread still exists for an instant after its last line; CPython counts threads after a fork, and warns.
-        deadline = time.monotonic() + 0.01
-        while task and os.path.exists(f"/proc/self/task/{task}") and time.monotonic() < deadline:
+        deadline = monotonic() + 0.01
+        while task and os.path.exists(f"/proc/self/task/{task}") and monotonic() < deadline:
             time.sleep(0.00005)
 
     def _forget(self) -> None:
         """In a forked process: there is no link, and what was pending is the parent's to send."""
         self.link = None
         self.pending.clear()
-        self._size = 0
+        self.size = 0
         self._lock = threading.RLock()
         self._flusher = 0
         self._helper_lock = threading.Lock()
-        self._helper_runs = False
+        self.helper_runs = False
 
 
 class OutStream(ipykernel.iostream.OutStream):
@@ -185,7 +191,8 @@ class OutStream(ipykernel.iostream.OutStream):
         self.session: Any = None
         self.pub_thread: Any = outlet
         self._outlet = outlet
-        self._hooked = False
+        #: Closed, or with hooks.
+        self._special = False
         self._raw: list[str] = []
         self._parent_header: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("parent_header")
         self._parent_header.set({})
@@ -194,6 +201,7 @@ class OutStream(ipykernel.iostream.OutStream):
         self._should_watch = False
         self._exc = None
         self._local = threading.local()
+        self.speed_up()
 
     def fileno(self) -> int:
         """The descriptor that C code and child processes write to: the gateway reads it, too."""
@@ -207,18 +215,34 @@ class OutStream(ipykernel.iostream.OutStream):
             raise ValueError("I/O operation on closed file")
         if self._outlet.link is None:
             self._write_raw(string)
+        elif self._hooks:
+            self._send_through_hooks(self.parent_header, string)
         else:
+            self._outlet.put(self.name, self.parent_header, str(string))
+        return len(string)
+
+    def speed_up(self) -> None:
+        """Put a quicker `write` in front of the one above; it leaves what is not plain to that one."""
+        outlet, name, special = self._outlet, self.name, type(self).write
+        extend, get_parent = outlet.pending.extend, self._parent_header.get
+
+        def write(string: str) -> int:
+            # A print is two calls of this, so every lookup counts.
+            if type(string) is not str or self._special or outlet.link is None:
+                return special(self, string)
             try:
-                parent = self._parent_header.get()
+                parent = get_parent()
             except LookupError:
                 parent = self._parent_header_global
-            if self._hooked and self._hooks:
-                self._send_through_hooks(parent, string)
-            else:
-                self._outlet.put(self.name, parent, string)
-            if self.echo is not None:
-                self.echo.write(string)
-        return len(string)
+            extend((name, parent, string))
+            outlet.size = size = outlet.size + len(string)
+            if size >= GATHERED_CHARACTERS_MAX or string[-1:] == "\n" and monotonic() - outlet.sent_at >= SILENCE_S:
+                outlet.flush()
+            elif not outlet.helper_runs:
+                outlet.start_helper()
+            return len(string)
+
+        self.write = write  # type: ignore[method-assign]
 
     def writelines(self, sequence: Iterable[str]) -> None:  # type: ignore[override]
         """Write each string of `sequence`."""
@@ -236,10 +260,11 @@ class OutStream(ipykernel.iostream.OutStream):
         """Send what was written; later writes raise ValueError."""
         self.flush()
         self.pub_thread = None
+        self._special = True
 
     @property
     def _flush_pending(self) -> bool:
-        return any(item[0] == self.name for item in list(self._outlet.pending))
+        return self.name in self._outlet.pending[0::3]
 
     def _is_master_process(self) -> bool:
         return self._outlet.link is not None
@@ -251,7 +276,7 @@ class OutStream(ipykernel.iostream.OutStream):
 
     def register_hook(self, hook: Callable[[Any], Any]) -> None:
         """Pass what this thread writes, as messages, through `hook`, which may change or swallow them."""
-        self._hooked = True
+        self._special = True
         super().register_hook(hook)
 
     def _send_through_hooks(self, parent: dict[str, Any], text: str) -> None:
