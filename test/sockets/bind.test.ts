@@ -91,8 +91,7 @@ describe('ipc', () => {
     expect(await receive(subscriber)).toMatchObject({ type: 'iopub_welcome' })
     const client = dealerFor(kernel, 'shell')
     await client.send(sealed('question'))
-    while (kernel.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
-    kernel.channels.reply('shell', kernel.requests[0]?.routing ?? [], sealed('answer'))
+    kernel.channels.reply('shell', (await kernel.firstRequest).routing, sealed('answer'))
     expect(await receive(client)).toMatchObject({ type: 'answer' })
     client.close()
     subscriber.close()
@@ -110,7 +109,7 @@ describe('ipc', () => {
     const kernel = await bind(ipc(PORTS))
     const client = dealerFor(kernel, 'shell')
     await client.send(sealed('question'))
-    while (kernel.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    expect((await kernel.firstRequest).message.header.msg_type).toBe('question')
     client.close()
   })
 

@@ -167,7 +167,7 @@ test('closing sends what waits first', async () => {
   const kernel = await bind()
   const client = keep(dealerFor(kernel, 'shell', 'client'))
   await client.send(sealed('question'))
-  while (kernel.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  await kernel.firstRequest
   const big = Buffer.alloc(1_000_000, 1)
   for (let n = 0; n < 20; n += 1) kernel.channels.reply('shell', [Buffer.from('client')], [Buffer.from(String(n)), big])
   await kernel.channels.close(1000)

@@ -25,7 +25,8 @@ export interface Request {
 export interface Bound {
   readonly channels: Channels
   readonly connection: Connection
-  readonly requests: Request[]
+  /** The first request, unless the test handles requests itself. */
+  readonly firstRequest: Promise<Request>
   readonly log: [string, LogFields | undefined][]
 }
 
@@ -39,18 +40,19 @@ export async function bound(
   connection: Connection = connectionWith(),
   options: Partial<ChannelsOptions> = {},
 ): Promise<Bound> {
-  const requests: Request[] = []
+  let hear: (request: Request) => void = () => {}
+  const firstRequest = new Promise<Request>((resolve) => (hear = resolve))
   const log: [string, LogFields | undefined][] = []
   const channels = await bindChannels(connection, {
     log: (_level, event, fields) => log.push([event, fields]),
     guard: new SignatureGuard(signer),
     signer,
     session: 'kernel-session',
-    onRequest: (channel, routing, message) => requests.push({ channel, routing, message }),
+    onRequest: (channel, routing, message) => hear({ channel, routing, message }),
     bindPatienceMs: 200,
     ...options,
   })
-  return { channels, connection, requests, log }
+  return { channels, connection, firstRequest, log }
 }
 
 /** Frames of a message as a client or a kernel would send it. */
