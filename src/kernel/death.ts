@@ -13,7 +13,7 @@ import { emitTransaction } from './events.js'
 import { finishCell, finishTurn, reportOf } from './execution.js'
 import { failWaits, run, settle } from './operation.js'
 import { replyMetadata, type Recovery, type TransactionReport } from './reply-metadata.js'
-import { log, publish } from './send.js'
+import { log, publish, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, type Cell, type KernelState, type Turn } from './state.js'
 import { forkFresh } from './switching.js'
@@ -43,7 +43,9 @@ export function workerDied(state: KernelState, cause: DeathCause): void {
 
 /** The innermost transaction whose snapshot was frozen by the request that runs. */
 function transactionFrozenIn(state: KernelState, turn: Turn): Transaction | null {
-  const inTurn = state.transactions.filter((each) => state.snapshots.get(each.snapshot)?.seq === turn.request.seq)
+  const inTurn = state.transactions.filter(
+    (each) => each.state === 'open' && state.snapshots.get(each.snapshot)?.seq === turn.request.seq,
+  )
   return inTurn.at(-1) ?? null
 }
 
@@ -64,6 +66,7 @@ function recoverByRollback(state: KernelState, turn: Turn, cell: Cell, target: T
 
 /** The kernel has no worker any more, and no snapshot that would bring it back. */
 export function endWithoutWorker(state: KernelState, error: SavepointError, cause: DeathCause = UNKNOWN_CAUSE): void {
+  if (state.phase === 'stopping' || state.phase === 'dead') return
   const { turn } = state
   log(state, 'error', 'worker_lost', { code: error.code, message: error.message })
   loseAll(state, 'the worker died')
@@ -83,7 +86,7 @@ export function endWithoutWorker(state: KernelState, error: SavepointError, caus
       if (turn) failTurn(state, turn, cause, { transaction, recovery })
     },
     (failure) => {
-      log(state, 'error', 'recovery_failed', { code: failure.code, message: failure.message })
+      if (!state.shutdown) log(state, 'error', 'recovery_failed', { code: failure.code, message: failure.message })
       endForGood(state, cause, { transaction, recovery: null })
     },
   )
@@ -92,8 +95,11 @@ export function endWithoutWorker(state: KernelState, error: SavepointError, caus
 /** The running request is told, then the kernel ends, with the exit code that the worker's death gives. */
 export function endForGood(state: KernelState, cause: DeathCause, aftermath: Aftermath = NO_AFTERMATH): void {
   state.worker = null
-  if (state.turn) failTurn(state, state.turn, cause, aftermath)
-  stop(state, { code: exitCode(cause), restart: false, request: null })
+  const tell = (): void => {
+    if (state.turn) failTurn(state, state.turn, cause, aftermath)
+  }
+  if (state.shutdown) tell()
+  else stop(state, { code: exitCode(cause), restart: false, request: null }, tell)
 }
 
 interface Aftermath {
@@ -101,9 +107,17 @@ interface Aftermath {
   readonly recovery: Recovery | null
 }
 
+/** For a request that the worker owed an answer to; what operations of ours serve, they end themselves. */
 function failTurn(state: KernelState, turn: Turn, cause: DeathCause, aftermath: Aftermath): void {
-  if (turn.cell) failCell(state, turn, turn.cell, cause, aftermath)
-  else finishTurn(state, turn)
+  if (state.turn !== turn) return
+  if (turn.cell) {
+    failCell(state, turn, turn.cell, cause, aftermath)
+  } else if (turn.atWorker) {
+    if (turn.request.message.header.msg_type.endsWith('_request')) {
+      reply(state, turn.request, { content: json({ status: 'error', ...errorOf(cause) }) })
+    }
+    finishTurn(state, turn)
+  }
 }
 
 function failCell(state: KernelState, turn: Turn, cell: Cell, cause: DeathCause, aftermath: Aftermath): void {

@@ -26,18 +26,18 @@ type Reply = Extract<WorkerEvent, { kind: 'reply' }>
 export function startCell(state: KernelState, request: Request): void {
   let content: Record<string, unknown>
   let wishes: CellWishes
-  let cell: Cell
+  let cell: Cell | null = null
   try {
     content = parseObject(request.message.contentBytes)
     cell = cellOf(state, content)
     wishes = wishesOf(request.message, cell.code)
   } catch (error) {
     if (!(error instanceof SavepointError)) throw error
-    refuseCell(state, request, error)
+    refuseCell(state, request, cell, error)
     return
   }
   cue(state, 'turn')
-  state.turn = { request, cell }
+  state.turn = { request, cell, atWorker: true }
   try {
     const permit = wishes.transaction
       ? wrap(state, cell, { ...wishes.transaction, openedBy: request.message.header.session })
@@ -58,7 +58,7 @@ export function startCell(state: KernelState, request: Request): void {
     if (!(error instanceof SavepointError)) throw error
     state.turn = null
     cue(state, 'done')
-    refuseCell(state, request, error)
+    refuseCell(state, request, cell, error)
     return
   }
   cell.warnings.push(...wishes.warnings)
@@ -81,7 +81,8 @@ function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>):
     code,
     count: state.executionCount + 1,
     silent,
-    stored: !silent && content['store_history'] !== false,
+    // IPython does not count a cell without code.
+    stored: !silent && content['store_history'] !== false && code.trim() !== '',
     stopOnError: content['stop_on_error'] !== false,
     startedAt: state.now,
     transaction: null,
@@ -100,7 +101,7 @@ function publishInput(state: KernelState, parent: Buffer, cell: Cell): void {
 }
 
 /** The cell is not run: an error of ours instead of one of its own. */
-function refuseCell(state: KernelState, request: Request, error: SavepointError): void {
+function refuseCell(state: KernelState, request: Request, cell: Cell | null, error: SavepointError): void {
   const parent = request.message.headerBytes
   const content = errorContent(error)
   publishStatus(state, 'busy', parent)
@@ -110,7 +111,7 @@ function refuseCell(state: KernelState, request: Request, error: SavepointError)
     metadata: replyMetadata(state, { status: 'error' }),
   })
   publishStatus(state, 'idle', parent)
-  abortQueue(state)
+  abortAfter(state, cell)
 }
 
 /** The form that every error of ours has towards a client. */
@@ -137,12 +138,18 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
     ? { reason: event.ename === 'KeyboardInterrupt' ? 'interrupt' : 'error', ename: event.ename ?? '', evalue: event.evalue ?? '' }
     : { reason: 'requested' }
   run(state, rollback(state, target, { reason, parts: [] }), (outcome) => {
-    if (!outcome.ok) {
+    if (!outcome.ok && state.phase !== 'busy') {
       endWithoutWorker(state, outcome.error)
       return
     }
     emitTransaction(state, turn.request.message.headerBytes, target)
-    finish(reportOf(outcome.value))
+    if (outcome.ok) {
+      finish(reportOf(outcome.value))
+      return
+    }
+    // The way back was gone before the worker was touched: the kernel lives on with what the cell has done.
+    cell.warnings.push(outcome.error.message)
+    finish({ transaction: target, outcome: 'lost' })
   })
 }
 
@@ -180,10 +187,14 @@ export function finishCell(
 ): void {
   reply(state, turn.request, result)
   finishTurn(state, turn)
-  if (result.failed && turn.cell && !turn.cell.silent && turn.cell.stopOnError) {
-    state.settling = true
-    state.effects.push({ do: 'settle' })
-  }
+  if (result.failed) abortAfter(state, turn.cell)
+}
+
+/** The cells that clients have sent by now are refused, unless the one that failed does not want that. */
+function abortAfter(state: KernelState, cell: Cell | null): void {
+  if (cell && (cell.silent || !cell.stopOnError)) return
+  state.settling = true
+  state.effects.push({ do: 'settle' })
 }
 
 /** idle is the last word of every request. */

@@ -33,7 +33,7 @@ import {
   type RollbackReport,
   type Transaction,
 } from './transactions.js'
-import type { SwitchReason } from './switching.js'
+import { resumes, type SwitchReason } from './switching.js'
 
 type Args = Readonly<Record<string, unknown>>
 interface Call {
@@ -184,6 +184,12 @@ type Ask = Extract<WorkerEvent, { kind: 'ask' }>
 
 /** Serves what code in the worker asks for, in the middle of its cell. */
 export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[]): void {
+  // The process that asks is on its way out: it was told to hand over, and will not read an answer.
+  if (state.phase === 'switching') return
+  if (state.phase === 'stopping') {
+    refuseAsk(state, event, new SavepointError('not_available', 'The kernel is shutting down.'))
+    return
+  }
   const parent = parentOf(state, event.parent)
   const call: Call = { args: event.args, by: sessionOf(state), parent, afterwards: [] }
   const op = Object.hasOwn(ASKS, event.op) ? ASKS[event.op] : undefined
@@ -245,8 +251,7 @@ function* rollbackAsked(state: KernelState, parts: readonly Buffer[], call: Call
   const { turn } = state
   const report = yield* rollback(state, target, { reason: reasonOf(call.args), parts })
   emitTransaction(state, call.parent, target)
-  const resumes = report.snapshot.block && report.snapshot.seq === (turn?.request.seq ?? null)
-  if (resumes || !turn || state.turn !== turn) return
+  if (resumes(state, report.snapshot) || !turn || state.turn !== turn) return
   if (call.args['message'] === true) {
     const what = target.name === null ? 'Rolled back' : `Rolled back '${target.name}'`
     publishText(state, 'stdout', call.parent, `${what} in ${report.rollback_ms.toFixed(1)} ms.\n`)

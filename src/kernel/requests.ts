@@ -32,11 +32,11 @@ export function receive(state: KernelState, { channel, client, message }: Messag
   state.nextSeq += 1
   rememberParent(state, message)
   const type = message.header.msg_type
-  const atOnce = AT_ONCE[type] ?? (channel === 'control' ? AT_ONCE_ON_CONTROL[type] : undefined)
+  const atOnce = AT_ONCE.get(type) ?? (channel === 'control' ? AT_ONCE_ON_CONTROL.get(type) : undefined)
   if (atOnce) {
     atOnce(state, request)
   } else if (state.queue.length >= state.options.limits.queueLengthMax) {
-    refuse(state, request, new SavepointError('queue_full', 'Too many requests wait for this kernel. Wait for replies first.'))
+    refuse(state, request, queueFull())
   } else {
     state.queue.push(request)
     advance(state)
@@ -55,17 +55,17 @@ export function advance(state: KernelState): void {
 
 function startRequest(state: KernelState, request: Request): void {
   cue(state, 'turn')
-  const turn: Turn = { request, cell: null }
+  const turn: Turn = { request, cell: null, atWorker: false }
   state.turn = turn
   publishStatus(state, 'busy', request.message.headerBytes)
-  const handler = IN_TURN[request.message.header.msg_type] ?? toWorker
+  const handler = IN_TURN.get(request.message.header.msg_type) ?? toWorker
   if (!answering(state, request, () => handler(state, turn))) finishTurn(state, turn)
 }
 
 type TurnHandler = (state: KernelState, turn: Turn) => void
 type Handler = (state: KernelState, request: Request) => void
 
-const IN_TURN: Readonly<Record<string, TurnHandler>> = {
+const IN_TURN = tableOf<TurnHandler>({
   // Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#history
   history_request(state, turn) {
     const request = parseObject(turn.request.message.contentBytes)
@@ -108,10 +108,12 @@ const IN_TURN: Readonly<Record<string, TurnHandler>> = {
     if (typeof comm_id === 'string') state.comms.delete(comm_id)
     toWorker(state, turn)
   },
-}
+})
 
 /** Also for types that we do not know: code in the worker may have registered a handler for them. */
-function toWorker(state: KernelState, { request }: Turn): void {
+function toWorker(state: KernelState, turn: Turn): void {
+  const { request } = turn
+  turn.atWorker = true
   const { header, headerBytes, metadataBytes, contentBytes, buffers } = request.message
   const parts = [headerBytes, metadataBytes, contentBytes, ...buffers]
   command(state, { kind: 'request', seq: request.seq, type: header.msg_type }, parts)
@@ -122,14 +124,15 @@ function inTurn(state: KernelState, turn: Turn, handler: Handler): void {
   finishTurn(state, turn)
 }
 
-const AT_ONCE: Readonly<Record<string, Handler>> = {
+const AT_ONCE = tableOf<Handler>({
   kernel_info_request(state, request) {
-    if (state.kernelInfo === null) state.infoPending.push(request)
-    else answerInfo(state, request, state.kernelInfo)
+    if (state.kernelInfo !== null) answerInfo(state, request, state.kernelInfo)
+    else if (state.infoPending.length < state.options.limits.queueLengthMax) state.infoPending.push(request)
+    else refuse(state, request, queueFull())
   },
-}
+})
 
-const AT_ONCE_ON_CONTROL: Readonly<Record<string, Handler>> = {
+const AT_ONCE_ON_CONTROL = tableOf<Handler>({
   // Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-interrupt
   interrupt_request: bracketed((state, request) => {
     interrupt(state)
@@ -143,6 +146,11 @@ const AT_ONCE_ON_CONTROL: Readonly<Record<string, Handler>> = {
   comm_info_request: bracketed(commInfoReply),
   connect_request: bracketed(connectReply),
   debug_request: bracketed((state, request) => reply(state, request, { content: json({}) })),
+})
+
+/** Types of messages are whatever a client writes: a map, since an object also has keys that nobody put there. */
+function tableOf<H>(handlers: Readonly<Record<string, H>>): ReadonlyMap<string, H> {
+  return new Map(Object.entries(handlers))
 }
 
 function bracketed(handler: Handler): Handler {
@@ -186,6 +194,10 @@ function connectReply(state: KernelState, request: Request): void {
 function shutdownReply(state: KernelState, request: Request): void {
   const { restart } = parseObject(request.message.contentBytes)
   stop(state, { code: 0, restart: restart === true, request })
+}
+
+function queueFull(): SavepointError {
+  return new SavepointError('queue_full', 'Too many requests wait for this kernel. Wait for replies first.')
 }
 
 function refuse(state: KernelState, request: Request, error: SavepointError): void {

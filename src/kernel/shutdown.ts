@@ -5,26 +5,45 @@
  * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-shutdown
  */
 
+import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
-import { run, waitFor, type Operation } from './operation.js'
+import { failWaits, run, waitFor, type Operation } from './operation.js'
 import { command, publish, publishStatus, reply } from './send.js'
-import { cue, type KernelState, type Shutdown } from './state.js'
+import { cue, type KernelState, type Request, type Shutdown } from './state.js'
 
-/** Ends the kernel. A second call does nothing: the first one's code and client hold. */
-export function stop(state: KernelState, shutdown: Shutdown): void {
-  if (state.shutdown) return
+export interface StopOrder {
+  /** The kernel's exit code. */
+  readonly code: number
+  readonly restart: boolean
+  /** Who asked, if a client did. */
+  readonly request: Request | null
+}
+
+/**
+ * Ends the kernel. Operations in progress fail first, so that those who wait for them are told; `lastWords` comes next.
+ * Of several orders the first one holds, and all who asked are told.
+ */
+export function stop(state: KernelState, { code, restart, request }: StopOrder, lastWords: () => void = () => {}): void {
+  const requests = request ? [request] : []
+  if (state.shutdown) {
+    state.shutdown.requests.push(...requests)
+    return
+  }
+  const shutdown: Shutdown = { code, restart, requests }
   state.shutdown = shutdown
   cue(state, 'stop')
+  failWaits(state, [''], new SavepointError('kernel_restarting', 'The kernel is shutting down. Ask the one that follows.'))
+  lastWords()
   run(state, stopWorker(state, shutdown), () => {
-    if (shutdown.request) {
-      const parent = shutdown.request.message.headerBytes
-      const content = json({ status: 'ok', restart: shutdown.restart })
+    const content = json({ status: 'ok', restart })
+    for (const each of shutdown.requests) {
+      const parent = each.message.headerBytes
       publish(state, 'shutdown_reply', parent, { content })
-      reply(state, shutdown.request, { content })
+      reply(state, each, { content })
       publishStatus(state, 'idle', parent)
     }
     cue(state, 'end')
-    state.effects.push({ do: 'exit', code: shutdown.code })
+    state.effects.push({ do: 'exit', code })
   })
 }
 

@@ -49,6 +49,8 @@ export interface Turn {
   readonly request: Request
   /** null for anything but a cell. */
   readonly cell: Cell | null
+  /** The worker was given the request and has not replied yet. */
+  atWorker: boolean
 }
 
 /** The cell being run. */
@@ -140,8 +142,8 @@ export interface Question {
 export interface Shutdown {
   readonly code: number
   readonly restart: boolean
-  /** Who asked, and is to be told as late as possible. */
-  readonly request: Request | null
+  /** Those who asked, and are to be told as late as possible. */
+  readonly requests: Request[]
 }
 
 export function newState(options: KernelOptions): KernelState {
@@ -199,6 +201,16 @@ export function rememberParent(state: KernelState, message: IncomingMessage): vo
     const oldest = state.parents.keys().next().value
     if (oldest !== undefined) state.parents.delete(oldest)
   }
+}
+
+/** The header bytes that publications of ours belong to: those of the request being served, else of the latest cell. */
+export function parentOfTurn(state: KernelState): Buffer {
+  return state.turn?.request.message.headerBytes ?? state.latestParent
+}
+
+/** Texts of cells are kept for as long as there is a snapshot whose copy would need them. */
+export function trimInputs(state: KernelState): void {
+  if (state.snapshots.size === 0) state.inputs = []
 }
 
 /** The header bytes that belong to `id`; those of the latest cell where it is unknown. */

@@ -18,6 +18,7 @@ import { EMPTY_OBJECT } from '../wire/message.js'
 import { openComm } from './comms.js'
 import { endForGood, workerDied } from './death.js'
 import type { Effect, KernelEvent } from './effects.js'
+import { emitTransaction } from './events.js'
 import { abortQueue, endCell, finishTurn } from './execution.js'
 import { abandon, ask } from './input.js'
 import { settle } from './operation.js'
@@ -25,7 +26,7 @@ import { serveAsk } from './ops.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
-import { newState, parentOf, type KernelOptions, type KernelState } from './state.js'
+import { newState, parentOf, parentOfTurn, type KernelOptions, type KernelState } from './state.js'
 import { forkFresh } from './switching.js'
 import { taken } from './transactions.js'
 
@@ -117,7 +118,10 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return serveAsk(state, event, parts)
     case 'taken': {
       const outcome = taken(state, event)
-      if (outcome) settle(state, `opened:${outcome.transaction.id}`, null, outcome.error)
+      if (!outcome) return
+      const awaited = settle(state, `opened:${outcome.transaction.id}`, null, outcome.error)
+      // A client that began it tells of it with its answer; one that code in the kernel began is told of here.
+      if (!awaited && outcome.error === null) emitTransaction(state, parentOfTurn(state), outcome.transaction)
       return
     }
     case 'handed_over':
@@ -138,7 +142,8 @@ type ReplyEvent = Extract<WorkerEvent, { kind: 'reply' }>
 function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer[]): void {
   const { turn } = state
   // A reply for another turn is that of a cell whose frames were left after a rollback: it has been answered.
-  if (!turn || turn.request.seq !== event.seq || state.phase === 'stopping') return
+  if (!turn?.atWorker || turn.request.seq !== event.seq || state.phase !== 'busy') return
+  turn.atWorker = false
   if (turn.cell) {
     endCell(state, turn, turn.cell, event, parts)
     return
@@ -171,6 +176,7 @@ function warm(state: KernelState, kernelInfo: Buffer): void {
     state,
     () => {},
     (error) => {
+      if (state.shutdown) return
       log(state, 'error', 'start_failed', { code: error.code, message: error.message })
       stop(state, { code: 1, restart: false, request: null })
     },

@@ -11,7 +11,7 @@ import { json } from '../wire/message.js'
 import { dropWorkerComms } from './comms.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, log, publish } from './send.js'
-import { cue, mint, type KernelState, type Snapshot } from './state.js'
+import { cue, mint, parentOfTurn, trimInputs, type KernelState, type Snapshot } from './state.js'
 
 export interface SwitchReason {
   readonly reason: RollbackReason
@@ -38,7 +38,6 @@ export function* switchTo(state: KernelState, snapshot: Snapshot, why: SwitchRea
   } catch (cause) {
     throw new SavepointError('restore_failed', 'The snapshot did not wake. The state in it is lost.', {}, { cause })
   }
-  const resumes = snapshot.block
   command(
     state,
     {
@@ -48,15 +47,20 @@ export function* switchTo(state: KernelState, snapshot: Snapshot, why: SwitchRea
       execution_count: state.executionCount + 1,
       woken: {
         ...why.reason,
-        resume: resumes,
+        resume: resumes(state, snapshot),
         inputs: state.inputs.filter(([count]) => count > snapshot.executionCount),
       },
     },
     why.parts,
   )
-  if (state.snapshots.size === 0) state.inputs = []
+  trimInputs(state)
   cue(state, state.turn ? 'resumed' : 'worker_up')
   return { ms: Math.round((state.now - startedAt) * 1000) / 1000, limits }
+}
+
+/** A `with` block whose cell still runs goes on in its woken copy; the frames of any other code are left. */
+export function resumes(state: KernelState, snapshot: Snapshot): boolean {
+  return snapshot.block && snapshot.seq === (state.turn?.request.seq ?? null)
 }
 
 function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly string[]> {
@@ -95,9 +99,8 @@ export function forkFresh(state: KernelState, onUp: () => void, onFailure: (erro
 
 /** Comms that the next worker does not know are closed, or widgets would wait for answers for ever. */
 function closeWorkerComms(state: KernelState, order: number): void {
-  const parent = state.turn?.request.message.headerBytes ?? state.latestParent
   for (const comm_id of dropWorkerComms(state.comms, order)) {
-    publish(state, 'comm_close', parent, { content: json({ comm_id, data: {} }) })
+    publish(state, 'comm_close', parentOfTurn(state), { content: json({ comm_id, data: {} }) })
   }
 }
 

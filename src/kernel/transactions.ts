@@ -9,7 +9,7 @@ import { SavepointError } from '../errors.js'
 import { command } from './send.js'
 import type { SnapshotPermit, WorkerEvent } from '../link/protocol.js'
 import { waitFor, type Operation } from './operation.js'
-import { dateOf, mint, type KernelState, type Snapshot } from './state.js'
+import { dateOf, mint, trimInputs, type KernelState, type Snapshot } from './state.js'
 import { switchTo, type SwitchReason } from './switching.js'
 
 export type TransactionState = 'opening' | 'open' | 'committed' | 'rolled_back' | 'lost'
@@ -160,6 +160,7 @@ export function* begin(state: KernelState, request: BeginRequest): Operation<Tra
     yield* waitFor<void>(`opened:${transaction.id}`, state.options.limits.wakeMs)
   } catch (error) {
     close(state, transaction, 'lost', 'the snapshot could not be taken')
+    trimInputs(state)
     throw error
   }
   return transaction
@@ -171,11 +172,16 @@ type Taken = Extract<WorkerEvent, { kind: 'taken' }>
 export function taken(state: KernelState, event: Taken): { transaction: Transaction; error: SavepointError | null } | null {
   const snapshot = state.snapshots.get(event.snapshot)
   const transaction = state.transactions.find((each) => each.snapshot === event.snapshot)
-  if (!snapshot || !transaction) return null
+  if (!snapshot || !transaction) {
+    // It was frozen after we had given up waiting for it; nobody will ever wake it.
+    if (event.error === undefined) state.effects.push({ do: 'discard', snapshots: [event.snapshot] })
+    return null
+  }
   if (event.error !== undefined) {
     const error = new SavepointError('snapshot_failed', `The process could not be copied: ${event.error}. Free memory or processes, then try again.`)
     state.snapshots.delete(snapshot.id)
     close(state, transaction, 'lost', 'the snapshot could not be taken')
+    trimInputs(state)
     return { transaction, error }
   }
   snapshot.pid = event.pid
@@ -187,12 +193,17 @@ export function taken(state: KernelState, event: Taken): { transaction: Transact
 /** Keeps the state and gives up the way back, for this transaction and those inside it. */
 export function commit(state: KernelState, transaction: Transaction): void {
   close(state, transaction, 'committed', null)
+  trimInputs(state)
 }
 
 /** Goes back to where the transaction began, and ends it and those inside it. */
 export function* rollback(state: KernelState, transaction: Transaction, why: SwitchReason): Operation<RollbackReport> {
   const snapshot = state.snapshots.get(transaction.snapshot)
-  if (!snapshot) throw new SavepointError('snapshot_failed', 'The snapshot of this transaction is gone. Its state cannot be brought back.')
+  if (!snapshot) {
+    close(state, transaction, 'lost', 'its snapshot is gone')
+    trimInputs(state)
+    throw new SavepointError('snapshot_failed', 'The snapshot of this transaction is gone. Its state cannot be brought back.')
+  }
   state.snapshots.delete(snapshot.id)
   close(state, transaction, 'rolled_back', why.reason.reason)
   const { ms, limits } = yield* switchTo(state, snapshot, why)
@@ -211,6 +222,7 @@ export interface RollbackReport {
 export function loseAll(state: KernelState, reason: string): void {
   const outermost = state.transactions[0]
   if (outermost) close(state, outermost, 'lost', reason)
+  trimInputs(state)
 }
 
 function close(state: KernelState, transaction: Transaction, to: TransactionState, reason: string | null): void {
@@ -224,5 +236,4 @@ function close(state: KernelState, transaction: Transaction, to: TransactionStat
     if (state.snapshots.delete(each.snapshot)) discarded.push(each.snapshot)
   }
   if (discarded.length > 0) state.effects.push({ do: 'discard', snapshots: discarded })
-  if (state.snapshots.size === 0) state.inputs = []
 }
