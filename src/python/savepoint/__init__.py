@@ -1,0 +1,38 @@
+"""Transactions and checkpoints for code that runs in a Savepoint kernel.
+
+    import savepoint
+
+    try:
+        with savepoint.transaction():
+            clean_up(data)                     # an error in here leaves no trace in the kernel's state
+    except savepoint.RolledBack as rolled_back:
+        print(rolled_back.evalue)
+
+    savepoint.checkpoint("clean")              # durable: survives the kernel
+    savepoint.restore("clean")
+
+Outside of a kernel every function raises SavepointError with code "not_in_kernel".
+"""
+
+from __future__ import annotations
+
+from .blocks import Transaction, transaction
+from .durable import Checkpoint, checkpoint, checkpoints, restore
+from .errors import LostVariableError, RolledBack, SavepointError
+from .transactions import begin, commit, rollback, status
+
+__all__ = [
+    "Checkpoint",
+    "LostVariableError",
+    "RolledBack",
+    "SavepointError",
+    "Transaction",
+    "begin",
+    "checkpoint",
+    "checkpoints",
+    "commit",
+    "restore",
+    "rollback",
+    "status",
+    "transaction",
+]

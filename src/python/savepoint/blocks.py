@@ -1,0 +1,140 @@
+"""`with savepoint.transaction():` a block that leaves no trace when it fails.
+
+Entering the block freezes a copy of the process. When the block is rolled back, that copy is woken: it finds itself in
+`__enter__`, with everything as it was there, and raises RolledBack. So the code that follows the block's failure runs in
+another process than the block did, and what it is to know about the failure is carried over.
+"""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+from . import carrying, process
+from .errors import RolledBack, SavepointError
+from .transactions import request_rollback
+
+if TYPE_CHECKING:
+    from savepoint_worker.worker import Woken
+
+ON_FAILURE = ("rollback_on_failure", "commit_on_success")
+ALWAYS = ("rollback_always", "dry_run")
+#: What the gateway says when the block's transaction has been ended inside it.
+ENDED = ("no_transaction", "unknown_transaction")
+
+
+def transaction(
+    name: str | None = None, policy: str = "rollback_on_failure", engine: str = "auto"
+) -> Transaction:
+    """A block whose effects on the kernel's state are undone if it fails, in sync and async code.
+
+    Policies: `rollback_on_failure` (also `commit_on_success`), and `rollback_always` (also `dry_run`). A block that was
+    rolled back raises RolledBack at its `with` line, whatever was raised inside. Raises SavepointError:
+    `unknown_policy`, and on entering what `begin` raises.
+    """
+    return Transaction(name, policy, engine)
+
+
+class Transaction:
+    """One block. `id`, `name` and `engine` (what is really used) are those of its transaction."""
+
+    def __init__(self, name: str | None, policy: str, engine: str) -> None:
+        if policy not in ON_FAILURE and policy not in ALWAYS:
+            known = ", ".join(ON_FAILURE + ALWAYS)
+            raise SavepointError(
+                "unknown_policy", f"A block has no policy {policy!r}. Use one of {known}.", {"policy": policy}
+            )
+        self.id: str | None = None
+        self.name = name
+        self.policy = policy
+        self.engine = engine
+
+    def __enter__(self) -> Transaction:
+        if self.id is not None:
+            raise SavepointError("transaction_open", "This block was entered before. Make a new one for each `with`.")
+        worker = process.worker()
+        arguments = {"name": self.name, "policy": self.policy, "engine": self.engine, "block": True}
+        answer = worker.ask("begin", arguments)
+        self.id = answer.result["id"]
+        self.engine = answer.result["engine"]
+        woken = worker.take(answer.permit)
+        if woken is not None:
+            _go_on(woken)
+        return self
+
+    def rollback(self, to: str | None = None, value: object = None) -> NoReturn:
+        """Roll this block back: RolledBack, with `value` (pickled), is raised at its `with` line. Does not return.
+
+        Raises SavepointError if that is refused; then nothing was done.
+        """
+        request_rollback(self._opened(), to, value)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            self._succeeded()
+        elif process.is_leaving(error):
+            self._left()
+        else:
+            self._failed(error, trace)
+        return False
+
+    def _succeeded(self) -> None:
+        if self.policy in ALWAYS:
+            request_rollback(self._opened())
+        self._commit()
+
+    def _left(self) -> None:
+        """The cell ends here without failing, as after a rollback to a `begin` in the block."""
+        if self.policy in ON_FAILURE:
+            self._commit()
+
+    def _commit(self) -> None:
+        try:
+            process.worker().ask("commit", {"transaction": self._opened()})
+        except SavepointError as refused:
+            # The code in the block has ended its transaction itself.
+            if refused.code not in ENDED:
+                raise
+
+    def _failed(self, error: BaseException, trace: TracebackType | None) -> None:
+        """Roll back and do not return; or return, if the code in the block has ended its transaction itself."""
+        arguments = {
+            "transaction": self._opened(),
+            "to": None,
+            "reason": "interrupt" if isinstance(error, KeyboardInterrupt) else "error",
+            "ename": type(error).__name__,
+            "evalue": carrying.text_of(error),
+            "traceback": traceback.format_exception(type(error), error, trace),
+            "message": False,
+        }
+        try:
+            process.worker().ask("rollback", arguments, carrying.pack(error), b"")
+        except SavepointError as refused:
+            if refused.code not in ENDED:
+                raise
+
+    def _opened(self) -> str:
+        if self.id is None:
+            raise SavepointError("no_transaction", "The block has not been entered. Use it in a `with` statement.")
+        return self.id
+
+
+def _go_on(woken: Woken) -> NoReturn:
+    """In the copy that was woken: tell the code around the block what happened."""
+    if not woken.resume:
+        process.leave_cell()
+    reason = woken.reason
+    packed, value = (*woken.parts, b"", b"")[:2]
+    original = carrying.unpack(packed)
+    raise RolledBack(
+        reason["reason"],
+        reason.get("ename"),
+        reason.get("evalue"),
+        reason.get("traceback"),
+        original,
+        carrying.value_of(value),
+        limits=reason.get("limits"),
+    ) from original
