@@ -16,19 +16,14 @@ def text_of(error: BaseException) -> str:
 def pack(error: BaseException) -> bytes:
     """An exception as bytes for `unpack`; empty if it cannot be carried over.
 
-    It is pickled twice. By reference its class is the very one that the woken copy knows, so `isinstance` holds; by value
-    it also arrives if its class was defined since the copy was taken.
+    By reference its class is the very one that the woken copy knows, so `isinstance` holds. What refers to the user's
+    own classes is also pickled by value: then it arrives even if its class was defined since the copy was taken.
     """
     try:
         by_reference = pickle.dumps(error, protocol=5)
     except Exception:
         by_reference = b""
-    try:
-        import cloudpickle
-
-        by_value = bytes(cloudpickle.dumps(error, protocol=5))
-    except Exception:
-        by_value = b""
+    by_value = b"" if by_reference and b"__main__" not in by_reference else _pickled_by_value(error)
     if not by_reference and not by_value:
         return b""
     return len(by_reference).to_bytes(8, "big") + by_reference + by_value
@@ -54,3 +49,13 @@ def value_of(pickled: bytes) -> object:
         return pickle.loads(pickled)
     except Exception:
         return None
+
+
+def _pickled_by_value(error: BaseException) -> bytes:
+    try:
+        # Imported only here: it takes longer than all the rest of a rollback.
+        import cloudpickle
+
+        return bytes(cloudpickle.dumps(error, protocol=5))
+    except Exception:
+        return b""

@@ -44,23 +44,17 @@ def _refuse(self: LostVariable, *arguments: Any, **named: Any) -> NoReturn:
     raise LostVariableError(*loss_of(self))
 
 
-def _refuse_from_right(self: LostVariable, other: object) -> NoReturn:
-    raise LostVariableError(*loss_of(self))
-
-
 _OPERATIONS = """
     getattribute setattr delattr dir repr str bytes format hash bool call sizeof
     lt le eq ne gt ge
-    len length_hint iter next reversed contains getitem setitem delitem missing
+    len length_hint iter next reversed contains getitem setitem delitem
     enter exit aenter aexit await aiter anext
     neg pos abs invert complex int float index round trunc floor ceil fspath
     add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or
     iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ixor ior
     copy deepcopy reduce reduce_ex getstate instancecheck subclasscheck
 """.split()
-_FROM_RIGHT = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or".split()
+_REFLECTED = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or".split()
 
-for _name in _OPERATIONS:
+for _name in [*_OPERATIONS, *(f"r{name}" for name in _REFLECTED)]:
     setattr(LostVariable, f"__{_name}__", _refuse)
-for _name in _FROM_RIGHT:
-    setattr(LostVariable, f"__r{_name}__", _refuse_from_right)

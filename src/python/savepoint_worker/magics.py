@@ -1,0 +1,278 @@
+"""Line magics for transactions and checkpoints, and what makes `%%transaction` cells ordinary ones.
+
+Each magic prints one line. `%%transaction` is read by the gateway before the cell gets here; here its line only becomes
+a comment, so that the body is a cell like any other and its line numbers stay right.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TypeVar
+
+from IPython.core.error import InputRejected
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from savepoint import SavepointError, begin, checkpoint, checkpoints, commit, status
+from savepoint.durable import request_restore
+from savepoint.process import leave_cell
+from savepoint.transactions import request_rollback
+
+#: Magics after which nothing of the cell is run.
+REPLACING = frozenset({"rollback", "restore"})
+_TRANSACTION_LINE = re.compile(r"\s*%%transaction(?:\s|$)")
+#: Names of lost variables that a line shows.
+LOST_SHOWN_MAX = 5
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def register(shell: Any) -> None:
+    """Make the magics known to `shell`. Once per shell."""
+    shell.register_magics(TransactionMagics, CheckpointMagics)
+    shell.input_transformer_manager.cleanup_transforms.insert(0, hide_transaction_line)
+    shell.ast_transformers.append(MustBeLast())
+
+
+# ------------------------------------------------------------------------------------------- before a cell is run
+
+
+def hide_transaction_line(lines: list[str]) -> list[str]:
+    """Turn a leading `%%transaction ...` line into a comment, so that the lines after it keep their numbers."""
+    first = next((index for index, line in enumerate(lines) if line.strip()), None)
+    if first is None or not _TRANSACTION_LINE.match(lines[first]):
+        return lines
+    body = lines[first + 1 :]
+    if body and body[0].startswith("%%"):
+        # Another cell magic is only known in the first line of a cell.
+        return body
+    return [*lines[:first], "# " + lines[first].lstrip(), *body]
+
+
+def _rejection() -> type[SavepointError]:
+    # IPython rejects a cell by its own class of errors, but clients know ours by its name.
+    return type("SavepointError", (SavepointError, InputRejected), {"__module__": SavepointError.__module__})
+
+
+Rejected = _rejection()
+
+
+class MustBeLast(ast.NodeTransformer):
+    """Refuses cells in which something follows a magic that replaces the state; changes nothing."""
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        """`node` itself. Raises SavepointError (`must_be_last`)."""
+        for name in _misplaced(node):
+            error = Rejected(
+                "must_be_last",
+                f"%{name} replaces the state, so nothing can come after it. Put it into the last line of its cell.",
+                {"magic": name},
+            )
+            raise brief(error)
+        return node
+
+
+def _misplaced(module: ast.AST) -> Iterator[str]:
+    """Names of replacing magics in a cell after whose call the cell would go on."""
+    statements: list[ast.stmt] = getattr(module, "body", [])
+    calls = [call for statement in statements for call in _magic_calls(statement)]
+    if not calls:
+        return
+    final = _final_expression(statements)
+    yield from (name for node, name in calls if node is not final)
+
+
+def _magic_calls(statement: ast.stmt) -> Iterator[tuple[ast.AST, str]]:
+    for node in ast.walk(statement):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "run_line_magic"
+            and isinstance(node.func.value, ast.Call)
+            and isinstance(node.func.value.func, ast.Name)
+            and node.func.value.func.id == "get_ipython"
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+            and node.args[0].value in REPLACING
+        ):
+            yield node, node.args[0].value
+
+
+def _final_expression(statements: list[ast.stmt]) -> ast.expr | None:
+    """The expression that is the last thing a block does, looked for in `if`, `with` and `try` as well."""
+    while statements:
+        last = statements[-1]
+        if isinstance(last, ast.Expr):
+            return last.value
+        if isinstance(last, ast.If) and not last.orelse:
+            statements = last.body
+        elif isinstance(last, (ast.With, ast.AsyncWith)):
+            statements = last.body
+        else:
+            return None
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------ the magics
+
+
+def brief(error: SavepointError) -> SavepointError:
+    """The same error, shown as one line: where in our code it was raised tells nobody anything."""
+    error._render_traceback_ = lambda: [f"{type(error).__name__}: {error}"]  # type: ignore[attr-defined]
+    return error
+
+
+def _magic(function: F) -> F:
+    @functools.wraps(function)
+    def call(self: Magics, line: str) -> None:
+        try:
+            function(self, line)
+        except SavepointError as error:
+            raise brief(error) from None
+
+    return line_magic(call)  # type: ignore[no-any-return]
+
+
+@magics_class
+class TransactionMagics(Magics):
+    """%begin, %rollback, %commit, %transaction."""
+
+    @_magic
+    def begin(self, line: str) -> None:
+        """%begin [NAME] [--policy P] [--engine E]: open a transaction."""
+        arguments = parse("begin", line, names=1, options=("--policy", "--engine"))
+        policy = arguments.options.get("--policy", "explicit")
+        record = begin(arguments.name, policy, arguments.options.get("--engine", "auto"))
+        print(f"Transaction {_called(record)} is open.")
+
+    @_magic
+    def rollback(self, line: str) -> None:
+        """%rollback: bring back the state at the begin of the innermost transaction, and end it."""
+        # The kernel prints the line: whoever runs this is gone by then.
+        request_rollback(transaction=None, to=parse("rollback", line, names=1).name, message=True)
+
+    @_magic
+    def commit(self, line: str) -> None:
+        """%commit: keep the state, and end the innermost transaction."""
+        parse("commit", line)
+        print(f"Committed transaction {_called(commit())}.")
+
+    @_magic
+    def transaction(self, line: str) -> None:
+        """%transaction: the open transactions, outermost first."""
+        parse("transaction", line)
+        opened = status()["transactions"]
+        chain = " > ".join(f"{_called(record)} ({record['policy']})" for record in opened)
+        print(f"Open transactions: {chain}." if opened else "No transaction is open.")
+
+
+@magics_class
+class CheckpointMagics(Magics):
+    """%checkpoint, %checkpoints, %restore."""
+
+    @_magic
+    def checkpoint(self, line: str) -> None:
+        """%checkpoint [NAME] [--note T]: save the variables durably."""
+        arguments = parse("checkpoint", line, names=1, options=("--note",))
+        made = checkpoint(arguments.name, arguments.options.get("--note"))
+        called = f"'{made.name}' ({made.checkpoint_id})" if made.name is not None else made.checkpoint_id
+        size = _size(made.checkpoint_size or 0)
+        saved = _variables((made.namespace_size or 0) - len(made.lost))
+        print(f"Checkpoint {called}: {saved}, {size}, in {made.write_ms or 0:.1f} ms{_losses(made.lost)}.")
+
+    @_magic
+    def checkpoints(self, line: str) -> None:
+        """%checkpoints: the checkpoints of this kernel, newest first."""
+        parse("checkpoints", line)
+        rows = [
+            f"{each.checkpoint_id}  {each.created_at or '':27}  {_size(each.checkpoint_size or 0):>9}"
+            f"  {_variables(each.namespace_size or 0):>13}  {each.name or ''}".rstrip()
+            for each in checkpoints()
+        ]
+        print("\n".join(rows) if rows else "There are no checkpoints.")
+
+    @_magic
+    def restore(self, line: str) -> None:
+        """%restore NAME_OR_ID [--merge] [--only a,b]: bring back the variables of a checkpoint."""
+        arguments = parse("restore", line, names=1, options=("--only",), flags=("--merge",))
+        if arguments.name is None:
+            _bad_usage("restore", "name the checkpoint to restore")
+        only = arguments.options.get("--only")
+        names = [name.strip() for name in only.split(",") if name.strip()] if only is not None else None
+        result = request_restore(arguments.name, "merge" if arguments.flags else "clear", names)
+        for warning in result["warnings"]:
+            print(f"%restore: {warning}", file=sys.stderr)
+        took = f"in {result['restore_ms']:.1f} ms"
+        print(f"Restored {_variables(result['restored'])} {took}{_losses(result['lost'])}.")
+        leave_cell()
+
+
+# ------------------------------------------------------------------------------------------------ words and arguments
+
+
+class Arguments:
+    """What stood in a magic's line."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.options: dict[str, str] = {}
+        self.flags: set[str] = set()
+
+
+def parse(
+    magic: str, line: str, names: int = 0, options: tuple[str, ...] = (), flags: tuple[str, ...] = ()
+) -> Arguments:
+    """Read a magic's line: at most `names` (0 or 1) words, options with a value, flags. Raises SavepointError."""
+    found = Arguments()
+    try:
+        words = iter(shlex.split(line))
+    except ValueError as error:
+        _bad_usage(magic, str(error).rstrip(".").lower())
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key in options:
+            given = value if equals else next(words, None)
+            if given is None:
+                _bad_usage(magic, f"{key} needs a value")
+            found.options[key] = given
+        elif word in flags:
+            found.flags.add(word)
+        elif word.startswith("--") or names == 0 or found.name is not None:
+            _bad_usage(magic, f"there is no '{word}'")
+        else:
+            found.name = word
+    return found
+
+
+def _bad_usage(magic: str, what: str) -> NoReturn:
+    known = getattr(TransactionMagics, magic, None) or getattr(CheckpointMagics, magic)
+    usage = known.__doc__.partition(":")[0]
+    raise SavepointError("bad_request", f"%{magic}: {what}. Write {usage}.", {"magic": magic})
+
+
+def _called(record: dict[str, Any]) -> str:
+    return f"'{record['name']}' ({record['id']})" if record["name"] is not None else record["id"]
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def _variables(count: int) -> str:
+    return f"{count} variable" if count == 1 else f"{count} variables"
+
+
+def _losses(lost: list[dict[str, str]]) -> str:
+    if not lost:
+        return ""
+    shown = [f"{each['name']} ({each['type']}: {each['reason']})" for each in lost[:LOST_SHOWN_MAX]]
+    more = [f"{len(lost) - LOST_SHOWN_MAX} more"] if len(lost) > LOST_SHOWN_MAX else []
+    return "; lost: " + ", ".join([*shown, *more])
