@@ -125,8 +125,6 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     reply["user_expressions"] = cell.expressions
     reply["payload"] = shell.payload_manager.read_payload()
     shell.payload_manager.clear_payload()
-    # Without its thread the history keeps the inputs for a database that there is not.
-    shell.history_manager.db_input_cache.clear()
     return Outcome(reply, cell.mode.name, seconds)
 
 

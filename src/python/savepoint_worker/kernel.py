@@ -53,7 +53,8 @@ class WorkerKernel(IPythonKernel):
         """Busy and idle are the gateway's to say."""
 
     def _input_request(self, text: str, ident: Any, parent: Any, password: bool = False) -> str:
-        if self.worker is None:
+        if self.session.link is None:
+            # The zygote, or a process that the user forked: no client knows it.
             self._no_raw_input()
         return prompt.request(self.worker, text, parent, password)
 
@@ -61,6 +62,7 @@ class WorkerKernel(IPythonKernel):
         """Run a cell and reply."""
         started = execution.now()
         outcome = await self._execute(parent["content"], parent["metadata"])
+        self.worker.leave_fork(int(outcome.content["status"] != "ok"))
         metadata = execution.reply_metadata(self, started, outcome)
         self.session.reply(parent["msg_id"], outcome.content, metadata)
 
@@ -113,8 +115,8 @@ class WorkerApp(IPKernelApp):
     def initialize(self, argv: list[str] | None = None) -> None:
         """Do what IPKernelApp does at this point, except for everything that has to do with sockets."""
         BaseIPythonApplication.initialize(self, argv)
-        # The gateway keeps the history: no database, and so no thread that writes it.
-        self.config.HistoryManager.enabled = False
+        # The gateway keeps the history. In memory, IPython's own serves the magics of this session, without a thread.
+        self.config.HistoryManager.hist_file = ":memory:"
         self.session = LinkSession(parent=self)
         self.init_pdb()
         self.init_io()
@@ -249,7 +251,6 @@ def remember_input(shell: Any, number: int, code: str) -> None:
         shell.user_ns[f"_i{number}"] = code
     else:
         history.store_inputs(number, code)
-        history.db_input_cache.clear()
 
 
 def _make_tracebacks_safe(shell: Any) -> None:
@@ -268,6 +269,9 @@ def _make_tracebacks_safe(shell: Any) -> None:
             publish(type(error), execution.safe_text(error), [f"{name}: {execution.safe_text(error)}"])
 
     def _showtraceback(etype: Any, evalue: Any, stb: Any) -> None:
+        if shell.kernel.session.link is None:
+            # A start-up file in the zygote, or a process that the user forked.
+            print("\n".join(stb), file=sys.stderr)
         publish(etype, execution.safe_text(evalue), stb)
 
     shell.showtraceback = showtraceback

@@ -75,10 +75,14 @@ async def _handle(worker: Worker, request: Request) -> None:
         else:
             await interrupts.run(_call(handler, kernel.shell_stream, kernel._parent_ident["shell"], message))
     except BaseException as error:
+        worker.leave_fork(1)
         if request.type.startswith("comm_"):
             worker.log("error", f"A {request.type} message could not be handled: {type(error).__name__}.")
         elif request.open:
-            reply(worker, request, _error(error), {})
+            content = _error(error)
+            if request.type == "execute_request":
+                kernel.shell._showtraceback(type(error), error, content["traceback"])
+            reply(worker, request, content, {})
 
 
 async def _call(handler: Any, *arguments: Any) -> None:
@@ -101,7 +105,8 @@ def reply(worker: Worker, request: Request, content: dict[str, Any], metadata: d
 
 
 def _error(error: BaseException) -> dict[str, Any]:
-    return {"status": "error", "ename": type(error).__name__, "evalue": safe_text(error), "traceback": []}
+    name, text = type(error).__name__, safe_text(error)
+    return {"status": "error", "ename": name, "evalue": text, "traceback": [f"{name}: {text}"]}
 
 
 def _message(frame: Frame, kind: str) -> dict[str, Any]:

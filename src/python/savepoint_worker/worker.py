@@ -109,6 +109,10 @@ class Worker:
         """Take up work as the gateway's `welcome` says."""
         global _current
         _current = self
+        if self.spec.custodian_fd >= 0:
+            from . import snapshot
+
+            self.snapshots = snapshot.Snapshots(self.spec.custodian_fd)
         envelope = welcome.envelope
         self.generation = envelope["generation"]
         kernels.become_worker(self.kernel, envelope["session"])
@@ -324,6 +328,12 @@ class Worker:
         self._set_execution_count(envelope["execution_count"])
         return Woken(reason["resume"], reason, [bytes(part) for part in welcome.parts])
 
+    def leave_fork(self, status: int) -> None:
+        """End this process if it is one that the user's cell forked, and that came to the end of the cell."""
+        if _current is not self:
+            self.flush_streams()
+            os._exit(status)
+
     # ------------------------------------------------------------------------------------------------- internal
 
     def _set_execution_count(self, number: int) -> None:
@@ -358,9 +368,11 @@ def _end_at_last() -> None:
 
 
 def _forget_worker() -> None:
+    """In a forked process, whoever forked it: the link is the parent's to read and to write."""
     global _current
     if _current is not None:
         _current.kernel.session.link = None
+        _current.loop.remove_reader(_current.link.fileno())
         _current = None
 
 
