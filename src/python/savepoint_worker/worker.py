@@ -192,7 +192,7 @@ class Worker:
         self._perform_commands()
 
     def _request_waits(self) -> bool:
-        return not self._requests.empty() or bool(self.inbox.commands) or bool(wait_readable([self.link.fileno()], 0))
+        return bool(wait_readable([self.link.fileno()], 0))
 
     def _schedule_commands(self) -> None:
         if threading.get_ident() == threading.main_thread().ident:
@@ -317,7 +317,7 @@ class Worker:
         self._connect(link)
         self.kernel.session.session = envelope["session"]
         self.kernel.session.pid = os.getpid()
-        interrupts.forget()
+        interrupts.forget(requests=int(self.request is not None))
         interrupts.reinstall()
         signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
         if self.request is not None and not reason["resume"]:

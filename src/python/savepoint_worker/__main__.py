@@ -1,0 +1,61 @@
+"""`python -m savepoint_worker zygote ...`: how the gateway starts a zygote.
+
+This file decides where modules come from, before any other is imported: the user's folder must not shadow the standard
+library here, and what was put on the search path for us must not be in the user's way later.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    # `-m` puts the current folder first. IPython puts "" there in its own time.
+    del sys.path[0]
+
+import os  # noqa: E402
+
+HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def main(arguments: list) -> int:
+    """Run the command that `arguments` name; the exit code."""
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser(prog="savepoint_worker", allow_abbrev=False)
+    zygote = parser.add_subparsers(dest="command", required=True).add_parser("zygote", allow_abbrev=False)
+    zygote.add_argument("--link", required=True, help="unix socket of the gateway")
+    zygote.add_argument("--token", required=True, help="the right to be its zygote")
+    zygote.add_argument("--kernel", default="", help="id of the kernel")
+    zygote.add_argument("--kernel-args", default="[]", help="options for IPython, as a JSON list")
+    zygote.add_argument("--stack", help="folder to import IPython and ipykernel from")
+    zygote.add_argument("--rendezvous", help="unix socket to wait at for another gateway")
+    zygote.add_argument("--linger", type=float, default=0.0, help="seconds to wait there")
+    options = parser.parse_args(arguments)
+    restore_search_path(options.stack)
+    # The token is nobody's business from here on, and programs that parse their arguments shall find none.
+    sys.argv = [""]
+    import json
+
+    from . import zygote as zygotes
+
+    asked = zygotes.Options(options.link, options.token, options.kernel, options.rendezvous, options.linger)
+    zygotes.start(asked, json.loads(options.kernel_args), options.stack)
+    return 0
+
+
+def restore_search_path(stack: "str | None") -> None:
+    """Make the search path and PYTHONPATH the user's: our packages come last, `stack` is first for the time being."""
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if HOME in inherited:
+        inherited.remove(HOME)
+        if any(inherited):
+            os.environ["PYTHONPATH"] = os.pathsep.join(inherited)
+        else:
+            os.environ.pop("PYTHONPATH", None)
+    if HOME in sys.path:
+        sys.path.remove(HOME)
+    sys.path.append(HOME)
+    if stack is not None:
+        sys.path.insert(0, stack)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""How all processes of a kernel are ended, politely at first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from .children import children_of
+
+#: Times between looks at what is left, after which it is killed. Most of it is gone at the first.
+PATIENCE_S = (0.01, 0.03, 0.1, 0.3)
+#: How long the killed may take to be gone: a process in the middle of a disk operation cannot be hurried.
+KILLED_TIMEOUT_S = 1.0
+
+
+def end_descendants(groups: set[int], pids: set[int]) -> None:
+    """End the processes `pids` and whatever else below this process is in the process groups `groups`.
+
+    SIGTERM first, SIGKILL after 0.44 s. Processes that the user moved to sessions of their own are left alone: whoever
+    does that means them to stay.
+    """
+    for number, pauses in ((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, (0.01,) * int(KILLED_TIMEOUT_S / 0.01))):
+        for pause in (0.0, *pauses):
+            time.sleep(pause)
+            _reap()
+            left = _left(groups, pids)
+            if not left:
+                return
+            if pause == 0 or number == signal.SIGKILL:
+                # The killed may have left new children behind, so killing is repeated.
+                _signal(left, number)
+
+
+def _left(groups: set[int], pids: set[int]) -> list[int]:
+    """Descendants of this process that are to end. What lost its parent is a child of the zygote's by now."""
+    found, unseen = [], [os.getpid()]
+    while unseen:
+        for pid in children_of(unseen.pop()):
+            unseen.append(pid)
+            if pid in pids or _group_of(pid) in groups:
+                found.append(pid)
+    return found
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+            # A stopped process ends only once it goes on.
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            # It was faster.
+            continue
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0] != 0:
+            pass
+    except ChildProcessError:
+        # Nobody is left.
+        return

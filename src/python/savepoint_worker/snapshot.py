@@ -1,0 +1,228 @@
+"""Frozen copies of a worker: taking them, forgetting them, and leaving in favour of one.
+
+A snapshot is a fork in which the *child* waits. The parent goes on with its pid, threads and connections; the copy
+cuts itself off (see `freeze`) and waits for the zygote, whom it is given to. If the user has anything open, the parent
+is held up until that is done: otherwise a port that he closes would still be bound, and a file that is read on would
+move in the copy as well.
+
+A copy touches as little memory as it can, because each page that it writes to is copied while somebody waits. So the
+parent looks at the descriptors beforehand, and signals are not ignored one by one but blocked in one call: what has
+come meanwhile is thrown away on waking.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+import signal
+import socket
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import children, custodian, wake
+from .custodian import Custodian
+from .freeze import Step, freeze, identity_of, kind_of, open_descriptors, survey
+from .link import wait_readable
+
+if TYPE_CHECKING:
+    from .worker import Woken, Worker
+
+# Debuggers put their own in its place.
+_fork = os.fork
+
+FREEZE_TIMEOUT_S = 10.0
+#: How long a worker that handed everything over waits for its end.
+END_TIMEOUT_S = 30.0
+# The functions of `signal` turn each number into an enum, which takes longer than all the rest.
+ALL_SIGNALS = range(1, _signal.NSIG)
+
+
+class Snapshots:
+    """What a worker knows of its frozen copies and other hidden children, and its connection to the zygote."""
+
+    def __init__(self, custodian_fd: int) -> None:
+        self.custodian = Custodian(custodian_fd)
+        #: The zygote, which adopts what a worker leaves behind.
+        self.zygote = os.getppid()
+        #: For each snapshot what could not be separated from the worker, in words.
+        self.limits: dict[str, list[str]] = {}
+        self._pids: dict[str, int] = {}
+
+    def add(self, snapshot: str, pid: int, limits: list[str]) -> None:
+        """Remember a copy that was frozen just now."""
+        children.hide(pid)
+        self._pids[snapshot] = pid
+        self.limits[snapshot] = limits
+
+    def add_child(self, pid: int) -> None:
+        """Hide another child of ours, such as a checkpoint's writer, and reap it when it has ended."""
+        children.hide(pid)
+        children.reap_all()
+
+    def forget(self, snapshot: str) -> None:
+        """A snapshot is gone. What is not quite dead yet is reaped the next time."""
+        self._pids.pop(snapshot, None)
+        self.limits.pop(snapshot, None)
+        children.reap_all()
+
+    def begin_anew(self) -> None:
+        """In a woken copy: other processes are siblings here, and the custodian's connection is a new one."""
+        self._pids.clear()
+        self.custodian = Custodian(self.custodian.detach())
+
+
+class NotFrozen(OSError):
+    """No copy could be made, and nothing is left of the attempt."""
+
+
+def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
+    """Freeze a copy of this process, and tell the gateway (`taken`). In the copy, once it is woken, why that was done.
+
+    Main thread only. Raises SavepointError('snapshot_failed') if there was no copy to be made.
+    """
+    snapshots: Snapshots = worker.snapshots
+    event: dict[str, Any] = {"kind": "taken", "snapshot": permit["snapshot"], "pid": 0, "ms": 0.0}
+    children.reap_all()
+    started = time.perf_counter()
+    # What a signal handler of the user's raises has to be raised before anything is made, or after all is done.
+    mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+    try:
+        pid, limits, woken = _take(worker, permit)
+        if woken is not None:
+            return woken
+        snapshots.add(permit["snapshot"], pid, limits)
+    except OSError as error:
+        worker.link.send({**event, "error": str(error)})
+        from savepoint import SavepointError
+
+        message = f"The process could not be copied: {error}. Free memory, processes or files, and try again."
+        raise SavepointError("snapshot_failed", message, {"snapshot": permit["snapshot"]}) from None
+    finally:
+        _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    worker.link.send({**event, "pid": pid, "ms": (time.perf_counter() - started) * 1000})
+    return None
+
+
+def _take(worker: Worker, permit: dict[str, str]) -> tuple[int, list[str], Woken | None]:
+    """Pid of the frozen copy and its limits; in the copy, why it was woken. Raises OSError."""
+    end, copys_end = custodian.pair()
+    with end, copys_end:
+        kept = frozenset((copys_end.fileno(),))
+        # Other threads may open something before the fork; then the copy looks for itself.
+        alone = len(os.listdir("/proc/self/task")) == 1
+        steps = survey(kept | {end.fileno()}, output_fifos(worker)) if alone else None
+        own = own_descriptors(worker)
+        wait = steps is None or any(step.number not in own for step in steps)
+        # CPython seeds this generator anew after a fork; a rollback has to bring back the same state.
+        random = sys.modules.get("random")
+        random_state = random.getstate() if random is not None else None
+        pid = fork_quietly(alone)
+        if pid == 0:
+            end.close()
+            woken = _be_frozen(worker, permit, copys_end, steps, wait)
+            if random is not None:
+                random.setstate(random_state)
+            return 0, [], woken
+        copys_end.close()
+        try:
+            limits = _wait_until_frozen(end) if wait else []
+            worker.snapshots.custodian.register(permit["snapshot"], pid, end)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+    return pid, limits, None
+
+
+def fork_quietly(alone: bool) -> int:
+    """os.fork without the warning that CPython 3.12 and later give where there are other threads: our copies know."""
+    if alone or sys.version_info < (3, 12):
+        return _fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _fork()
+
+
+def _wait_until_frozen(end: socket.socket) -> list[str]:
+    if not wait_readable([end.fileno()], FREEZE_TIMEOUT_S):
+        raise NotFrozen(f"the copy was not ready within {FREEZE_TIMEOUT_S:.0f} s")
+    received = custodian.receive(end)
+    if received is None:
+        raise NotFrozen("the copy ended at once")
+    message, _ = received
+    if message["kind"] != "frozen":
+        raise NotFrozen(message["reason"])
+    limits: list[str] = message["limits"]
+    return limits
+
+
+def _be_frozen(
+    worker: Worker, permit: dict[str, str], end: socket.socket, steps: list[Step] | None, awaited: bool
+) -> Woken:
+    """In the copy: cut all ties, wait, and come back when woken. Nothing but a wake-up leaves this function.
+
+    `awaited`: the parent wants to hear that the ties are cut. Otherwise nothing may be said, as nobody would read it.
+    """
+    try:
+        try:
+            if steps is None:
+                steps = survey(frozenset((end.fileno(),)), output_fifos(worker))
+            frozen = freeze(steps)
+        except OSError as error:
+            if awaited:
+                custodian.send(end, {"kind": "failed", "reason": str(error)})
+            os._exit(1)
+        if awaited:
+            custodian.send(end, {"kind": "frozen", "limits": frozen.limits})
+        connection = wake.wait(end, frozen)
+        return wake.come_back(worker, permit, connection, frozen)
+    except BaseException as error:
+        # There may be nobody to tell, as connections go; the FIFO that children print to is always there.
+        os.write(2, f"This snapshot could not be woken: {type(error).__name__}: {error}\n".encode())
+        os._exit(1)
+
+
+def own_descriptors(worker: Worker) -> frozenset[int]:
+    """Numbers of the connections that are no business of the user's."""
+    loop: Any = worker.loop
+    sockets = (worker.link, worker.snapshots.custodian, loop._ssock, loop._csock)
+    return frozenset(each.fileno() for each in sockets)
+
+
+def output_fifos(worker: Worker) -> frozenset[tuple[int, int]]:
+    """Device and inode of the worker's own output pipes, wherever they are open."""
+    found = set()
+    for path in (worker.spec.stdout, worker.spec.stderr):
+        try:
+            status = os.stat(path or "")
+        except OSError:
+            # There is none, or its folder was removed: then the descriptors go the way of other pipes.
+            continue
+        found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
+def hand_over(worker: Worker, snapshot: str) -> NoReturn:
+    """Give everything that is open to a snapshot that is about to be woken, say so, and wait to be ended."""
+    _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+    snapshots: Snapshots = worker.snapshots
+    limits = snapshots.limits.get(snapshot, [])
+    try:
+        snapshots.custodian.hand_over(snapshot, _open_streams(worker))
+    except OSError as error:
+        limits = [*limits, f"open pipes and sockets: {error}"]
+    worker.link.send({"kind": "handed_over", "snapshot": snapshot, "limits": limits})
+    time.sleep(END_TIMEOUT_S)
+    os._exit(1)
+
+
+def _open_streams(worker: Worker) -> dict[int, str]:
+    """Number and identity of every pipe and socket that is not the worker's own."""
+    own, fifos = own_descriptors(worker), output_fifos(worker)
+    return {
+        each.number: identity_of(each)
+        for each in open_descriptors()
+        if each.number not in own and kind_of(each, fifos) == "stream"
+    }

@@ -1,0 +1,92 @@
+"""How a frozen copy waits, and how it becomes a worker when it is woken.
+
+The order of `come_back` matters: first the descriptors that the event loop and the connections stand on, then what the
+interpreter believes about loop and signals, and only then the gateway, which may send work at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+from . import children, custodian, lifeline
+from .freeze import Frozen, start_time
+from .link import Link
+
+if TYPE_CHECKING:
+    from .worker import Woken, Worker
+
+WELCOME_TIMEOUT_S = 30.0
+
+def wait(end: socket.socket, frozen: Frozen) -> int:
+    """Block until this copy is woken; the descriptor of its connection to the zygote. If nobody wants it, it ends."""
+    while True:
+        received = custodian.receive(end)
+        if received is None:
+            os._exit(0)
+        message, descriptors = received
+        if message["kind"] == "wake":
+            return descriptors[0]
+        _put_back(message["streams"], descriptors, frozen)
+
+
+def _put_back(streams: dict[str, str], descriptors: list[int], frozen: Frozen) -> None:
+    """Put streams of the old worker in the places that they had here; others came into being later, and are closed."""
+    for (number, identity), descriptor in zip(streams.items(), descriptors):
+        place = int(number)
+        if frozen.streams.get(place) == identity:
+            os.dup2(descriptor, place, inheritable=os.get_inheritable(place))
+    custodian.close_all(descriptors)
+
+
+def come_back(worker: Worker, permit: dict[str, str], connection: int, frozen: Frozen) -> Woken:
+    """Be a worker again: in contact with zygote and gateway, with a live event loop. Raises OSError, TimeoutError.
+
+    All signals are blocked here.
+    """
+    # An interrupt that came while this copy was frozen was meant for the other process.
+    while signal.sigtimedwait(signal.valid_signals(), 0) is not None:
+        pass
+    # A process group of its own, as every worker has.
+    os.setsid()
+    lifeline.die_with_parent(worker.snapshots.zygote)
+    os.dup2(connection, worker.snapshots.custodian.fileno(), inheritable=False)
+    os.close(connection)
+    worker.snapshots.begin_anew()
+    children.outlive(worker.snapshots.custodian)
+    _reopen_pidfds(frozen)
+    _renew_loop(worker.loop)
+    link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, permit["token"])
+    woken = worker.on_woken(link, link.receive(WELCOME_TIMEOUT_S))
+    children.restart_waiters()
+    return woken
+
+
+def _renew_loop(loop: Any) -> None:
+    """Give the event loop a self-pipe, and make it the running loop of this process, too."""
+    ends = socket.socketpair()
+    for end, place in zip(ends, (loop._ssock, loop._csock)):
+        with end:
+            # The flag belongs to the open description, so it is set before the number is.
+            end.setblocking(False)
+            os.dup2(end.fileno(), place.fileno(), inheritable=False)
+    if asyncio._get_running_loop() is None:
+        # The C implementation compares process ids and finds that the loop runs in another process.
+        asyncio._set_running_loop(None)
+        asyncio._set_running_loop(loop)
+    asyncio.set_event_loop(loop)
+
+
+def _reopen_pidfds(frozen: Frozen) -> None:
+    """Watch the same processes as before. One that is gone stays a dead end, which reads as ended."""
+    for number, (pid, started) in frozen.pidfds.items():
+        try:
+            fresh = os.pidfd_open(pid)
+        except OSError:
+            continue
+        if start_time(pid) == started:
+            os.dup2(fresh, number, inheritable=os.get_inheritable(number))
+        os.close(fresh)

@@ -1,0 +1,438 @@
+"""The zygote: a warm, single-threaded Python process that workers are forked from, and that cares for what they leave.
+
+It is the parent, sooner or later, of every process of a kernel: it forks workers, adopts whatever loses its parent,
+reports each end to the gateway, remembers how children of the user's ended, and holds the wake ends of frozen
+snapshots. It runs no code of the user's and imports nothing after it was ready.
+
+Nothing here may be left open in a worker, and no worker may start on top of the zygote's stack: `serve` *returns* in
+the forked child, with what the worker is to be.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import children, custodian, lifeline
+from .custodian import close_all
+from .endings import end_descendants
+from .link import BadFrame, Frame, Link, LinkClosed
+from .rendezvous import Rendezvous
+
+if TYPE_CHECKING:
+    from .kernel import WorkerKernel
+    from .worker import WorkerSpec
+
+STATUSES_MAX = 10_000
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# How one round of serving ends in the zygote itself.
+LINK_LOST, STOPPED, STOPPED_TO_LINGER = "link lost", "stopped", "stopped to linger"
+
+
+class Options(NamedTuple):
+    """What the gateway asks of a zygote."""
+
+    link: str
+    token: str
+    kernel: str
+    #: Where a gateway that comes after this one finds the zygote, and how long it is waited for.
+    rendezvous: str | None
+    linger_s: float
+
+
+class Child(NamedTuple):
+    """A worker: `kernel` is whose, `connection` leads to it."""
+
+    kernel: str
+    connection: socket.socket
+
+
+class Snapshot:
+    """A frozen copy: `end` wakes it, and hangs up when it is gone."""
+
+    def __init__(self, kernel: str, pid: int, end: socket.socket) -> None:
+        self.kernel = kernel
+        self.pid = pid
+        self.end = end
+        #: What the present worker handed over for it: names of streams, and the descriptors.
+        self.handed: list[tuple[dict[str, str], list[int]]] = []
+        self.discarded = False
+
+    def close(self) -> None:
+        """Let go of it: if it was not woken, it ends."""
+        self.end.close()
+        for _, descriptors in self.handed:
+            close_all(descriptors)
+        self.handed.clear()
+
+
+class Zygote:
+    """The zygote's side of everything."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        #: Content of a kernel_info_reply, as JSON.
+        self.info = b""
+        self.link: Link | None = None
+        self.workers: dict[int, Child] = {}
+        self.snapshots: dict[str, Snapshot] = {}
+        #: How processes ended, oldest first, as os.waitpid tells it.
+        self.statuses: OrderedDict[int, int] = OrderedDict()
+        #: Process groups that workers were made leaders of; what their children inherit.
+        self.groups: set[int] = set()
+        self.limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._signals: tuple[socket.socket, socket.socket] | None = None
+
+    # ----------------------------------------------------------------------------------------------- life
+
+    def prepare(self) -> None:
+        """Take up the duties of a custodian in this process."""
+        lifeline.become_subreaper()
+        self._signals = socket.socketpair()
+        for end in self._signals:
+            end.setblocking(False)
+        # The handler does nothing: it is the wakeup descriptor that counts.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._signals[1].fileno(), warn_on_full_buffer=False)
+        # Descriptors of a whole worker pass through here when one takes another's place.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.limits[1], self.limits[1]))
+
+    def introduce(self, link: Link, info: bytes) -> None:
+        """Say over `link` that this zygote is ready; `info` is the content of a kernel_info_reply."""
+        import ipykernel
+        import IPython
+
+        self.link, self.info = link, info
+        versions = {"python": sys.version.split()[0], "ipython": IPython.__version__, "ipykernel": ipykernel.__version__}
+        link.send({"kind": "ready", **versions}, self.info)
+
+    def serve(self) -> WorkerSpec | str:
+        """Serve the gateway. Returns how that ended, or, in a forked child, which worker to be."""
+        assert self.link is not None and self._signals is not None
+        while True:
+            poll = select.poll()
+            poll.register(self.link, select.POLLIN)
+            poll.register(self._signals[0], select.POLLIN)
+            for child in self.workers.values():
+                if child.connection.fileno() >= 0:
+                    poll.register(child.connection, select.POLLIN)
+            ends = {snapshot.end.fileno(): name for name, snapshot in self.snapshots.items()}
+            for number in ends:
+                # Nothing but the end is ever heard from a frozen snapshot.
+                poll.register(number, 0)
+            ready = dict(poll.poll())
+            try:
+                # What workers registered or handed over comes before the news of their end, and before commands.
+                self._hear_workers()
+                if self._signals[0].fileno() in ready:
+                    self._reap()
+                for number in ends.keys() & ready.keys():
+                    self._lose(ends[number])
+                if self.link.fileno() in ready:
+                    ended = self._obey(self.link.receive_ready())
+                    if ended is not None:
+                        return ended
+            except (LinkClosed, BadFrame):
+                return LINK_LOST
+
+    def become_child(self) -> None:
+        """In a forked child: let go of everything that is the zygote's."""
+        signal.set_wakeup_fd(-1)
+        for number in (*IGNORED, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        resource.setrlimit(resource.RLIMIT_NOFILE, self.limits)
+        if self.link is not None:
+            self.link.close()
+        for end in self._signals or ():
+            end.close()
+        for child in self.workers.values():
+            child.connection.close()
+        for snapshot in self.snapshots.values():
+            snapshot.close()
+        self.workers.clear()
+        self.snapshots.clear()
+        self.statuses.clear()
+
+    def end_all(self) -> None:
+        """End every process of the kernel."""
+        for child in self.workers.values():
+            child.connection.close()
+        pids = {*self.workers, *(snapshot.pid for snapshot in self.snapshots.values())}
+        for snapshot in self.snapshots.values():
+            snapshot.close()
+        self.workers.clear()
+        self.snapshots.clear()
+        end_descendants(self.groups, pids)
+        self.groups.clear()
+        self.statuses.clear()
+
+    def close_link(self) -> None:
+        """Hang up on the gateway."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+    # ------------------------------------------------------------------------------------------- the gateway
+
+    def _obey(self, frames: list[Frame]) -> WorkerSpec | str | None:
+        for frame in frames:
+            command = frame.envelope
+            match command["kind"]:
+                case "fork":
+                    spec = self._fork(command)
+                    if spec is not None:
+                        return spec
+                case "wake":
+                    self._hear_workers()
+                    self._wake(command["snapshot"])
+                case "discard":
+                    self._hear_workers()
+                    for name in command["snapshots"]:
+                        self._discard(name)
+                case "kill":
+                    self._kill(command["pid"], command["signal"])
+                case "stop":
+                    return STOPPED_TO_LINGER if command.get("linger") else STOPPED
+        return None
+
+    def _fork(self, command: dict[str, Any]) -> WorkerSpec | None:
+        """Fork a worker. None in the zygote; in the worker, what it is to be."""
+        answer = {"kernel": command["kernel"], "token": command["token"]}
+        try:
+            ours, theirs = custodian.pair()
+        except OSError as error:
+            self._tell({"kind": "fork_failed", **answer, "reason": str(error)})
+            return None
+        try:
+            pid = os.fork()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            self._tell({"kind": "fork_failed", **answer, "reason": str(error)})
+            return None
+        if pid == 0:
+            ours.close()
+            return self._worker_spec(command, theirs.detach())
+        theirs.close()
+        self.workers[pid] = Child(command["kernel"], ours)
+        self.groups.add(pid)
+        self._tell({"kind": "forked", **answer, "pid": pid})
+        return None
+
+    def _worker_spec(self, command: dict[str, Any], custodian_fd: int) -> WorkerSpec:
+        from .worker import WorkerSpec
+
+        return WorkerSpec(
+            kernel=command["kernel"],
+            token=command["token"],
+            link_path=self.options.link,
+            cwd=command["cwd"],
+            env=command["env"],
+            stdout=command["stdout"],
+            stderr=command["stderr"],
+            custodian_fd=custodian_fd,
+        )
+
+    def _wake(self, name: str) -> None:
+        snapshot = self.snapshots.pop(name, None)
+        if snapshot is None or snapshot.discarded:
+            self._tell({"kind": "snapshot_gone", "snapshot": name})
+            return
+        ours, theirs = custodian.pair()
+        try:
+            for streams, descriptors in snapshot.handed:
+                custodian.send(snapshot.end, {"kind": "hand_over", "streams": streams}, descriptors)
+            custodian.send(snapshot.end, {"kind": "wake"}, [theirs.fileno()])
+        except OSError:
+            ours.close()
+            self._tell({"kind": "snapshot_gone", "snapshot": name})
+            return
+        finally:
+            theirs.close()
+            snapshot.close()
+        self.workers[snapshot.pid] = Child(snapshot.kernel, ours)
+        self.groups.add(snapshot.pid)
+
+    def _discard(self, name: str) -> None:
+        snapshot = self.snapshots.get(name)
+        if snapshot is not None:
+            # It reads this as the end, and hangs up in turn when it is gone: then it is reported.
+            snapshot.end.shutdown(socket.SHUT_WR)
+            snapshot.discarded = True
+
+    def _kill(self, pid: int, number: int) -> None:
+        # A pid that is reaped already may belong to a stranger by now. Only one process reaps below us, the workers.
+        ancestor: int | None = pid
+        while ancestor is not None and ancestor > 1:
+            ancestor = children.parent_of(ancestor)
+            if ancestor == os.getpid():
+                os.kill(pid, number)
+                return
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        if self.link is not None:
+            self.link.send(event)
+
+    # ----------------------------------------------------------------------------------------- the processes
+
+    def _hear_workers(self) -> None:
+        """Take in everything that workers have said so far."""
+        for child in list(self.workers.values()):
+            self._hear(child)
+
+    def _hear(self, child: Child) -> None:
+        while child.connection.fileno() >= 0:
+            try:
+                received = custodian.receive(child.connection, socket.MSG_DONTWAIT)
+                if received is None:
+                    child.connection.close()
+                    return
+                self._serve_worker(child, *received)
+            except BlockingIOError:
+                return
+            except (OSError, ValueError, KeyError, TypeError):
+                # Something else wrote on the worker's descriptor, or nobody is there; its end will be reported.
+                child.connection.close()
+
+    def _serve_worker(self, child: Child, message: dict[str, Any], descriptors: list[int]) -> None:
+        match message["kind"], descriptors:
+            case "snapshot", [end, *rest]:
+                close_all(rest)
+                self.snapshots[message["snapshot"]] = Snapshot(child.kernel, message["pid"], socket.socket(fileno=end))
+            case "hand_over", _:
+                snapshot = self.snapshots.get(message["snapshot"])
+                if snapshot is None or snapshot.kernel != child.kernel:
+                    close_all(descriptors)
+                else:
+                    snapshot.handed.append((message["streams"], descriptors))
+            case "status", _:
+                close_all(descriptors)
+                answer = {"kind": "status", "n": message["n"], **self._status_of(message["pid"])}
+                custodian.send(child.connection, answer, flags=socket.MSG_DONTWAIT)
+            case _:
+                close_all(descriptors)
+
+    def _status_of(self, pid: int) -> dict[str, Any]:
+        status = self.statuses.get(pid)
+        if status is not None:
+            return {"state": "ended", "status": status}
+        # The child of a worker that is just ending will be ours in a moment.
+        parent = children.parent_of(pid)
+        return {"state": "running" if parent == os.getpid() or parent in self.workers else "unknown"}
+
+    def _reap(self) -> None:
+        assert self._signals is not None
+        try:
+            while self._signals[0].recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._bury(pid, status)
+
+    def _bury(self, pid: int, status: int) -> None:
+        self.statuses[pid] = status
+        if len(self.statuses) > STATUSES_MAX:
+            self.statuses.popitem(last=False)
+        child = self.workers.pop(pid, None)
+        if child is not None:
+            self._hear(child)
+            child.connection.close()
+        for name, snapshot in list(self.snapshots.items()):
+            if snapshot.pid == pid:
+                self._lose(name)
+        code = os.waitstatus_to_exitcode(status)
+        self._tell({"kind": "died", "pid": pid, "code": code if code >= 0 else None, "signal": -code if code < 0 else None})
+
+    def _lose(self, name: str) -> None:
+        snapshot = self.snapshots.pop(name, None)
+        if snapshot is not None:
+            snapshot.close()
+            self._tell({"kind": "snapshot_gone", "snapshot": name})
+
+
+def start(options: Options, arguments: list[str], stack: str | None) -> None:
+    """Be a zygote, then perhaps a worker, until this process ends. Raises OSError if the gateway cannot be reached.
+
+    `arguments` are options for IPython. `stack`, first in sys.path now, is where IPython and ipykernel come from.
+    """
+    if os.getpgrp() != os.getpid():
+        os.setsid()
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    # Dialled before the long part, so that the gateway knows of this process meanwhile.
+    link = Link.dial(options.link, "zygote", options.kernel, options.token)
+    zygote = Zygote(options)
+    kernel = _warm_kernel(arguments, stack)
+    zygote.prepare()
+    gc.collect()
+    # What exists now is never collected, so that no collection in a worker copies its pages.
+    gc.freeze()
+    pid = os.getpid()
+    zygote.introduce(link, json.dumps({"status": "ok", **kernel.kernel_info}).encode())
+    spec = _serve_gateways(zygote)
+    if spec is None:
+        return
+    zygote.become_child()
+    os.setsid()
+    lifeline.die_with_parent(pid)
+    from . import worker
+
+    worker.Worker.main(spec, kernel)
+
+
+def _warm_kernel(arguments: list[str], stack: str | None) -> WorkerKernel:
+    """Everything that a worker needs, imported, built and used once."""
+    # Imported now, for all workers: afterwards each of them would pay for it.
+    from . import commands, kernel, snapshot, worker  # noqa: F401
+
+    if stack is not None:
+        # From here on the user's packages win, also over those that ours would like.
+        sys.path.remove(stack)
+        sys.path.insert(len(sys.path) - 1, stack)
+    built = kernel.build(arguments)
+    children.install()
+    kernel.warm_up(built)
+    return built
+
+
+def _serve_gateways(zygote: Zygote) -> WorkerSpec | None:
+    """Serve one gateway after the other. None at the end; in a forked child, which worker to be."""
+    while True:
+        ended = zygote.serve()
+        if not isinstance(ended, str):
+            return ended
+        options = zygote.options
+        rendezvous = None
+        if ended != STOPPED and options.rendezvous is not None and options.linger_s > 0:
+            # Open before the slow part: a successor may come at once.
+            rendezvous = Rendezvous(options.rendezvous)
+        zygote.end_all()
+        zygote.close_link()
+        if rendezvous is None:
+            return None
+        with rendezvous:
+            invitation = rendezvous.wait(options.linger_s)
+        if invitation is None:
+            return None
+        zygote.options = options._replace(link=invitation.link, token=invitation.token)
+        try:
+            link = Link.dial(invitation.link, "zygote", options.kernel, invitation.token)
+            zygote.introduce(link, zygote.info)
+        except OSError:
+            return None
