@@ -101,11 +101,13 @@ class Inbox:
     @interrupts.held
     def pump(self) -> None:
         """Take what has come, without waiting, and hand it out. Raises LinkClosed or BadFrame at the end."""
+        requests = 0
+        fresh = False
         with self._reading:
-            frames = self.link.receive_ready()
-            fresh = False
-            for frame in frames:
-                if frame.envelope["kind"] in ANSWERS:
+            interrupts.begin_reading()
+            for frame in self.link.receive_ready():
+                kind = frame.envelope["kind"]
+                if kind in ANSWERS:
                     expected = self._expected.get(frame.envelope["id"])
                     # An answer that nobody waits for any more came too late.
                     if expected is not None:
@@ -113,7 +115,9 @@ class Inbox:
                         expected.wake()
                 else:
                     self.commands.append(frame)
+                    requests += kind == "request"
                     fresh = True
+            interrupts.end_reading(requests)
         if fresh:
             for expected in list(self._expected.values()):
                 if expected._in_main:

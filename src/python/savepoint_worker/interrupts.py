@@ -30,8 +30,10 @@ class _State:
     """What the handler knows; one per process."""
 
     def __init__(self) -> None:
-        #: A request was taken from the link and is not answered yet.
-        self.serving = False
+        #: Requests that were taken from the link and are not answered yet.
+        self.requests = 0
+        #: The link is being read; what it holds is not counted yet.
+        self.reading = False
         #: An interrupt that waits for the next moment at which it may be raised.
         self.pending = False
         #: The task whose cell is suspended in an await, if one is.
@@ -67,21 +69,32 @@ def reinstall() -> None:
         signal.signal(signal.SIGINT, _on_sigint)
 
 
-def begin_request() -> None:
-    """A request is being served from here to `end_request`: an interrupt that comes now belongs to it."""
-    _state.serving = True
+def begin_reading() -> None:
+    """The link is read from here to `end_reading`: a request may come out of it, and an interrupt be meant for it."""
+    _state.reading = True
+
+
+def end_reading(requests: int) -> None:
+    """That many requests came. An interrupt that comes from now on, until they are answered, is theirs."""
+    _state.requests += requests
+    _state.reading = False
+    if not _state.requests:
+        _state.pending = False
 
 
 def end_request() -> None:
-    """The request is answered; an interrupt that came too late is forgotten."""
-    _state.serving = False
-    _state.pending = False
+    """A request is answered; an interrupt that came too late is forgotten, unless the next one was there already."""
     _state.suspended = None
     _state.cancelling = False
+    _state.requests = max(0, _state.requests - 1)
+    if not _state.requests and not _state.request_waits():
+        _state.pending = False
 
 
-def forget() -> None:
-    """Drop what is pending, in a copy of the process: it was meant for the other one."""
+def forget(requests: int) -> None:
+    """In a copy of the process, with so many requests under way: what is pending was meant for the other one."""
+    _state.requests = requests
+    _state.reading = False
     _state.pending = False
     _state.cancelling = False
 
@@ -171,7 +184,7 @@ def _on_sigint(number: int, frame: FrameType | None) -> None:
             raise KeyboardInterrupt
         _state.pending = True
     elif _state.suspended is None:
-        _state.pending = _state.serving or _state.request_waits()
+        _state.pending = _state.requests > 0 or _state.reading or _state.request_waits()
     elif not _state.cancelling:
         _interrupt_suspended(_state.suspended)
     elif frame is not None and not _is_ours(frame):

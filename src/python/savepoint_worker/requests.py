@@ -37,7 +37,6 @@ class Request:
 async def serve(worker: Worker, frame: Frame) -> None:
     """Serve the request in `frame` and answer it. Raises only what ends the worker."""
     request = worker.request = Request(frame)
-    interrupts.begin_request()
     try:
         await _handle(worker, request)
         worker.flush_streams()

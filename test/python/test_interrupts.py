@@ -1,0 +1,150 @@
+"""Interrupts: into the user's code wherever it stands or waits, and never into the worker's."""
+
+from __future__ import annotations
+
+import time
+import unittest
+
+from fake_gateway import FakeGateway
+
+
+class Interrupts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.gateway = FakeGateway()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.gateway.close()
+
+    def interrupt_idle(self) -> None:
+        """Interrupt the worker while it has nothing to do."""
+        self.gateway.interrupt()
+        self.settle()
+
+    def settle(self) -> None:
+        """Let the worker see its signals before it sees the next request: their order is lost on the way."""
+        time.sleep(0.05)
+
+    def interrupted(self, code: str, ready: str = "ready\\n"):
+        """Run a cell that prints "ready", interrupt it, and return the reply and the seconds that it took."""
+        seq = self.gateway.send_execute(code)
+        while bytes(self.gateway.wait_for("stream").parts[0]).decode() != ready:
+            pass
+        time.sleep(0.02)
+        began = time.monotonic()
+        self.gateway.interrupt()
+        reply = self.gateway.reply(seq)
+        return reply, time.monotonic() - began
+
+    def assert_interrupted(self, code: str) -> None:
+        reply, seconds = self.interrupted(code)
+        self.assertEqual(reply.content["ename"], "KeyboardInterrupt", reply.content)
+        self.assertEqual(len(reply.published("error")), 1)
+        self.assertEqual(reply.published("error")[0]["ename"], "KeyboardInterrupt")
+        self.assertLess(seconds, 2)
+        self.assertEqual(self.gateway.execute("1 + 1").content["status"], "ok")
+
+    def test_a_loop_is_interrupted(self) -> None:
+        self.assert_interrupted("print('ready')\nwhile True: pass")
+
+    def test_a_sleep_is_interrupted(self) -> None:
+        self.assert_interrupted("import time\nprint('ready')\ntime.sleep(60)")
+
+    def test_an_await_is_interrupted_at_once(self) -> None:
+        self.assert_interrupted("import asyncio\nprint('ready')\nawait asyncio.sleep(60)")
+
+    def test_an_await_of_several_tasks_is_interrupted(self) -> None:
+        code = "import asyncio\nts = [asyncio.create_task(asyncio.sleep(60)) for _ in range(2)]\nprint('ready')\nawait asyncio.gather(*ts)"
+        self.assert_interrupted(code)
+        reply = self.gateway.execute("all(t.cancelled() for t in ts)")
+        self.assertEqual(reply.published("execute_result")[0]["data"]["text/plain"], "True")
+
+    def test_synchronous_code_in_an_async_cell_is_interrupted(self) -> None:
+        self.assert_interrupted("import asyncio\nawait asyncio.sleep(0)\nprint('ready')\nwhile True: pass")
+
+    def test_an_async_cell_may_catch_its_interrupt_and_go_on(self) -> None:
+        code = "import asyncio\ntry:\n    print('ready'); await asyncio.sleep(60)\nexcept KeyboardInterrupt:\n    await asyncio.sleep(0)\n    print('caught')"
+        reply, _ = self.interrupted(code)
+        self.assertEqual((reply.content["status"], reply.text()), ("ok", "caught\n"))
+
+    def test_a_wait_with_a_timeout_is_interrupted(self) -> None:
+        self.assert_interrupted("import asyncio\nprint('ready')\nawait asyncio.wait_for(asyncio.sleep(60), 50)")
+        self.assertEqual(self.gateway.execute("await asyncio.wait_for(asyncio.sleep(0), 1)").content["status"], "ok")
+
+    def test_a_printing_loop_is_interrupted_and_loses_no_half_of_a_frame(self) -> None:
+        for _ in range(10):
+            reply, _ = self.interrupted("print('ready', flush=True)\nwhile True: print('y' * 1000)")
+            self.assertEqual(reply.content["ename"], "KeyboardInterrupt")
+            self.assertEqual(set(reply.text().split("\n")[:-1]) - {"y" * 1000}, set())
+
+    def test_an_idle_kernel_ignores_interrupts(self) -> None:
+        for _ in range(5):
+            self.interrupt_idle()
+        self.assertEqual(self.gateway.execute("1 + 1").content["status"], "ok")
+
+    def test_background_tasks_survive_an_interrupt_of_an_idle_kernel(self) -> None:
+        self.gateway.execute("import asyncio\nt = asyncio.create_task(asyncio.sleep(0.1, 5))")
+        self.interrupt_idle()
+        reply = self.gateway.execute("await t")
+        self.assertEqual(reply.published("execute_result")[0]["data"]["text/plain"], "5")
+
+    def test_no_interrupt_is_lost_or_leaks_at_the_ends_of_a_cell(self) -> None:
+        """The signal may come before, in or after the cell: always one good reply, and a kernel that goes on."""
+        for n in range(150):
+            seq = self.gateway.send_execute("for i in range(2000): pass")
+            time.sleep(n * 0.00001)
+            self.gateway.interrupt()
+            reply = self.gateway.reply(seq)
+            self.assertIn(reply.content.get("ename"), (None, "KeyboardInterrupt"))
+        self.settle()
+        self.assertEqual(self.gateway.execute("1 + 1").content["status"], "ok")
+
+    def test_an_interrupt_right_after_the_request_stops_the_cell(self) -> None:
+        for _ in range(20):
+            seq = self.gateway.send_execute("while True: pass")
+            self.gateway.interrupt()
+            self.assertEqual(self.gateway.reply(seq).content["ename"], "KeyboardInterrupt")
+
+    def test_a_completion_is_interruptible_without_harm(self) -> None:
+        code = "import time\nclass Slow:\n    def __dir__(self):\n        print('ready', flush=True); time.sleep(60)\nslow = Slow()"
+        self.gateway.execute(code)
+        seq = self.gateway.send("inspect_request", {"code": "slow", "cursor_pos": 2, "detail_level": 0})
+        self.gateway.reply(seq)
+        self.gateway.execute("class Slow:\n    def __repr__(self):\n        print('ready', flush=True); time.sleep(60)\nslow = Slow()")
+        seq = self.gateway.send("inspect_request", {"code": "slow", "cursor_pos": 2, "detail_level": 0})
+        self.gateway.wait_for("stream")
+        self.gateway.interrupt()
+        self.assertIn(self.gateway.reply(seq).content["status"], ("ok", "error"))
+        self.assertEqual(self.gateway.execute("1 + 1").content["status"], "ok")
+
+    def test_a_handler_of_the_users_own_lasts_for_its_cell(self) -> None:
+        code = "import signal, time\nsignal.signal(signal.SIGINT, lambda *_: print('mine'))\nprint('ready')\ntime.sleep(0.3)"
+        reply, _ = self.interrupted(code)
+        self.assertEqual((reply.content["status"], reply.text()), ("ok", "mine\n"))
+        self.assert_interrupted("print('ready')\nwhile True: pass")
+
+    def test_two_interrupts_get_through_code_that_swallows_one(self) -> None:
+        code = "import time\ntry:\n    print('ready'); time.sleep(60)\nexcept KeyboardInterrupt:\n    print('once', flush=True)\ntime.sleep(60)"
+        seq = self.gateway.send_execute(code)
+        self.gateway.wait_for("stream")
+        time.sleep(0.02)
+        self.gateway.interrupt()
+        self.gateway.wait_for("stream")
+        time.sleep(0.02)
+        self.gateway.interrupt()
+        self.assertEqual(self.gateway.reply(seq).content["ename"], "KeyboardInterrupt")
+
+    def test_a_background_task_that_holds_the_loop_yields_to_the_second_interrupt(self) -> None:
+        code = "import asyncio, time\nasync def hog():\n    print('ready', flush=True)\n    while True: pass\n"
+        seq = self.gateway.send_execute(code + "h = asyncio.create_task(hog())\nawait asyncio.sleep(60)")
+        self.gateway.wait_for("stream")
+        for _ in range(2):
+            time.sleep(0.05)
+            self.gateway.interrupt()
+        self.assertEqual(self.gateway.reply(seq).content["ename"], "KeyboardInterrupt")
+        self.assertEqual(self.gateway.execute("1 + 1").content["status"], "ok")
+
+
+if __name__ == "__main__":
+    unittest.main()
