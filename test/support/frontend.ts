@@ -29,7 +29,7 @@ export class DummyFrontend {
 
   /** Waits until the kernel answers and its publications arrive; what it has said by then is forgotten. */
   async greets(client: string): Promise<void> {
-    for (const deadline = Date.now() + START_MS; ; ) {
+    for (const deadline = Date.now() + START_MS; ;) {
       const id = await this.says({ ...NOTHING, channel: 'shell', type: 'kernel_info_request', by: client })
       const reply = this.hears('shell', client, deadline - Date.now())
       await reply
@@ -45,7 +45,12 @@ export class DummyFrontend {
     const date = new Date().toISOString()
     const header = { msg_id, msg_type: type, session: by, username: 'test', date, version: '5.5' }
     const signed = [header, parent, metadata, content].map((each) => Buffer.from(JSON.stringify(each)))
-    const frames = [Buffer.from('<IDS|MSG>'), Buffer.from(this.#sign(signed)), ...signed, ...buffers.map((each) => Buffer.from(each))]
+    const frames = [
+      Buffer.from('<IDS|MSG>'),
+      Buffer.from(this.#sign(signed)),
+      ...signed,
+      ...buffers.map((each) => Buffer.from(each)),
+    ]
     await this.#socket(channel, by).send(frames)
     return msg_id
   }
@@ -61,7 +66,13 @@ export class DummyFrontend {
 
   /** Messages that came and that nobody has asked for, after the kernel has answered all that it was sent. */
   async leftovers(client: string): Promise<Hearing[]> {
-    const id = await this.says({ ...NOTHING, channel: 'shell', type: 'history_request', content: { hist_access_type: 'tail', n: 0 }, by: client })
+    const id = await this.says({
+      ...NOTHING,
+      channel: 'shell',
+      type: 'history_request',
+      content: { hist_access_type: 'tail', n: 0 },
+      by: client,
+    })
     const found: Hearing[] = []
     for (;;) {
       const hearing = await this.hears('iopub', client)
@@ -117,7 +128,12 @@ export class DummyFrontend {
     const [signature, ...rest] = frames.slice(at + 1)
     const signed = rest.slice(0, 4)
     if (signature?.toString() !== this.#sign(signed)) throw new Error('a message of the kernel is not signed')
-    const [header, parent, metadata, content] = signed.map(parsed) as [Hearing['header'], { msg_id?: string }, unknown, unknown]
+    const [header, parent, metadata, content] = signed.map(parsed) as [
+      Hearing['header'],
+      { msg_id?: string },
+      unknown,
+      unknown,
+    ]
     const buffers = rest.slice(4).map(String)
     return { type: header.msg_type, content, metadata, buffers, header, parent: parent.msg_id ?? null, order: null }
   }

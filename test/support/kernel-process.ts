@@ -33,11 +33,18 @@ export class KernelProcess {
     }
     const { ip, key, ports } = this.connection
     const named = Object.fromEntries(Object.entries(ports).map(([name, port]) => [`${name}_port`, port]))
-    writeFileSync(file, JSON.stringify({ transport: 'ipc', signature_scheme: 'hmac-sha256', ip, key, ...named }), { mode: 0o600 })
+    writeFileSync(file, JSON.stringify({ transport: 'ipc', signature_scheme: 'hmac-sha256', ip, key, ...named }), {
+      mode: 0o600,
+    })
     const [program = '', ...args] = argv.map((each) => each.replace('{connection_file}', file))
     const child = spawn(program, args, {
       // Everything that a kernel keeps goes into the folder, and away with it.
-      env: { ...process.env, SAVEPOINT_DATA_DIR: join(this.#folder, 'data'), IPYTHONDIR: join(this.#folder, 'ipython'), ...env },
+      env: {
+        ...process.env,
+        SAVEPOINT_DATA_DIR: join(this.#folder, 'data'),
+        IPYTHONDIR: join(this.#folder, 'ipython'),
+        ...env,
+      },
       cwd: this.#folder,
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,

@@ -77,7 +77,9 @@ export class PureStage implements Stage {
   async rest(): Promise<readonly string[]> {
     this.#settle()
     const heard = this.#heard.map(({ channel, type, content }) => `< ${channel} ${type} ${JSON.stringify(content)}`)
-    const told = this.#told.filter(({ kind }) => !ROUTINE.includes(kind)).map(({ kind, body }) => `w< ${kind} ${JSON.stringify(body)}`)
+    const told = this.#told
+      .filter(({ kind }) => !ROUTINE.includes(kind))
+      .map(({ kind, body }) => `w< ${kind} ${JSON.stringify(body)}`)
     const asked = this.#kernel.asked.map(({ call }) => `s< ${call.call} ${JSON.stringify(call)}`)
     return [...heard, ...told, ...asked]
   }

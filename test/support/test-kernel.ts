@@ -109,7 +109,8 @@ export class TestKernel {
   }
 
   execute(code: string, more: { content?: object; metadata?: unknown; by?: string } = {}): string {
-    return this.send('shell', 'execute_request', { code, ...more.content }, more)
+    const { content, ...rest } = more
+    return this.send('shell', 'execute_request', { code, ...content }, rest)
   }
 
   /** The worker says something; `seq` of a reply is that of the running request unless given. */
@@ -122,12 +123,19 @@ export class TestKernel {
   }
 
   /** The worker answers the request that it was given last. */
-  replies(status: 'ok' | 'error' | null = 'ok', content: object = {}, more: { ename?: string; evalue?: string } = {}): void {
+  replies(
+    status: 'ok' | 'error' | null = 'ok',
+    content: object = {},
+    more: { ename?: string; evalue?: string } = {},
+  ): void {
     const seq = this.lastRequest().seq
     this.says({ kind: 'reply', seq, status, ...more }, { status, ...content }, {})
   }
 
-  dies(cause: Partial<DeathCause> = { signal: { name: 'SIGKILL', number: 9 } }, generation = this.state.generation): void {
+  dies(
+    cause: Partial<DeathCause> = { signal: { name: 'SIGKILL', number: 9 } },
+    generation = this.state.generation,
+  ): void {
     this.deliver({ on: 'worker_died', generation, cause: { code: null, signal: null, ...cause } })
   }
 
@@ -154,7 +162,8 @@ export class TestKernel {
   /** The command of that kind that the worker was given last. */
   lastCommand<K extends WorkerCommand['kind']>(kind: K): Extract<WorkerCommand, { kind: K }> {
     const found = this.told.findLast(({ command }) => command.kind === kind)
-    if (!found) throw new Error(`No ${kind} was sent; there were: ${this.told.map(({ command }) => command.kind).join(', ')}.`)
+    if (!found)
+      throw new Error(`No ${kind} was sent; there were: ${this.told.map(({ command }) => command.kind).join(', ')}.`)
     return found.command as Extract<WorkerCommand, { kind: K }>
   }
 
@@ -168,7 +177,9 @@ export class TestKernel {
   }
 
   reply(parent: string): Heard {
-    const found = this.heard.find((each) => each.parent === parent && each.type.endsWith('_reply') && each.channel !== 'iopub')
+    const found = this.heard.find(
+      (each) => each.parent === parent && each.type.endsWith('_reply') && each.channel !== 'iopub',
+    )
     if (!found) throw new Error(`No reply to ${parent}.`)
     return found
   }
@@ -196,7 +207,13 @@ export class TestKernel {
         return
       case 'publish_stream': {
         const content = bytes({ name: effect.name, text: JSON.parse(`"${effect.text.toString()}"`) })
-        const message = { type: 'stream', parentBytes: effect.parentBytes, metadataBytes: bytes({}), contentBytes: content, buffers: [] }
+        const message = {
+          type: 'stream',
+          parentBytes: effect.parentBytes,
+          metadataBytes: bytes({}),
+          contentBytes: content,
+          buffers: [],
+        }
         this.#hear('iopub', null, message, `k${this.effects.length}`)
         return
       }

@@ -19,7 +19,8 @@
 export interface Line {
   readonly number: number
   readonly text: string
-  readonly kind: 'says' | 'hears' | 'worker told' | 'worker says' | 'store asked' | 'store says' | 'store fails' | 'barrier'
+  readonly kind:
+    'says' | 'hears' | 'worker told' | 'worker says' | 'store asked' | 'store says' | 'store fails' | 'barrier'
   readonly channel: string
   readonly type: string
   /** Content, or envelope and parts. */
@@ -56,7 +57,9 @@ export function parseTranscript(text: string): Transcript {
     try {
       lines.push(parseLine(number, line))
     } catch (error) {
-      throw new Error(`Line ${number}: ${error instanceof Error ? error.message : String(error)}\n  ${line}`, { cause: error })
+      throw new Error(`Line ${number}: ${error instanceof Error ? error.message : String(error)}\n  ${line}`, {
+        cause: error,
+      })
     }
   }
   return { title: first.slice(2).replace(/ @ours$/, ''), ours: first.endsWith(' @ours'), lines }

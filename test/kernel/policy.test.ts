@@ -1,0 +1,94 @@
+import { SavepointError } from '../../src/errors.js'
+import { wishesOf } from '../../src/kernel/policy.js'
+import { incoming } from '../support/messages.js'
+
+function wishes(metadata: unknown, code = 'pass'): unknown {
+  try {
+    const { transaction, warnings } = wishesOf(incoming({ id: 'm', type: 'execute_request', metadata }), code)
+    return warnings.length > 0 ? { transaction, warnings } : transaction
+  } catch (error) {
+    if (error instanceof SavepointError) return error.code
+    throw error
+  }
+}
+
+const named = (policy: unknown): unknown => wishes({ savepoint: { transaction: policy } })
+
+describe('what a cell wishes', () => {
+  test.each([
+    ['commit_always', null],
+    ['commit_on_success', { policy: 'rollback_on_failure', name: null }],
+    ['rollback_on_failure', { policy: 'rollback_on_failure', name: null }],
+    ['rollback_always', { policy: 'rollback_always', name: null }],
+    ['dry_run', { policy: 'rollback_always', name: null }],
+    ['explicit', { policy: 'explicit', name: null }],
+    ['sometimes', 'unknown_policy'],
+    ['toString', 'unknown_policy'],
+    ['', 'unknown_policy'],
+    [7, 'bad_request'],
+    [[], 'bad_request'],
+    [null, null],
+  ])('policy %j in the metadata means %j', (policy, expected) => {
+    expect(named(policy)).toEqual(expected)
+  })
+
+  test('metadata without a wish, or of somebody else, is nothing', () => {
+    expect(wishes({})).toBeNull()
+    expect(wishes({ savepoint: {} })).toBeNull()
+    expect(wishes({ tags: ['savepoint'] })).toBeNull()
+    expect(wishes({ deletedCells: [], other: { savepoint: { transaction: 'sometimes' } } })).toBeNull()
+  })
+
+  test('metadata that is no object where one must be is refused', () => {
+    expect(wishes({ savepoint: 'rollback_on_failure' })).toBe('bad_request')
+    expect(wishes({ savepoint: [] })).toBe('bad_request')
+  })
+
+  test('unknown keys are ignored and named', () => {
+    expect(wishes({ savepoint: { speed: 1, transaction: { policy: 'dry_run', colour: 2 } } })).toEqual({
+      transaction: { policy: 'rollback_always', name: null },
+      warnings: [
+        'Ignored metadata savepoint.speed: this version does not know it.',
+        'Ignored metadata savepoint.transaction.colour: this version does not know it.',
+      ],
+    })
+  })
+
+  test('names and engines are checked', () => {
+    const of = (more: object): unknown => wishes({ savepoint: { transaction: { policy: 'explicit', ...more } } })
+    expect(of({ name: 'try', engine: 'fork' })).toEqual({ policy: 'explicit', name: 'try' })
+    expect(of({ name: '' })).toBe('name_invalid')
+    expect(of({ name: 'a/b' })).toBe('name_invalid')
+    expect(of({ name: 'a\nb' })).toBe('name_invalid')
+    expect(of({ name: 'x'.repeat(200) })).toEqual({ policy: 'explicit', name: 'x'.repeat(200) })
+    expect(of({ name: 'x'.repeat(201) })).toBe('name_invalid')
+    expect(of({ engine: 'objects' })).toBe('engine_unavailable')
+    expect(of({ engine: 'steam' })).toBe('unknown_engine')
+  })
+})
+
+describe('the line %%transaction', () => {
+  test.each([
+    ['%%transaction\nx', { policy: 'rollback_on_failure', name: null }],
+    ['%%transaction dry_run\nx', { policy: 'rollback_always', name: null }],
+    ['\n  %%transaction explicit --name try --engine auto\nx', { policy: 'explicit', name: 'try' }],
+    ['%%transaction --name try explicit\nx', { policy: 'explicit', name: 'try' }],
+    ['%%transaction commit_always\nx', null],
+    ['%%transaction sometimes\nx', 'unknown_policy'],
+    ['%%transaction --name\nx', 'bad_request'],
+    ['%%transaction --colour red\nx', 'bad_request'],
+    ['%%transaction explicit dry_run\nx', 'bad_request'],
+    ['%%transactions\nx', null],
+    ['x = 1\n%%transaction\n', null],
+    ['# %%transaction\n', null],
+  ])('%j means %j', (code, expected) => {
+    expect(wishes({}, code)).toEqual(expected)
+  })
+
+  test('counts more than the metadata', () => {
+    expect(wishes({ savepoint: { transaction: 'dry_run' } }, '%%transaction explicit\nx')).toEqual({
+      policy: 'explicit',
+      name: null,
+    })
+  })
+})
