@@ -2,7 +2,8 @@
 
 It is the parent, sooner or later, of every process of a kernel: it forks workers, adopts whatever loses its parent,
 reports each end to the gateway, remembers how children of the user's ended, and holds the wake ends of frozen
-snapshots. It runs no code of the user's and imports nothing after it was ready.
+snapshots. It runs no code of the user's. The first worker is forked as soon as everything is built; the zygote warms itself
+up for later ones when it is quiet.
 
 Nothing here may be left open in a worker, and no worker may start on top of the zygote's stack: `serve` *returns* in
 the forked child, with what the worker is to be.
@@ -19,6 +20,8 @@ import signal
 import socket
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import children, custodian, lifeline
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from .worker import WorkerSpec
 
 STATUSES_MAX = 10_000
+#: A zygote that has a worker and heard nothing for so long warms itself up.
+QUIET_MS = 1000
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How one round of serving ends in the zygote itself.
 LINK_LOST, STOPPED, STOPPED_TO_LINGER = "link lost", "stopped", "stopped to linger"
@@ -88,6 +93,8 @@ class Zygote:
         self.statuses: OrderedDict[int, int] = OrderedDict()
         #: Process groups that workers were made leaders of; what their children inherit.
         self.groups: set[int] = set()
+        #: Work for the first quiet moment.
+        self.when_quiet: Callable[[], None] | None = None
         self.limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._signals: tuple[socket.socket, socket.socket] | None = None
 
@@ -128,7 +135,11 @@ class Zygote:
             for number in ends:
                 # Nothing but the end is ever heard from a frozen snapshot.
                 poll.register(number, 0)
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(QUIET_MS if self.when_quiet is not None and self.workers else None))
+            if not ready and self.when_quiet is not None:
+                warm, self.when_quiet = self.when_quiet, None
+                warm()
+                continue
             try:
                 # What workers registered or handed over comes before the news of their end, and before commands.
                 self._hear_workers()
@@ -378,11 +389,11 @@ def start(options: Options, arguments: list[str], stack: str | None) -> None:
     # Dialled before the long part, so that the gateway knows of this process meanwhile.
     link = Link.dial(options.link, "zygote", options.kernel, options.token)
     zygote = Zygote(options)
-    kernel = _warm_kernel(arguments, stack)
+    kernel = _build_kernel(arguments, stack)
     zygote.prepare()
-    gc.collect()
     # What exists now is never collected, so that no collection in a worker copies its pages.
     gc.freeze()
+    zygote.when_quiet = partial(_warm_up, kernel)
     pid = os.getpid()
     zygote.introduce(link, json.dumps({"status": "ok", **kernel.kernel_info}).encode())
     spec = _serve_gateways(zygote)
@@ -396,8 +407,8 @@ def start(options: Options, arguments: list[str], stack: str | None) -> None:
     worker.Worker.main(spec, kernel)
 
 
-def _warm_kernel(arguments: list[str], stack: str | None) -> WorkerKernel:
-    """Everything that a worker needs, imported, built and used once."""
+def _build_kernel(arguments: list[str], stack: str | None) -> WorkerKernel:
+    """Everything that a worker needs, imported and built."""
     # Imported now, for all workers: afterwards each of them would pay for it.
     from . import commands, kernel, snapshot, worker  # noqa: F401
 
@@ -407,8 +418,19 @@ def _warm_kernel(arguments: list[str], stack: str | None) -> WorkerKernel:
         sys.path.insert(len(sys.path) - 1, stack)
     built = kernel.build(arguments)
     children.install()
-    kernel.warm_up(built)
     return built
+
+
+def _warm_up(built: WorkerKernel) -> None:
+    """Use the kernel once, so that later workers find everything imported and cached.
+
+    The first worker does not wait for it: it is what somebody who starts a kernel waits for.
+    """
+    from . import kernel
+
+    kernel.warm_up(built)
+    gc.collect()
+    gc.freeze()
 
 
 def _serve_gateways(zygote: Zygote) -> WorkerSpec | None:
