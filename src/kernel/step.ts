@@ -26,7 +26,7 @@ import { serveAsk } from './ops.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
-import { newState, parentOf, parentOfTurn, type KernelOptions, type KernelState } from './state.js'
+import { newState, parentOf, parentOfTurn, trimInputs, type KernelOptions, type KernelState } from './state.js'
 import { forkFresh } from './switching.js'
 import { taken } from './transactions.js'
 
@@ -205,6 +205,7 @@ function snapshotGone(state: KernelState, id: string): void {
   if (state.worker?.pid) state.effects.push({ do: 'command', command: { kind: 'forget', snapshot: id }, parts: [] })
   if (!snapshot) return
   state.snapshots.delete(id)
+  trimInputs(state)
   const lost = state.transactions.find((each) => each.snapshot === id)
   if (lost) log(state, 'warn', 'snapshot_lost', { transaction: lost.id })
 }

@@ -68,7 +68,9 @@ function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly s
   try {
     const answer = yield* waitFor<{ limits: readonly string[] }>(`handed_over:${snapshot.id}`, state.options.limits.handOverMs)
     return answer.limits
-  } catch {
+  } catch (error) {
+    // A kernel that is ending wakes nobody any more.
+    if (state.phase === 'stopping') throw error
     return ['connections that the worker could not hand over']
   }
 }

@@ -1,0 +1,412 @@
+/**
+ * A kernel in a world where everything happens in any order: clients, workers, stores and deadlines do what they may do
+ * whenever chance has it. After each step the invariants are checked.
+ */
+
+import type { Effect, KernelEvent } from '../../src/kernel/effects.js'
+import type { KernelOptions, KernelState } from '../../src/kernel/state.js'
+import { start, step } from '../../src/kernel/step.js'
+import type { RequestChannel } from '../../src/wire/message.js'
+import { bytes, incoming, msgIdOf, parsed } from '../support/messages.js'
+import { Random } from './random.js'
+import { RandomWorker, type Frozen, type Saying } from './random-worker.js'
+
+interface Served {
+  readonly type: string
+  busy: number
+  replies: number
+  idle: number
+}
+
+const TRANSACTION_OPS = ['begin', 'begin', 'rollback', 'commit', 'status', 'fly']
+const CHECKPOINT_OPS = ['create', 'list', 'restore']
+const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
+const REQUESTS = ['complete_request', 'history_request', 'comm_info_request', 'kernel_info_request', 'odd_request']
+
+export class Disorder {
+  readonly state: KernelState
+  readonly random: Random
+  readonly served = new Map<string, Served>()
+  readonly trace: string[] = []
+  exit: number | null = null
+  #now = 1
+  #sent = 0
+  #pids = 100
+  readonly #frozen = new Map<string, Frozen>()
+  readonly #permitted = new Set<string>()
+  readonly #gone = new Set<string>()
+  readonly #dials: (() => void)[] = []
+  readonly #deadlines = new Set<string>()
+  readonly #calls: string[] = []
+  readonly #writers: string[] = []
+  readonly #workers = new Map<number, RandomWorker>()
+  #settles = 0
+  #stops = 0
+
+  constructor(seed: number) {
+    this.random = new Random(seed)
+    const options: KernelOptions = {
+      session: 's',
+      seed: `${seed}`,
+      ports: {},
+      recover: this.random.chance(0.5),
+      linger: false,
+      limits: {
+        queueLengthMax: 6,
+        transactionDepthMax: 4,
+        snapshotsMax: 5,
+        parentsMax: 8,
+        handOverMs: 1,
+        wakeMs: 1,
+        stopMs: 1,
+        checkpointMs: 1,
+      },
+    }
+    const { state, effects } = start(options, this.#now)
+    this.state = state
+    for (const effect of effects) this.#perform(effect)
+    this.#deliver({ on: 'zygote_ready', kernelInfo: bytes({ status: 'ok' }) })
+  }
+
+  /** One thing happens. */
+  happen(): void {
+    const choices: (() => void)[] = [
+      this.#request,
+      this.#request,
+      this.#worker,
+      this.#worker,
+      this.#worker,
+      this.#worker,
+      this.#process,
+      this.#process,
+    ]
+    const rare: (() => void)[] = [this.#death, this.#expiry, this.#snapshotDies, this.#ghost, this.#interrupt]
+    if (this.random.chance(0.002)) this.#end()
+    else this.random.pick(this.random.chance(0.06) ? rare : choices).call(this)
+  }
+
+  /** No more surprises: everybody does what they were told, until there is nothing left to do. */
+  calm(): void {
+    for (let rounds = 0; rounds < 2_000; rounds += 1) {
+      const before = this.trace.length
+      this.#process()
+      const saying = this.#current()?.speak(true)
+      if (saying) this.#say(saying)
+      if (this.trace.length > before) continue
+      // What is still waited for will never come: a killed snapshot does not dial in.
+      if (this.#deadlines.size === 0) return
+      this.#expiry()
+    }
+    throw new Error('The kernel does not come to rest.')
+  }
+
+  // -------------------------------------------------------------------------------------------------- what happens
+
+  #request(): void {
+    const { random } = this
+    if (random.chance(0.1)) {
+      const message = incoming({ id: 'answer', type: 'input_reply', content: { value: 'x' } })
+      return this.#deliver({ on: 'message', channel: 'stdin', client: { routing: [Buffer.from('ann')] }, message })
+    }
+    const [type, content, metadata] = this.#anyRequest()
+    const channel: RequestChannel = random.chance(0.15) ? 'control' : 'shell'
+    this.#send(channel, type, content, metadata)
+  }
+
+  #anyRequest(): [string, unknown, unknown] {
+    const { random } = this
+    const comm = random.pick(['t', 'c', 'w1'])
+    const target = { t: 'savepoint.transaction', c: 'savepoint.checkpoint', w1: 'widget' }[comm]
+    if (random.chance(0.4))
+      return [
+        'execute_request',
+        this.#cell(),
+        random.chance(0.4) ? { savepoint: { transaction: random.pick(POLICIES) } } : {},
+      ]
+    if (random.chance(0.2))
+      return [
+        random.pick(['comm_open', 'comm_open', 'comm_close']),
+        { comm_id: comm, target_name: target, data: {} },
+        {},
+      ]
+    if (random.chance(0.2)) return [random.pick(REQUESTS), {}, {}]
+    const op = comm === 'c' ? random.pick(CHECKPOINT_OPS) : random.pick(TRANSACTION_OPS)
+    return [
+      'comm_msg',
+      {
+        comm_id: comm,
+        data: {
+          id: '1',
+          op,
+          checkpoint: 'some',
+          ...(op === 'begin' ? { policy: random.pick(['explicit', 'dry_run']) } : {}),
+        },
+      },
+      {},
+    ]
+  }
+
+  #cell(): object {
+    const { random } = this
+    return { code: random.pick(['x', '', 'y = 1']), silent: random.chance(0.1), stop_on_error: random.chance(0.5) }
+  }
+
+  #worker(): void {
+    const worker = this.#current()
+    if (!worker) return
+    if (worker.stopping) return this.#dies(worker)
+    const saying = worker.speak(false)
+    if (saying) this.#say(saying)
+  }
+
+  /** Processes dial in, the store answers, writers write: what the surroundings owe. */
+  #process(): void {
+    const { random } = this
+    const dial = this.#dials.shift()
+    if (dial) return dial()
+    const call = this.#calls.shift()
+    if (call !== undefined) return this.#store(call)
+    const checkpoint = this.#writers.shift()
+    if (checkpoint !== undefined) {
+      const event = random.chance(0.8)
+        ? { kind: 'written', checkpoint, ms: 1 }
+        : { kind: 'write_failed', checkpoint, reason: 'full' }
+      return this.#deliver({
+        on: 'writer',
+        event: event as { kind: 'written'; checkpoint: string; ms: number },
+        parts: [],
+      })
+    }
+    if (this.#settles > 0) {
+      this.#settles -= 1
+      return this.#deliver({ on: 'settled' })
+    }
+    if (this.#stops > 0) {
+      this.#stops -= 1
+      return this.#deliver({ on: 'workers_stopped' })
+    }
+    const worker = this.#current()
+    if (worker?.stopping) this.#dies(worker)
+  }
+
+  #store(id: string): void {
+    const value = { checkpoint: `cp_${id.slice(-4)}`, checkpoint_id: 'cp_x', path: '/x' }
+    const error = { code: 'storage_failed', message: 'no', details: {} }
+    this.#deliver({ on: 'store', id, outcome: this.random.chance(0.9) ? { ok: true, value } : { ok: false, error } })
+  }
+
+  #death(): void {
+    const worker = this.#current()
+    if (worker) this.#dies(worker)
+  }
+
+  #dies(worker: RandomWorker): void {
+    this.#workers.delete(worker.generation)
+    this.#deliver({
+      on: 'worker_died',
+      generation: worker.generation,
+      cause: { code: null, signal: { name: 'SIGKILL', number: 9 } },
+    })
+  }
+
+  #expiry(): void {
+    const ids = [...this.#deadlines]
+    if (ids.length === 0) return
+    const id = this.random.pick(ids)
+    this.#deadlines.delete(id)
+    this.#deliver({ on: 'deadline', id })
+  }
+
+  #snapshotDies(): void {
+    const ids = [...this.#frozen.keys()]
+    if (ids.length === 0) return
+    const snapshot = this.random.pick(ids)
+    this.#frozen.delete(snapshot)
+    this.#gone.add(snapshot)
+    this.#deliver({ on: 'snapshot_gone', snapshot })
+  }
+
+  /** Something that a worker of long ago had said. */
+  #ghost(): void {
+    const event = this.random.pick([
+      { kind: 'reply', seq: this.state.nextSeq - 1, status: 'ok' },
+      { kind: 'ask', id: 'ghost', op: 'rollback', parent: null, args: {} },
+      { kind: 'taken', snapshot: 'sn_1', pid: 1, ms: 1 },
+    ] as const)
+    this.#deliver({ on: 'worker', generation: this.state.generation - 1, event, parts: [] })
+  }
+
+  #interrupt(): void {
+    if (this.random.chance(0.5)) this.#deliver({ on: 'interrupt' })
+    else this.#send('control', 'interrupt_request', {})
+  }
+
+  #end(): void {
+    if (this.random.chance(0.4)) this.#send('control', 'shutdown_request', { restart: false })
+    else if (this.random.chance(0.5)) this.#deliver({ on: 'terminate', code: 0 })
+    else this.#zygoteDies()
+  }
+
+  #zygoteDies(): void {
+    this.#workers.clear()
+    this.#dials.length = 0
+    this.#deliver({ on: 'zygote_died' })
+  }
+
+  // ------------------------------------------------------------------------------------------------------ plumbing
+
+  #send(channel: RequestChannel, type: string, content: unknown, metadata: unknown = {}): void {
+    const id = `m${(this.#sent += 1)}`
+    this.served.set(id, { type, busy: 0, replies: 0, idle: 0 })
+    const message = incoming({ id, type, content, metadata })
+    this.#deliver({ on: 'message', channel, client: { routing: [Buffer.from('ann')] }, message })
+  }
+
+  #say({ event, parts }: Saying): void {
+    if (event.kind === 'forked_writer' && event.error === undefined) this.#writers.push(event.checkpoint)
+    this.#deliver({ on: 'worker', generation: this.state.generation, event, parts: parts.map(bytes) })
+  }
+
+  #current(): RandomWorker | undefined {
+    return this.#workers.get(this.state.generation)
+  }
+
+  #deliver(event: KernelEvent): void {
+    this.#now += 1
+    this.trace.push(inShort(event))
+    const wasDead = this.state.phase === 'dead'
+    const effects = step(this.state, event, this.#now)
+    if (wasDead && effects.length > 0) throw new Error('a dead kernel did something')
+    for (const effect of effects) this.#perform(effect)
+    this.#check()
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.do) {
+      case 'publish':
+        return this.#published(effect.message)
+      case 'reply':
+        return this.#replied(effect.message)
+      case 'command':
+        return this.#command(effect)
+      case 'fork':
+      case 'wake':
+        return this.#start(effect)
+      case 'kill':
+        if (effect.pid <= 100) throw new Error(`${effect.pid} was never a worker’s`)
+        return
+      case 'discard':
+        for (const id of effect.snapshots) {
+          if (!this.#permitted.has(id)) throw new Error(`${id} was discarded and never permitted`)
+          this.#frozen.delete(id)
+        }
+        return
+      case 'deadline':
+        this.#deadlines.add(effect.id)
+        return
+      case 'cancel_deadline':
+        this.#deadlines.delete(effect.id)
+        return
+      case 'store':
+        if (effect.call.call !== 'abandon_checkpoint') this.#calls.push(effect.id)
+        return
+      case 'settle':
+        this.#settles += 1
+        return
+      case 'stop_workers':
+        this.#workers.clear()
+        this.#stops += 1
+        return
+      case 'exit':
+        if (this.exit !== null) throw new Error('it ended twice')
+        this.exit = effect.code
+        return
+      default:
+    }
+  }
+
+  /** Commands that nobody hears are in order while a worker is being replaced, and else a mistake. */
+  #command({ command, parts }: Extract<Effect, { do: 'command' }>): void {
+    if ('permit' in command && command.permit) this.#permitted.add(command.permit.snapshot)
+    const worker = this.#current()
+    if (worker) worker.hear(command, parts)
+    else if (this.state.phase === 'idle' || (this.state.phase === 'busy' && this.#dials.length === 0)) {
+      throw new Error(`nobody is there for ${command.kind}`)
+    }
+  }
+
+  #start(effect: Extract<Effect, { do: 'fork' | 'wake' }>): void {
+    const { generation, worker } = this.state
+    const token = effect.do === 'fork' ? effect.token : (worker?.token ?? '')
+    let as: Frozen | undefined = { task: null }
+    if (effect.do === 'wake') {
+      if (!this.#permitted.has(effect.snapshot)) throw new Error(`${effect.snapshot} was woken and never permitted`)
+      as = this.#frozen.get(effect.snapshot)
+      this.#frozen.delete(effect.snapshot)
+      // It was killed: nobody dials in, and a deadline has to end the wait.
+      if (!as) return
+    }
+    const pid = (this.#pids += 1)
+    this.#dials.push(() => {
+      if (generation === this.state.generation)
+        this.#workers.set(generation, new RandomWorker(generation, pid, this.random, this.#frozen, as))
+      this.#deliver({ on: 'worker_up', token, pid })
+    })
+  }
+
+  #published(message: Extract<Effect, { do: 'publish' }>['message']): void {
+    if (message.type !== 'status') return
+    const request = this.served.get(msgIdOf(message.parentBytes) ?? '')
+    if (!request) return
+    const { execution_state } = parsed(message.contentBytes) as { execution_state: string }
+    if (execution_state === 'busy') request.busy += 1
+    else request.idle += 1
+    if (request.busy !== 1 || request.idle > 1)
+      throw new Error(`${request.type}: ${request.busy} busy, ${request.idle} idle`)
+  }
+
+  #replied(message: Extract<Effect, { do: 'reply' }>['message']): void {
+    const request = this.served.get(msgIdOf(message.parentBytes) ?? '')
+    if (!request) throw new Error('a reply to nobody')
+    request.replies += 1
+    if (request.replies > 1) throw new Error(`${request.type} was answered twice`)
+    if (request.busy !== 1 || request.idle !== 0)
+      throw new Error(`${request.type} was answered outside its busy and idle`)
+    if (!request.type.endsWith('_request')) throw new Error(`${request.type} wants no answer`)
+  }
+
+  /** What holds after every step. */
+  #check(): void {
+    const { state } = this
+    const { limits } = state.options
+    const open = state.transactions
+    for (const each of open) {
+      if (each.state !== 'open' && each.state !== 'opening')
+        throw new Error(`${each.id} is ${each.state} and among the open ones`)
+      if (!state.snapshots.has(each.snapshot) && !this.#gone.has(each.snapshot))
+        throw new Error(`${each.id} has no snapshot`)
+    }
+    for (const id of state.snapshots.keys()) {
+      if (!open.some((each) => each.snapshot === id)) throw new Error(`${id} belongs to no open transaction`)
+    }
+    for (const key of state.waiters.keys())
+      if (!this.#deadlines.has(key)) throw new Error(`${key} is waited for without a deadline`)
+    if (state.queue.length > limits.queueLengthMax) throw new Error('the queue is too long')
+    if (open.length > limits.transactionDepthMax) throw new Error('transactions nest too deep')
+    if (state.snapshots.size > limits.snapshotsMax) throw new Error('too many snapshots are held')
+    if (state.parents.size > limits.parentsMax) throw new Error('too many headers are kept')
+    if (state.snapshots.size === 0 && state.inputs.length > 0 && (state.phase === 'idle' || state.phase === 'busy'))
+      throw new Error('texts of cells are kept for nobody')
+    if (state.phase === 'idle' && (state.turn !== null || (state.queue.length > 0 && !state.settling)))
+      throw new Error('it is idle, and there is work')
+    if (state.phase === 'busy' && state.turn === null) throw new Error('it is busy with nothing')
+    if (state.phase === 'dead' && this.exit === null) throw new Error('it is dead and has not ended')
+  }
+}
+
+function inShort(event: KernelEvent): string {
+  if (event.on === 'message')
+    return `${event.channel} ${event.message.header.msg_type} ${event.message.contentBytes.toString()} ${event.message.metadataBytes.toString()}`
+  if (event.on === 'worker') return `worker ${event.generation} ${JSON.stringify(event.event)}`
+  return JSON.stringify(event)
+}

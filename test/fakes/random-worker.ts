@@ -1,0 +1,172 @@
+/**
+ * A worker that keeps to the contract of the link and otherwise does as chance has it: it prints, asks, fails, takes
+ * its time. What it may do next follows from what it was told.
+ */
+
+import type { SnapshotPermit, WorkerCommand, WorkerEvent } from '../../src/link/protocol.js'
+import type { Random } from './random.js'
+
+/** The cell or other request that a worker is at. */
+interface Task {
+  readonly seq: number
+  readonly parent: string
+  readonly type: string
+}
+
+export interface Saying {
+  readonly event: WorkerEvent
+  readonly parts: readonly unknown[]
+}
+
+/** What a frozen copy knows: enough to go on where it was frozen. */
+export interface Frozen {
+  readonly task: Task | null
+}
+
+const ASKS = ['begin', 'rollback', 'commit', 'status', 'checkpoint', 'restore', 'nonsense'] as const
+
+export class RandomWorker {
+  readonly generation: number
+  readonly pid: number
+  readonly #random: Random
+  readonly #frozen: Map<string, Frozen>
+  #task: Task | null
+  /** Things that it was told to do and has not done. */
+  readonly #duties: (() => Saying)[] = []
+  #asked: string | null = null
+  #asks = 0
+  readonly #questions: string[] = []
+  #leaving = false
+  stopping = false
+
+  constructor(
+    generation: number,
+    pid: number,
+    random: Random,
+    frozen: Map<string, Frozen>,
+    as: Frozen = { task: null },
+  ) {
+    this.generation = generation
+    this.pid = pid
+    this.#random = random
+    this.#frozen = frozen
+    this.#task = as.task
+  }
+
+  /** Takes a command. */
+  hear(command: WorkerCommand, parts: readonly Buffer[]): void {
+    switch (command.kind) {
+      case 'welcome':
+        if (command.woken?.resume !== true) this.#task = null
+        return
+      case 'request': {
+        const { msg_id } = JSON.parse(String(parts[0])) as { msg_id: string }
+        this.#task = { seq: command.seq, parent: msg_id, type: command.type }
+        if (command.permit) this.#take(command.permit, null)
+        return
+      }
+      case 'snapshot':
+        return this.#take(command.permit, null)
+      case 'hand_over':
+        this.#leaving = true
+        this.#duties.length = 0
+        this.#do(() => ({ event: { kind: 'handed_over', snapshot: command.snapshot, limits: [] }, parts: [] }))
+        return
+      case 'answer':
+        if (command.id !== this.#asked) return
+        this.#asked = null
+        if (command.ok && command.permit) this.#take(command.permit, this.#task)
+        return
+      case 'checkpoint': {
+        const error = this.#random.chance(0.2) ? { error: 'no memory' } : {}
+        const event = { kind: 'forked_writer', checkpoint: command.checkpoint, pid: 9, pause_ms: 1, ...error } as const
+        return this.#do(() => ({ event, parts: [] }))
+      }
+      case 'restore': {
+        const event = { kind: 'restored', id: command.id, restored: 1, lost: [], warnings: [], ms: 1 } as const
+        return this.#do(() => ({ event, parts: [] }))
+      }
+      case 'input': {
+        const index = this.#questions.indexOf(command.id)
+        if (index >= 0) this.#questions.splice(index, 1)
+        return
+      }
+      case 'stop':
+        this.stopping = true
+        return
+      default:
+    }
+  }
+
+  /** Says something, or null if it has nothing to say now. `sober`: it only does what it was told to do. */
+  speak(sober: boolean): Saying | null {
+    const duty = this.#duties.shift()
+    if (duty) return duty()
+    if (this.#asked !== null || this.#leaving || !this.#task) return sober ? null : this.#mumble()
+    if (sober) return this.#reply(this.#task)
+    return this.#work(this.#task)
+  }
+
+  #work(task: Task): Saying {
+    const random = this.#random
+    if (task.type !== 'execute_request' || random.chance(0.4)) return this.#reply(task)
+    if (random.chance(0.5)) return this.#ask(task.parent)
+    if (this.#questions.length > 0)
+      return { event: { kind: 'input_abandoned', id: this.#questions.pop() ?? '' }, parts: [] }
+    if (random.chance(0.3)) return this.#question(task.parent)
+    return this.#mumble()
+  }
+
+  #mumble(): Saying {
+    const parent = this.#task?.parent ?? null
+    if (this.#random.chance(0.7))
+      return { event: { kind: 'stream', name: 'stdout', parent }, parts: [Buffer.from('x')] }
+    const comm_id = `w${Math.floor(this.#random.next() * 5)}`
+    const type = this.#random.pick(['comm_open', 'comm_close', 'comm_msg', 'display_data'])
+    const target = type === 'comm_open' ? { target_name: 'widget' } : {}
+    return { event: { kind: 'publish', type, parent, comm_id, ...target }, parts: [{}, {}] }
+  }
+
+  #reply(task: Task): Saying {
+    this.#task = null
+    const { seq } = task
+    if (task.type.startsWith('comm_')) return { event: { kind: 'reply', seq, status: null }, parts: [] }
+    const status = this.#random.pick(['ok', 'ok', 'error'] as const)
+    return { event: { kind: 'reply', seq, status, ename: 'ValueError', evalue: 'no' }, parts: [{ status }, {}] }
+  }
+
+  #ask(parent: string): Saying {
+    this.#asks += 1
+    const id = `${this.generation}.${this.#asks}`
+    this.#asked = id
+    const op = this.#random.pick(ASKS)
+    const args = {
+      begin: {
+        block: this.#random.chance(0.5),
+        policy: this.#random.pick(['explicit', 'rollback_on_failure', 'dry_run', 'wrong']),
+      },
+      rollback: { message: true, reason: this.#random.pick(['error', 'requested']) },
+      restore: { checkpoint: 'some' },
+    }
+    const event = { kind: 'ask', id, op, parent, args: (args as Record<string, object>)[op] ?? {} } as WorkerEvent
+    return { event, parts: [] }
+  }
+
+  #question(parent: string): Saying {
+    const id = `q${this.generation}.${(this.#asks += 1)}`
+    this.#questions.push(id)
+    return { event: { kind: 'input_request', id, parent }, parts: [{ prompt: '', password: false }] }
+  }
+
+  #take({ snapshot }: SnapshotPermit, task: Task | null): void {
+    const fails = this.#random.chance(0.1)
+    this.#do(() => {
+      if (!fails) this.#frozen.set(snapshot, { task })
+      return { event: { kind: 'taken', snapshot, pid: 1, ms: 1, ...(fails ? { error: 'no memory' } : {}) }, parts: [] }
+    })
+  }
+
+  #do(duty: () => Saying): void {
+    this.#duties.push(duty)
+  }
+}
