@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .execution import safe_text
 from .link import Frame
+from .reporting import safe_text
 
 if TYPE_CHECKING:
     from .worker import Worker

@@ -16,13 +16,10 @@ from typing import Any, NamedTuple
 from IPython.core.interactiveshell import InteractiveShell, _asyncio_runner
 
 from . import interrupts, modes
+from .reporting import LeaveCell, safe_text
 
 # Which of these IPython's method takes depends on its version.
 _CELL_PARAMETERS = signature(InteractiveShell.run_cell_async).parameters.keys() & {"cell_id", "cell_meta"}
-
-
-class LeaveCell(BaseException):
-    """Raised inside a cell to leave it silently: its frames are unwound, `finally` blocks run, nothing is reported."""
 
 
 class Outcome(NamedTuple):
@@ -66,7 +63,6 @@ class _Run:
                 **_cell_arguments(self.metadata),
             )
         else:
-            shell._last_traceback = None
             shell._last_traceback_during_displayhook = False
             try:
                 self.result = await shell.run_cell_async(
@@ -100,6 +96,8 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     shell = kernel.shell
     cell = _Run(shell, content, metadata)
     count = shell.execution_count
+    shell._last_traceback = None
+    kernel.reporter.shown = None
     began = time.perf_counter()
     try:
         await interrupts.run(cell.run())
@@ -111,16 +109,15 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     if cell.store_history and shell.execution_count == count and not _is_blank(cell.code):
         # The number was shown to clients already.
         shell.execution_count += 1
-    if escaped is not None and not isinstance(escaped, LeaveCell):
-        shell.showtraceback((type(escaped), escaped, escaped.__traceback__))
-        reply = error_content(kernel, escaped)
-    elif escaped is not None or cell.succeeded:
-        reply = {"status": "ok"}
-    else:
-        reply = error_content(kernel, cell.error)
     error = escaped if escaped is not None else cell.error
-    if error is not None and not isinstance(error, LeaveCell):
-        shell.user_ns["_exception"] = error
+    if isinstance(error, LeaveCell) or (escaped is None and cell.succeeded):
+        reply: dict[str, Any] = {"status": "ok"}
+    else:
+        if escaped is not None:
+            shell.showtraceback((type(escaped), escaped, escaped.__traceback__))
+        if error is not None:
+            shell.user_ns["_exception"] = error
+        reply = _error_content(kernel, error)
     reply["execution_count"] = shell.execution_count - 1
     reply["user_expressions"] = cell.expressions
     reply["payload"] = shell.payload_manager.read_payload()
@@ -128,23 +125,21 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     return Outcome(reply, cell.mode.name, seconds)
 
 
-def error_content(kernel: Any, error: BaseException | None) -> dict[str, Any]:
-    """The part of an execute_reply that says what failed."""
+def _error_content(kernel: Any, error: BaseException | None) -> dict[str, Any]:
+    """The part of an execute_reply that says what failed; without an error, what was shown last."""
+    shown = kernel.reporter.shown
+    if error is not None or shown is None:
+        ename, evalue = type(error).__name__, safe_text(error)
+    else:
+        # Raised while the result was made presentable.
+        ename, evalue = shown
     return {
         "status": "error",
-        "ename": type(error).__name__,
-        "evalue": safe_text(error),
-        "traceback": getattr(kernel.shell, "_last_traceback", None) or [],
+        "ename": ename,
+        "evalue": evalue,
+        "traceback": kernel.shell._last_traceback or [],
         "engine_info": {"engine_uuid": kernel.ident, "engine_id": kernel.int_id, "method": "execute"},
     }
-
-
-def safe_text(value: object) -> str:
-    """`str(value)`, or words about why there is none."""
-    try:
-        return str(value)
-    except BaseException as error:
-        return f"<{type(value).__name__}: its __str__ raised {type(error).__name__}>"
 
 
 def reply_metadata(kernel: Any, started: datetime, outcome: Outcome) -> dict[str, Any]:

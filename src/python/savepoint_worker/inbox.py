@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from . import interrupts
-from .link import Frame, Link, wait_readable
+from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 
 ANSWERS = frozenset({"input", "answer"})
 
@@ -46,7 +46,7 @@ class Expected:
             self._inbox.pump()
             if self._in_main and self._inbox.commands:
                 self._inbox.on_commands_while_waiting()
-                interrupts.deliver()
+            interrupts.deliver()
         return self.frame
 
     def wake(self) -> None:
@@ -72,6 +72,8 @@ class Inbox:
         self.commands: deque[Frame] = deque()
         #: Called, in whatever thread reads, when there are new commands.
         self.on_commands: Callable[[], None] = lambda: None
+        #: Called, in whatever thread reads, when the link is lost.
+        self.on_lost: Callable[[], None] = lambda: None
         #: Called in the main thread when there are commands while user code waits for an answer.
         self.on_commands_while_waiting: Callable[[], None] = lambda: None
         self._reading = threading.RLock()
@@ -100,12 +102,17 @@ class Inbox:
 
     @interrupts.held
     def pump(self) -> None:
-        """Take what has come, without waiting, and hand it out. Raises LinkClosed or BadFrame at the end."""
+        """Take what has come, without waiting, and hand it out."""
         requests = 0
         fresh = False
         with self._reading:
             interrupts.begin_reading()
-            for frame in self.link.receive_ready():
+            try:
+                frames = self.link.receive_ready()
+            except (LinkClosed, BadFrame):
+                self.on_lost()
+                return
+            for frame in frames:
                 kind = frame.envelope["kind"]
                 if kind in ANSWERS:
                     expected = self._expected.get(frame.envelope["id"])

@@ -13,24 +13,36 @@ import sys
 import uuid
 from typing import Any
 
+from . import lazy
+
+# Of the package that ipykernel builds on, a kernel needs the session and little else.
+lazy.defer("jupyter_client", {"write_connection_file": "jupyter_client.connect"})
+
+# ruff: noqa: E402
 from IPython.core.application import BaseIPythonApplication
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets import Any as AnyTrait
 from traitlets import default
 
-from . import execution, prompt
+from . import execution, magics, prompt
+from .reporting import Reporter
 from .session import Channel, LinkSession
 from .streams import OutStream, Outlet
 
 #: The protocol whose messages the gateway and this kernel speak.
 PROTOCOL_VERSION = "5.5"
+#: What the engine keeps in the user's namespace, in addition to IPython's: how the last `!command` and the last error
+#: ended. Their values at the beginning.
+ENGINE_NAMES: dict[str, Any] = {"_exit_code": 0, "_exception": None}
 
 
 class WorkerKernel(IPythonKernel):
     """An IPythonKernel that is served by a `Worker`."""
 
     shell_stream = AnyTrait()
+    #: Publishes the shell's errors.
+    reporter: Reporter
     #: The worker that serves this kernel in this process; None in the zygote.
     worker: Any = None
     _supports_kernel_subshells = False
@@ -65,6 +77,29 @@ class WorkerKernel(IPythonKernel):
         self.worker.leave_fork(int(outcome.content["status"] != "ok"))
         metadata = execution.reply_metadata(self, started, outcome)
         self.session.reply(parent["msg_id"], outcome.content, metadata)
+
+    async def complete_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Complete code, and reply."""
+        # ipykernel's own warns that `do_complete` is no coroutine; where warnings are errors, nothing is completed.
+        content = parent["content"]
+        matches = self.do_complete(content["code"], content.get("cursor_pos"))
+        self.session.reply(parent["msg_id"], matches, {})
+
+    async def inspect_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Inspect a name, and reply."""
+        content = parent["content"]
+        code, position = content["code"], content.get("cursor_pos")
+        reply = self.do_inspect(
+            code,
+            len(code) if position is None else position,
+            content.get("detail_level", 0),
+            set(content.get("omit_sections", ())),
+        )
+        self.session.reply(parent["msg_id"], reply, {})
+
+    async def is_complete_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Tell whether code is complete, and reply."""
+        self.session.reply(parent["msg_id"], self.do_is_complete(parent["content"]["code"]), {})
 
     async def do_execute(  # type: ignore[override]
         self,
@@ -105,6 +140,8 @@ class WorkerApp(IPKernelApp):
     """What reads IPython's configuration and command line, and runs its start-up files."""
 
     kernel_class = WorkerKernel  # type: ignore[assignment]
+    # The mixin's default is a client, and resolving it would import all of jupyter_client.
+    blocking_class = AnyTrait()
     #: Where both streams go.
     outlet: Outlet
 
@@ -189,13 +226,25 @@ def build(arguments: list[str]) -> WorkerKernel:
     app.initialize(list(arguments))
     kernel: WorkerKernel = app.kernel
     shell = kernel.shell
-    for name, value in (("_exit_code", 0), ("_exception", None)):
-        shell.user_ns.setdefault(name, value)
-        shell.user_ns_hidden[name] = value
+    kernel.reporter = Reporter(shell)
+    _keep_engine_names(shell)
     prompt.install(kernel)
-    _make_tracebacks_safe(shell)
-    _register_magics(shell)
+    magics.register(shell)
     return kernel
+
+
+def _keep_engine_names(shell: Any) -> None:
+    """Put the engine's own names beside IPython's, now and after each `%reset`."""
+    init_user_ns = shell.init_user_ns
+
+    def init() -> None:
+        init_user_ns()
+        for name, value in ENGINE_NAMES.items():
+            shell.user_ns.setdefault(name, value)
+            shell.user_ns_hidden[name] = value
+
+    shell.init_user_ns = init
+    init()
 
 
 def warm_up(kernel: WorkerKernel) -> None:
@@ -233,15 +282,6 @@ def pad_history(shell: Any, execution_count: int) -> None:
         inputs.extend([""] * (execution_count - len(inputs)))
 
 
-def _register_magics(shell: Any) -> None:
-    try:
-        from . import magics
-    except ImportError:
-        return
-
-    magics.register(shell)
-
-
 def remember_input(shell: Any, number: int, code: str) -> None:
     """Put the text of cell `number`, which another process ran, into `In`."""
     history = shell.history_manager
@@ -251,28 +291,3 @@ def remember_input(shell: Any, number: int, code: str) -> None:
         shell.user_ns[f"_i{number}"] = code
     else:
         history.store_inputs(number, code)
-
-
-def _make_tracebacks_safe(shell: Any) -> None:
-    """Report exceptions whose text cannot be had, and say nothing of a cell that is left on purpose."""
-    show, publish = shell.showtraceback, shell._showtraceback
-
-    def showtraceback(exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
-        error = exc_tuple[1] if exc_tuple is not None else sys.exc_info()[1]
-        if isinstance(error, execution.LeaveCell):
-            return
-        try:
-            show(exc_tuple, *arguments, **options)
-        except Exception:
-            # IPython could not format it: a class with a broken repr, or no stack left to do it.
-            name = type(error).__name__
-            publish(type(error), execution.safe_text(error), [f"{name}: {execution.safe_text(error)}"])
-
-    def _showtraceback(etype: Any, evalue: Any, stb: Any) -> None:
-        if shell.kernel.session.link is None:
-            # A start-up file in the zygote, or a process that the user forked.
-            print("\n".join(stb), file=sys.stderr)
-        publish(etype, execution.safe_text(evalue), stb)
-
-    shell.showtraceback = showtraceback
-    shell._showtraceback = _showtraceback

@@ -191,7 +191,7 @@ class Link:
                         self._send_queued()
                     finally:
                         self._sender = 0
-            except OSError:
+            except LinkClosed:
                 raise
             except BaseException as error:
                 # A signal handler raised. Nothing is lost: what was sent is counted, and the rest is still queued.
@@ -210,6 +210,9 @@ class Link:
                 # `extend` stores the count without returning to Python code in between, where a handler could raise.
                 sent.extend(map(self._socket.sendmsg, (rest[:BUFFERS_A_CALL_MAX],)))
             except OSError as error:
+                if error.errno is None:
+                    # Not the system's: a signal handler raised it (a TimeoutError is an OSError, too).
+                    raise
                 self.closed = True
                 self._queue.clear()
                 raise LinkClosed(error.errno, "The gateway is gone.") from error
@@ -247,6 +250,8 @@ class Link:
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
+            if error.errno is None:
+                raise
             self.closed = True
             raise LinkClosed(error.errno, "The gateway is gone.") from error
         if not chunk:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import extract_header
 
+from . import interrupts
 from .session import pack
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def request(worker: Worker, prompt: str, parent: dict[str, Any], password: bool)
     with worker.inbox.expect(identity) as answer:
         try:
             worker.link.send({"kind": "input_request", "id": identity, "parent": header.get("msg_id")}, content)
+            interrupts.deliver()
             frame = answer.wait()
         except KeyboardInterrupt:
             worker.link.send({"kind": "input_abandoned", "id": identity})

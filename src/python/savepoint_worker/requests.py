@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from . import interrupts
-from .execution import safe_text
 from .link import Frame
+from .reporting import safe_text
 from .session import pack
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ async def _handle(worker: Worker, request: Request) -> None:
         elif request.open:
             content = _error(error)
             if request.type == "execute_request":
-                kernel.shell._showtraceback(type(error), error, content["traceback"])
+                kernel.reporter.publish(type(error), error, content["traceback"])
             reply(worker, request, content, {})
 
 

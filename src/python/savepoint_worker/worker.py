@@ -19,9 +19,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from . import commands, interrupts, requests
 from . import kernel as kernels
-from .execution import safe_text
 from .inbox import Inbox
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
+from .reporting import safe_text
 
 WELCOME_TIMEOUT_S = 30.0
 #: How long exit handlers and threads of the user may take at the end.
@@ -97,7 +97,7 @@ class Worker:
             worker._begin(link.receive(WELCOME_TIMEOUT_S))
             worker._run()
         except (LinkClosed, BadFrame, TimeoutError):
-            os._exit(EXIT_LINK_LOST)
+            _lose_link()
         except BaseException:
             import traceback
 
@@ -124,6 +124,7 @@ class Worker:
         interrupts.install(self._request_waits)
         signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
         self.inbox.on_commands = self._schedule_commands
+        self.inbox.on_lost = _lose_link
         self.inbox.on_commands_while_waiting = self._perform_while_waiting
         for channel in (self.kernel.shell_stream, self.kernel.stdin_socket, self.kernel.iopub_socket):
             channel.fileno = lambda: self.link.fileno()
@@ -185,10 +186,7 @@ class Worker:
     # -------------------------------------------------------------------------------------------------- the link
 
     def _on_readable(self) -> None:
-        try:
-            self.inbox.pump()
-        except (LinkClosed, BadFrame):
-            os._exit(EXIT_LINK_LOST)
+        self.inbox.pump()
         self._perform_commands()
 
     def _request_waits(self) -> bool:
@@ -360,6 +358,11 @@ def _enter_environment(spec: WorkerSpec) -> None:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             os.dup2(descriptor, number)
             os.close(descriptor)
+
+
+def _lose_link() -> NoReturn:
+    """Without a gateway there is nobody to work for, and nobody to tell."""
+    os._exit(EXIT_LINK_LOST)
 
 
 def _end_at_last() -> None:

@@ -1,0 +1,114 @@
+"""How errors reach the client, also those that resist: no text, no repr, no stack left, a broken `sys.stdout`.
+
+IPython decides what is shown; here is what it is shown with. The methods are replaced on the shell's instance, since
+its class has to stay ipykernel's own.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple
+
+_GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())
+
+
+class Shown(NamedTuple):
+    """The last error that was published."""
+
+    ename: str
+    evalue: str
+
+
+class LeaveCell(BaseException):
+    """Raised inside a cell to leave it silently: its frames are unwound, `finally` blocks run, nothing is reported."""
+
+
+class Reporter:
+    """Publishes errors for one shell."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._show: Callable[..., None] = shell.showtraceback
+        self._format: Callable[..., dict[str, Any]] | None = getattr(shell, "_format_exception_for_storage", None)
+        #: The last error published since this was set to None.
+        self.shown: Shown | None = None
+        shell.showtraceback = self.show
+        shell._showtraceback = self.publish
+        if self._format is not None:
+            shell._format_exception_for_storage = self.format
+
+    def show(self, exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
+        """Show the exception that is being handled, or the one given, as IPython does."""
+        error = exc_tuple[1] if exc_tuple is not None else sys.exc_info()[1]
+        if isinstance(error, LeaveCell):
+            return
+        if _holds_group(error):
+            # IPython would print it to stderr, where no client takes it for an error.
+            self.publish(type(error), error, _plain_traceback(error))
+            return
+        before, self.shown = self.shown, None
+        try:
+            self._show(exc_tuple, *arguments, **options)
+        except Exception:
+            # A class with a broken repr, or no stack left to format it.
+            if self.shown is None and error is not None:
+                self.publish(type(error), error, [f"{type(error).__name__}: {safe_text(error)}"])
+        self.shown = self.shown or before
+
+    def publish(self, etype: type[BaseException], evalue: object, stb: list[str]) -> None:
+        """Publish an error with the lines of its traceback, for the cell at work."""
+        shell = self._shell
+        hook = shell.displayhook
+        self.shown = Shown(etype.__name__, safe_text(evalue))
+        shell.kernel.parent.outlet.flush()
+        if getattr(hook, "msg", None) is not None:
+            # It was raised while a result was made presentable, and makes the cell fail.
+            shell._last_traceback_during_displayhook = True
+        shell._last_traceback = stb
+        session = shell.kernel.session
+        if session.link is None:
+            # A start-up file in the zygote, or a process that the user forked.
+            print("\n".join(stb), file=sys.__stderr__)
+            return
+        content = {"ename": self.shown.ename, "evalue": self.shown.evalue, "traceback": stb}
+        session.send(hook.pub_socket, "error", content, hook.parent_header)
+
+    def format(self, exception: BaseException, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """What IPython keeps of an exception."""
+        assert self._format is not None
+        try:
+            return self._format(exception, *arguments, **options)
+        except Exception:
+            lines = self._shell._last_traceback or []
+            return {"ename": type(exception).__name__, "evalue": safe_text(exception), "traceback": lines}
+
+
+def safe_text(value: object) -> str:
+    """`str(value)`, or words about why there is none."""
+    try:
+        return str(value)
+    except BaseException as error:
+        return f"<{type(value).__name__}: its text could not be had ({type(error).__name__})>"
+
+
+def _holds_group(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, _GROUP):
+            return True
+        error = error.__context__
+    return False
+
+
+def _plain_traceback(error: BaseException) -> list[str]:
+    # The frames of IPython that lead to the user's code say nothing.
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.endswith("interactiveshell.py"):
+        frames = frames.tb_next
+    try:
+        return [line.rstrip("\n") for line in traceback.format_exception(type(error), error, frames)]
+    except Exception:
+        return [f"{type(error).__name__}: {safe_text(error)}"]
