@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.case import KernelCase, main
+from support.case import KernelCase, main, plain
 from support.client import Cell
-from support.comms import transactions
+from support.comms import commit_all, transactions
 from support.subject import ours
 
 
@@ -18,6 +18,7 @@ class StateCase(KernelCase):
     def setUp(self) -> None:
         super().setUp()
         self.run_ok("state = [1, 2]")
+        self.addCleanup(commit_all, self.client)
 
     def assert_state(self, text: str) -> None:
         self.assertEqual(self.run_ok("state").result, text)
@@ -142,8 +143,9 @@ class Policies(StateCase):
                 self.assert_state("[1, 2]")
 
     def test_a_cell_that_awaits_can_be_rolled_back(self) -> None:
+        self.run_ok("import asyncio")
         self.run_error(
-            "import asyncio\nstate.append(3)\nawait asyncio.sleep(0.01)\n1 / 0",
+            "state.append(3)\nawait asyncio.sleep(0.01)\n1 / 0",
             "ZeroDivisionError",
             metadata=policy("rollback_on_failure"),
         )
@@ -191,7 +193,7 @@ class CellMagic(StateCase):
 
     def test_the_error_names_the_right_line(self) -> None:
         cell = self.run_error("%%transaction\nx = 1\n1 / 0", "ZeroDivisionError")
-        self.assertRegex("".join(cell.content["traceback"]), r"3.*1 .*/ .*0")
+        self.assertRegex(plain("".join(cell.content["traceback"])), r"-> 3 1 */ *0")
 
     def test_policy_and_name_may_be_given(self) -> None:
         cell = self.run_ok("%%transaction dry_run --name trial\nstate.append(3)\nstate")

@@ -6,7 +6,7 @@ import datetime
 import unittest
 
 from support.case import KernelCase, fresh_kernel, main
-from support.comms import Refused, Target, transactions
+from support.comms import Refused, Target, commit_all, transactions
 from support.subject import ours
 
 SETUP = """
@@ -37,13 +37,9 @@ class TransactionCase(KernelCase):
     def setUp(self) -> None:
         super().setUp()
         self.target = transactions(self.client)
-        self.addCleanup(self.end_all)
-
-    def end_all(self) -> None:
-        """Leave no transaction to the next test."""
-        for record in self.target.ask("status")["transactions"][:1]:
-            self.target.ask("commit", transaction=record["id"])
-        self.target.close()
+        self.addCleanup(commit_all, self.client)
+        # The present one: some tests open another.
+        self.addCleanup(lambda: self.target.close())
 
     def refused(self, code: str, op: str, **fields: object) -> Refused:
         with self.assertRaises(Refused) as raised:
@@ -93,7 +89,7 @@ class Protocol(TransactionCase):
         self.refused("unknown_policy", "begin", policy="hopeful")
         self.refused("unknown_policy", "begin", policy="commit_always")
         self.refused("unknown_engine", "begin", engine="magic")
-        self.refused("bad_request", "begin", policy=5)
+        self.refused("unknown_policy", "begin", policy=5)
         self.refused("unknown_op", "levitate")
         self.target.ask("begin")
         self.refused("unknown_transaction", "commit", transaction="tx_never")
@@ -128,6 +124,7 @@ class Protocol(TransactionCase):
         heard.wait_for_event("transaction", id=record["id"], state="open")
         # Any client that may execute may end it.
         self.assertEqual(heard.ask("commit")["state"], "committed")
+        self.addCleanup(heard.close)
         self.target.wait_for_event("transaction", id=record["id"], state="committed")
 
     def test_nothing_is_sent_while_no_comm_is_open(self) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from support.case import KernelCase, main
-from support.comms import transactions
+from support.comms import commit_all, transactions
 from support.subject import ours
 
 
 class PythonCase(KernelCase):
     def setUp(self) -> None:
         super().setUp()
-        self.run_ok("import savepoint, asyncio\nstate = [1, 2]\nlog = None")
+        self.run_ok("import savepoint, asyncio\nstate = [1, 2]")
+        self.addCleanup(commit_all, self.client)
 
     def assert_state(self, text: str) -> None:
         self.assertEqual(self.run_ok("state").result, text)

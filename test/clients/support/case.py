@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import unittest
@@ -63,6 +64,11 @@ def fresh_kernel(test: unittest.TestCase, **options: Any) -> tuple[KernelManager
     manager, client = start_kernel(**options)
     test.addCleanup(stop_kernel, manager, client)
     return manager, client
+
+
+def plain(text: str) -> str:
+    """Text without the colours of a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 class _Timed(unittest.TextTestResult):

@@ -97,5 +97,13 @@ def transactions(client: Client) -> Target:
     return Target(client, "savepoint.transaction")
 
 
+def commit_all(client: Client) -> None:
+    """Leave no transaction open to the next test."""
+    target = transactions(client)
+    for record in target.ask("status")["transactions"][:1]:
+        target.ask("commit", transaction=record["id"])
+    target.close()
+
+
 def checkpoints(client: Client) -> Target:
     return Target(client, "savepoint.checkpoint")
