@@ -42,6 +42,7 @@ class ZygoteGateway:
         self.outputs = [self._fifo("stdout"), self._fifo("stderr")]
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
         self._names = itertools.count(1)
+        self._workers: list[WorkerEnd] = []
         self._listen("link")
         options = ["--link", self.path, "--token", "zt", "--kernel", "k1", "--kernel-args", json.dumps(arguments or [])]
         if rendezvous is not None:
@@ -80,7 +81,7 @@ class ZygoteGateway:
         """Lose the link, and take up the zygote as a gateway that starts after this one."""
         self._server.close()
         self.link.close()
-        self._listen("successor")
+        self._listen(self.name())
         assert self.rendezvous is not None
         _wait_until(lambda: os.path.exists(self.rendezvous or ""), "The zygote does not linger.")
         with socket.socket(socket.AF_UNIX) as connection:
@@ -104,6 +105,7 @@ class ZygoteGateway:
         command = {"kernel": "k1", "token": token, "env": {}, "cwd": self.folder.name, "stdout": stdout, "stderr": stderr}
         self.link.send({"kind": "fork", **command, **options})
         worker = WorkerEnd(self, *self.accept())
+        self._workers.append(worker)
         assert worker.hello["token"] == token and worker.hello["role"] == "worker", worker.hello
         worker.welcome(worker.link)
         if prelude:
@@ -148,6 +150,8 @@ class ZygoteGateway:
         """End all and give everything back."""
         self.link.close()
         self._server.close()
+        for worker in self._workers:
+            worker.close()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -206,11 +210,13 @@ class WorkerEnd(FakeGateway):
     def discard(self, *names: str) -> None:
         """End snapshots, wait until they are gone, and let the worker forget them."""
         self.gateway.link.send({"kind": "discard", "snapshots": list(names)})
-        for _ in names:
+        left = set(names)
+        while left:
             gone = self.gateway.wait_for("snapshot_gone").envelope["snapshot"]
-            assert gone in names, gone
-            self.frozen.pop(gone)
-            self.link.send({"kind": "forget", "snapshot": gone})
+            if gone in left:
+                left.remove(gone)
+                self.frozen.pop(gone)
+                self.link.send({"kind": "forget", "snapshot": gone})
 
     def ask_to_hand_over(self, name: str) -> list[str]:
         """Have the worker hand over to a snapshot; its limits."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import sys
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
@@ -34,14 +33,14 @@ def die_with_parent(parent: int) -> None:
         return
 
     def on_change(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(PARENT_CHANGED, signal.SIG_DFL)
         _follow(parent)
 
+    # It stays for good: the signal may still come after it was seen that there is no need for it any more.
     signal.signal(PARENT_CHANGED, on_change)
     _call(PR_SET_PDEATHSIG, PARENT_CHANGED)
     if os.getppid() == parent:
-        # It was adopted while the guard was being set up, and no signal will come any more.
-        on_change(PARENT_CHANGED, sys._getframe())
+        # It was adopted while the guard was being set up, and perhaps no signal will come.
+        _follow(parent)
 
 
 def _follow(parent: int) -> None:

@@ -13,6 +13,7 @@ come meanwhile is thrown away on waking.
 from __future__ import annotations
 
 import _signal
+import asyncio
 import os
 import signal
 import socket
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 _fork = os.fork
 
 FREEZE_TIMEOUT_S = 10.0
+REAP_AGAIN_S = 0.02
 #: How long a worker that handed everything over waits for its end.
 END_TIMEOUT_S = 30.0
 # The functions of `signal` turn each number into an enum, which takes longer than all the rest.
-ALL_SIGNALS = range(1, _signal.NSIG)
+ALL_SIGNALS = tuple(map(int, signal.valid_signals()))
 
 
 class Snapshots:
@@ -62,10 +64,16 @@ class Snapshots:
         children.reap_all()
 
     def forget(self, snapshot: str) -> None:
-        """A snapshot is gone. What is not quite dead yet is reaped the next time."""
-        self._pids.pop(snapshot, None)
+        """A snapshot is gone, or as good as gone: it hangs up an instant before it can be reaped."""
         self.limits.pop(snapshot, None)
+        pid = self._pids.pop(snapshot, None)
         children.reap_all()
+        if pid in children.hidden():
+            try:
+                asyncio.get_running_loop().call_later(REAP_AGAIN_S, children.reap_all)
+            except RuntimeError:
+                # No loop is at hand: it is reaped when the next copy is taken or forgotten.
+                pass
 
     def begin_anew(self) -> None:
         """In a woken copy: other processes are siblings here, and the custodian's connection is a new one."""
@@ -86,6 +94,8 @@ def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
     event: dict[str, Any] = {"kind": "taken", "snapshot": permit["snapshot"], "pid": 0, "ms": 0.0}
     children.reap_all()
     started = time.perf_counter()
+    # A thread of ours that sends output would be taken for one of the user's.
+    worker.outlet.quiesce()
     # What a signal handler of the user's raises has to be raised before anything is made, or after all is done.
     mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     try:
