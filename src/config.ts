@@ -42,6 +42,8 @@ export const config = Object.freeze({
     handOverMs: 2_000,
     wakeMs: 10_000,
     stopMs: 1_000,
+    /** For what clients had sent before a cell failed to be read from the sockets. */
+    settleMs: 1_000,
     checkpointMs: 600_000,
   }),
   workers: Object.freeze({

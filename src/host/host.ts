@@ -49,7 +49,7 @@ export class Host {
     })
     const { state, effects } = start(parts.options, this.#now())
     this.#state = state
-    for (const effect of effects) this.#perform(effect)
+    for (const effect of effects) this.#attempt(effect)
   }
 
   /** Takes an event of any source. */
@@ -59,7 +59,7 @@ export class Host {
     this.#stepping = true
     try {
       for (let next = this.#events.shift(); next; next = this.#events.shift()) {
-        for (const effect of step(this.#state, next, this.#now())) this.#perform(effect)
+        for (const effect of step(this.#state, next, this.#now())) this.#attempt(effect)
       }
     } finally {
       this.#stepping = false
@@ -68,6 +68,16 @@ export class Host {
 
   #now(): number {
     return this.#epoch + this.#parts.clock.now()
+  }
+
+  /** One effect that cannot be performed must not take those behind it along; whoever waits for it has a deadline. */
+  #attempt(effect: Effect): void {
+    try {
+      this.#perform(effect)
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      this.#parts.log('error', 'effect_failed', { effect: effect.do, message })
+    }
   }
 
   #perform(effect: Effect): void {

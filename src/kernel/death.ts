@@ -32,13 +32,17 @@ export function workerDied(state: KernelState, cause: DeathCause): void {
   failWaits(state, WORKER_WAITS, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`))
   // During a switch the old worker was about to be ended anyway: the operation goes on without its hand-over.
   if (switching) return
-  const { turn } = state
+  const turn = unanswered(state)
   const target = turn ? transactionFrozenIn(state, turn) : null
   if (turn?.cell && target) {
     recoverByRollback(state, turn, turn.cell, target, cause)
   } else {
     endWithoutWorker(state, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`), cause)
   }
+}
+
+function unanswered(state: KernelState): Turn | null {
+  return state.turn?.answered === false ? state.turn : null
 }
 
 /** The innermost transaction whose snapshot was frozen by the request that runs. */
@@ -67,7 +71,7 @@ function recoverByRollback(state: KernelState, turn: Turn, cell: Cell, target: T
 /** The kernel has no worker any more, and no snapshot that would bring it back. */
 export function endWithoutWorker(state: KernelState, error: SavepointError, cause: DeathCause = UNKNOWN_CAUSE): void {
   if (state.phase === 'stopping' || state.phase === 'dead') return
-  const { turn } = state
+  const turn = unanswered(state)
   log(state, 'error', 'worker_lost', { code: error.code, message: error.message })
   loseAll(state, 'the worker died')
   const recovery: Recovery | null = state.options.recover
@@ -96,7 +100,8 @@ export function endWithoutWorker(state: KernelState, error: SavepointError, caus
 export function endForGood(state: KernelState, cause: DeathCause, aftermath: Aftermath = NO_AFTERMATH): void {
   state.worker = null
   const tell = (): void => {
-    if (state.turn) failTurn(state, state.turn, cause, aftermath)
+    const turn = unanswered(state)
+    if (turn) failTurn(state, turn, cause, aftermath)
   }
   if (state.shutdown) tell()
   else stop(state, { code: exitCode(cause), restart: false, request: null }, tell)
@@ -109,7 +114,7 @@ interface Aftermath {
 
 /** For a request that the worker owed an answer to; what operations of ours serve, they end themselves. */
 function failTurn(state: KernelState, turn: Turn, cause: DeathCause, aftermath: Aftermath): void {
-  if (state.turn !== turn) return
+  if (state.turn !== turn || turn.answered) return
   if (turn.cell) {
     failCell(state, turn, turn.cell, cause, aftermath)
   } else if (turn.atWorker) {

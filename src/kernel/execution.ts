@@ -2,8 +2,11 @@
  * Cells: from the request to its reply.
  *
  * A cell is handed to the worker before its busy and execute_input are published, since nothing of it can overtake
- * them. Its number grows before it runs: a cell that never ends must still own its number. After a failure the cells
- * that had been received by then are refused (`aborted`), in the order in which they came; what comes later runs.
+ * them. Its number grows before it runs: a cell that never ends must still own its number.
+ *
+ * The reply of a cell that failed is held back until all is read that clients had sent before it; those cells are then
+ * refused (`aborted`), in the order in which they came. So what a client sends once it has seen the failure always
+ * runs, however fast it is.
  *
  * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#execute
  */
@@ -12,7 +15,7 @@ import { SavepointError } from '../errors.js'
 import type { RollbackReason, WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import { emitTransaction } from './events.js'
-import { run } from './operation.js'
+import { run, waitFor } from './operation.js'
 import { parseObject, wishesOf, type CellWishes } from './policy.js'
 import { command, publish, publishStatus, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
@@ -37,7 +40,8 @@ export function startCell(state: KernelState, request: Request): void {
     return
   }
   cue(state, 'turn')
-  state.turn = { request, cell, atWorker: true }
+  const turn: Turn = { request, cell, atWorker: true, answered: false }
+  state.turn = turn
   try {
     const permit = wishes.transaction
       ? wrap(state, cell, { ...wishes.transaction, openedBy: request.message.header.session })
@@ -104,14 +108,16 @@ function publishInput(state: KernelState, parent: Buffer, cell: Cell): void {
 function refuseCell(state: KernelState, request: Request, cell: Cell | null, error: SavepointError): void {
   const parent = request.message.headerBytes
   const content = errorContent(error)
+  cue(state, 'turn')
+  const turn: Turn = { request, cell, atWorker: false, answered: false }
+  state.turn = turn
   publishStatus(state, 'busy', parent)
   publish(state, 'error', parent, { content: json(content) })
-  reply(state, request, {
+  finishCell(state, turn, {
     content: json({ status: 'error', ...content, execution_count: state.executionCount, user_expressions: {}, payload: [] }),
     metadata: replyMetadata(state, { status: 'error' }),
+    failed: true,
   })
-  publishStatus(state, 'idle', parent)
-  abortAfter(state, cell)
 }
 
 /** The form that every error of ours has towards a client. */
@@ -127,9 +133,13 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
     const metadata = replyMetadata(state, { worker: parts[1], cell, transaction: report })
     finishCell(state, turn, { content: parts[0] ?? json({ status: 'error' }), metadata, failed })
   }
+  const own = cell.transaction
+  if (state.phase === 'stopping') {
+    finish(own ? { transaction: own, outcome: 'lost' } : null)
+    return
+  }
   const target = transactionToRollBack(state, cell, failed)
   if (!target) {
-    const own = cell.transaction
     if (own?.state === 'open' && own.policy !== 'explicit') commitAndTell(state, own)
     finish(own ? { transaction: own, outcome: outcomeOf(own) } : null)
     return
@@ -179,22 +189,27 @@ function transactionToRollBack(state: KernelState, cell: Cell, failed: boolean):
   return own?.state === 'open' && own.policy === 'rollback_always' ? own : null
 }
 
-/** Reply, idle, and the end of the turn; after a failure the cells that wait are aborted. */
+/** Reply, idle, and the end of the turn; after a failure the cells that were sent before the reply are aborted. */
 export function finishCell(
   state: KernelState,
   turn: Turn,
   result: { readonly content: Buffer; readonly metadata: Buffer; readonly failed: boolean },
 ): void {
-  reply(state, turn.request, result)
-  finishTurn(state, turn)
-  if (result.failed) abortAfter(state, turn.cell)
-}
-
-/** The cells that clients have sent by now are refused, unless the one that failed does not want that. */
-function abortAfter(state: KernelState, cell: Cell | null): void {
-  if (cell && (cell.silent || !cell.stopOnError)) return
-  state.settling = true
+  if (turn.answered) return
+  turn.answered = true
+  const { cell } = turn
+  const aborts = result.failed && cell?.silent !== true && cell?.stopOnError !== false && state.phase !== 'stopping'
+  const end = (): void => {
+    reply(state, turn.request, result)
+    finishTurn(state, turn)
+    if (aborts) abortQueue(state)
+  }
+  if (!aborts) {
+    end()
+    return
+  }
   state.effects.push({ do: 'settle' })
+  run(state, waitFor<void>('settled', state.options.limits.settleMs), end)
 }
 
 /** idle is the last word of every request. */
@@ -205,7 +220,7 @@ export function finishTurn(state: KernelState, turn: Turn): void {
 }
 
 /** Refuses every cell that waits; other requests keep their place. */
-export function abortQueue(state: KernelState): void {
+function abortQueue(state: KernelState): void {
   const waiting = state.queue.splice(0)
   for (const request of waiting) {
     if (request.message.header.msg_type !== 'execute_request') {

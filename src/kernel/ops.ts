@@ -251,7 +251,7 @@ function* rollbackAsked(state: KernelState, parts: readonly Buffer[], call: Call
   const { turn } = state
   const report = yield* rollback(state, target, { reason: reasonOf(call.args), parts })
   emitTransaction(state, call.parent, target)
-  if (resumes(state, report.snapshot) || !turn || state.turn !== turn) return
+  if (resumes(state, report.snapshot) || !turn || turn.answered || state.turn !== turn) return
   if (call.args['message'] === true) {
     const what = target.name === null ? 'Rolled back' : `Rolled back '${target.name}'`
     publishText(state, 'stdout', call.parent, `${what} in ${report.rollback_ms.toFixed(1)} ms.\n`)

@@ -45,7 +45,7 @@ export function receive(state: KernelState, { channel, client, message }: Messag
 
 /** Starts the next request's turn, as long as nothing is in the way. */
 export function advance(state: KernelState): void {
-  while (state.phase === 'idle' && state.turn === null && !state.settling) {
+  while (state.phase === 'idle' && state.turn === null) {
     const request = state.queue.shift()
     if (!request) return
     if (request.message.header.msg_type === 'execute_request') startCell(state, request)
@@ -55,7 +55,7 @@ export function advance(state: KernelState): void {
 
 function startRequest(state: KernelState, request: Request): void {
   cue(state, 'turn')
-  const turn: Turn = { request, cell: null, atWorker: false }
+  const turn: Turn = { request, cell: null, atWorker: false, answered: false }
   state.turn = turn
   publishStatus(state, 'busy', request.message.headerBytes)
   const handler = IN_TURN.get(request.message.header.msg_type) ?? toWorker

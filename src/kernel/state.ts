@@ -33,6 +33,7 @@ export interface KernelLimits {
   readonly handOverMs: number
   readonly wakeMs: number
   readonly stopMs: number
+  readonly settleMs: number
   readonly checkpointMs: number
 }
 
@@ -51,6 +52,8 @@ export interface Turn {
   readonly cell: Cell | null
   /** The worker was given the request and has not replied yet. */
   atWorker: boolean
+  /** The reply is made, and waits only until all is read that clients had sent before it. */
+  answered: boolean
 }
 
 /** The cell being run. */
@@ -102,8 +105,6 @@ export interface KernelState {
   generation: number
   readonly queue: Request[]
   turn: Turn | null
-  /** Set while we wait for everything that clients had sent before a cell failed. */
-  settling: boolean
   nextSeq: number
   minted: number
   executionCount: number
@@ -157,7 +158,6 @@ export function newState(options: KernelOptions): KernelState {
     generation: 0,
     queue: [],
     turn: null,
-    settling: false,
     nextSeq: 1,
     minted: 0,
     executionCount: 0,

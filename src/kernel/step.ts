@@ -19,7 +19,7 @@ import { openComm } from './comms.js'
 import { endForGood, workerDied } from './death.js'
 import type { Effect, KernelEvent } from './effects.js'
 import { emitTransaction } from './events.js'
-import { abortQueue, endCell, finishTurn } from './execution.js'
+import { endCell, finishTurn } from './execution.js'
 import { abandon, ask } from './input.js'
 import { settle } from './operation.js'
 import { serveAsk } from './ops.js'
@@ -81,8 +81,7 @@ function take(state: KernelState, event: KernelEvent): void {
     case 'deadline':
       return void settle(state, event.id, null, new SavepointError('timeout', 'This took too long and was given up.'))
     case 'settled':
-      state.settling = false
-      return abortQueue(state)
+      return void settle(state, 'settled', null)
     case 'interrupt':
       return interrupt(state)
     case 'terminate':
@@ -142,7 +141,7 @@ type ReplyEvent = Extract<WorkerEvent, { kind: 'reply' }>
 function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer[]): void {
   const { turn } = state
   // A reply for another turn is that of a cell whose frames were left after a rollback: it has been answered.
-  if (!turn?.atWorker || turn.request.seq !== event.seq || state.phase !== 'busy') return
+  if (!turn?.atWorker || turn.request.seq !== event.seq || (state.phase !== 'busy' && state.phase !== 'stopping')) return
   turn.atWorker = false
   if (turn.cell) {
     endCell(state, turn, turn.cell, event, parts)

@@ -59,6 +59,7 @@ export class Disorder {
         handOverMs: 1,
         wakeMs: 1,
         stopMs: 1,
+        settleMs: 1,
         checkpointMs: 1,
       },
     }
@@ -397,7 +398,7 @@ export class Disorder {
     if (state.parents.size > limits.parentsMax) throw new Error('too many headers are kept')
     if (state.snapshots.size === 0 && state.inputs.length > 0 && (state.phase === 'idle' || state.phase === 'busy'))
       throw new Error('texts of cells are kept for nobody')
-    if (state.phase === 'idle' && (state.turn !== null || (state.queue.length > 0 && !state.settling)))
+    if (state.phase === 'idle' && (state.turn !== null || state.queue.length > 0))
       throw new Error('it is idle, and there is work')
     if (state.phase === 'busy' && state.turn === null) throw new Error('it is busy with nothing')
     if (state.phase === 'dead' && this.exit === null) throw new Error('it is dead and has not ended')

@@ -114,12 +114,14 @@ describe('cells', () => {
 describe('after a failure', () => {
   test('the cells that were received by then are aborted, other requests keep their place', () => {
     const kernel = new TestKernel()
-    kernel.execute('a')
+    kernel.settles = false
+    const a = kernel.execute('a')
     const [b, c] = [kernel.execute('b'), kernel.send('shell', 'complete_request')]
     kernel.replies('error', {}, fails)
     const d = kernel.execute('d')
-    expect(kernel.lastRequest().type).toBe('execute_request')
+    expect(kernel.conversation(a)).not.toContain('shell execute_reply error')
     kernel.deliver({ on: 'settled' })
+    expect(kernel.conversation(a).slice(-2)).toEqual(['shell execute_reply error', 'iopub status idle'])
     for (const aborted of [b, d]) {
       expect(kernel.conversation(aborted)).toEqual([
         'iopub status busy',
@@ -133,6 +135,40 @@ describe('after a failure', () => {
     kernel.replies()
     expect(kernel.reply(c).content['status']).toBe('ok')
     expect(kernel.reply(e).content['status']).toBe('ok')
+  })
+
+  test('a cell that is sent when its reply was seen always runs', () => {
+    const kernel = new TestKernel()
+    const a = kernel.execute('a')
+    kernel.replies('error', {}, fails)
+    expect(kernel.reply(a).content['status']).toBe('error')
+    const b = kernel.execute('b')
+    kernel.deliver({ on: 'settled' })
+    kernel.replies()
+    expect(kernel.reply(b).content['status']).toBe('ok')
+  })
+
+  test('the reply is held back no longer than its deadline', () => {
+    const kernel = new TestKernel()
+    kernel.settles = false
+    const a = kernel.execute('a')
+    kernel.replies('error', {}, fails)
+    kernel.expires('settled')
+    expect(kernel.reply(a).content['status']).toBe('error')
+    expect(kernel.state.phase).toBe('idle')
+  })
+
+  test.each([true, false])('a death while the reply is held back does not change it (recover: %j)', (recover) => {
+    const kernel = new TestKernel({ recover })
+    kernel.settles = false
+    const a = kernel.execute('a', { metadata: { savepoint: { transaction: 'explicit' } } })
+    takenAs(kernel, 'sn_1')
+    kernel.replies('error', {}, fails)
+    kernel.dies()
+    kernel.deliver({ on: 'settled' })
+    expect(kernel.conversation(a).slice(-2)).toEqual(['shell execute_reply error', 'iopub status idle'])
+    expect(kernel.heard.filter(({ parent, type }) => parent === a && type === 'execute_reply')).toHaveLength(1)
+    expect(kernel.state.phase).toBe(recover ? 'idle' : 'stopping')
   })
 
   test.each([{ stop_on_error: false }, { silent: true }])('with %j nothing is aborted', (content) => {

@@ -22,6 +22,7 @@ export class PureStage implements Stage {
   readonly #kernel = new TestKernel()
   #seen = 0
   #settling = false
+  #stopping = false
   readonly #heard: (Heard & { readonly order: number })[] = []
   readonly #told: Told[] = []
   /** Ids that the worker would take from what it was told. */
@@ -34,6 +35,7 @@ export class PureStage implements Stage {
 
   constructor() {
     this.#watch()
+    this.#kernel.settles = false
     // Everybody has heard that the kernel starts.
     this.#heard.length = 0
     this.#told.length = 0
@@ -48,6 +50,7 @@ export class PureStage implements Stage {
 
   async hear(channel: string, client: string): Promise<Hearing> {
     this.#settle()
+    this.#stop()
     if (channel === 'process') return this.#exit()
     const index = this.#heard.findIndex((each) => each.channel === channel && (each.client ?? client) === client)
     const [found] = index < 0 ? [] : this.#heard.splice(index, 1)
@@ -76,6 +79,7 @@ export class PureStage implements Stage {
 
   async rest(): Promise<readonly string[]> {
     this.#settle()
+    this.#stop()
     const heard = this.#heard.map(({ channel, type, content }) => `< ${channel} ${type} ${JSON.stringify(content)}`)
     const told = this.#told
       .filter(({ kind }) => !ROUTINE.includes(kind))
@@ -174,7 +178,7 @@ export class PureStage implements Stage {
       this.#count = command.execution_count ?? 0
     } else if (command.kind === 'checkpoint') this.#checkpoint = command.checkpoint
     else if (command.kind === 'restore') this.#restore = command.id
-    else if (command.kind === 'stop') this.#then(() => this.#kernel.dies({ code: 0 }))
+    else if (command.kind === 'stop') this.#stopping = true
     else if (command.kind === 'hand_over') {
       const { snapshot } = command
       this.#then(() => this.#kernel.says({ kind: 'handed_over', snapshot, limits: [] }))
@@ -185,6 +189,13 @@ export class PureStage implements Stage {
   #then(happen: () => void): void {
     happen()
     this.#watch()
+  }
+
+  /** A worker that was told to stop says its last words, then it ends. */
+  #stop(): void {
+    if (!this.#stopping) return
+    this.#stopping = false
+    this.#then(() => this.#kernel.dies({ code: 0, signal: null }))
   }
 
   /** All that clients said in one breath has arrived. */

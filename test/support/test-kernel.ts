@@ -20,6 +20,7 @@ export const LIMITS: KernelLimits = {
   handOverMs: 200,
   wakeMs: 1_000,
   stopMs: 100,
+  settleMs: 50,
   checkpointMs: 60_000,
 }
 
@@ -59,6 +60,8 @@ export class TestKernel {
   /** Milliseconds since the epoch. */
   now = 1_900_000_000_000
   dials: boolean
+  /** false: the test says when all is read that clients had sent. */
+  settles = true
   readonly heard: Heard[] = []
   readonly told: Told[] = []
   readonly asked: Asked[] = []
@@ -91,6 +94,7 @@ export class TestKernel {
     const effects = step(this.state, event, this.now)
     for (const effect of effects) this.#see(effect)
     if (this.dials) this.#dial(effects)
+    if (this.settles && effects.some((effect) => effect.do === 'settle')) this.deliver({ on: 'settled' })
   }
 
   /** A client's message; its msg_id. */

@@ -1,0 +1,80 @@
+import { Pacer } from '../../src/host/pacer.js'
+import { FakeClock } from '../fakes/clock.js'
+
+function pacing(): {
+  clock: FakeClock
+  pacer: Pacer
+  sent: string[]
+  add: (text: string, name?: 'stdout' | 'stderr', parent?: string) => void
+} {
+  const clock = new FakeClock()
+  const sent: string[] = []
+  const pacer = new Pacer(clock, { intervalMs: 5, bytesMax: 20 }, (parent, content) => {
+    const { name, text } = JSON.parse(content.toString()) as { name: string; text: string }
+    sent.push(`${parent.toString()} ${name} ${text}`)
+  })
+  const add = (text: string, name: 'stdout' | 'stderr' = 'stdout', parent = 'a'): void => {
+    pacer.add(name, Buffer.from(parent), Buffer.from(text))
+  }
+  return { clock, pacer, sent, add }
+}
+
+describe('streams', () => {
+  test('send the first chunk at once, since somebody waits for it', () => {
+    const { sent, add } = pacing()
+    add('one')
+    expect(sent).toEqual(['a stdout one'])
+  })
+
+  test('gather what follows within the interval into one message', () => {
+    const { clock, sent, add } = pacing()
+    add('one')
+    clock.advance(2)
+    add('two')
+    add('three')
+    expect(sent).toHaveLength(1)
+    clock.advance(3)
+    expect(sent).toEqual(['a stdout one', 'a stdout twothree'])
+  })
+
+  test('send at once again after a pause', () => {
+    const { clock, sent, add } = pacing()
+    add('one')
+    clock.advance(5)
+    add('two')
+    expect(sent).toHaveLength(2)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('never mix two streams or two cells, and keep their order', () => {
+    const { sent, add, pacer } = pacing()
+    for (const [name, parent] of [
+      ['stdout', 'a'],
+      ['stderr', 'a'],
+      ['stdout', 'a'],
+      ['stdout', 'b'],
+    ] as const) {
+      add('x', name, parent)
+    }
+    pacer.flush()
+    expect(sent).toEqual(['a stdout x', 'a stderr x', 'a stdout x', 'b stdout x'])
+  })
+
+  test('do not wait for the interval once much is gathered', () => {
+    const { sent, add } = pacing()
+    add('x')
+    add('y'.repeat(20))
+    expect(sent).toHaveLength(2)
+  })
+
+  test('that are flushed leave no timer behind, and an empty flush sends nothing', () => {
+    const { clock, sent, add, pacer } = pacing()
+    add('one')
+    add('two')
+    pacer.flush()
+    pacer.flush()
+    expect(clock.pending).toBe(0)
+    clock.advance(10)
+    expect(sent).toHaveLength(2)
+  })
+})
