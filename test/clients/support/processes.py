@@ -83,6 +83,17 @@ def wait_until_gone(processes: list[Process], timeout: float) -> list[Process]:
     return [process for process in processes if is_alive(process)]
 
 
+def wait_for_family_of(size: int, root: int, timeout: float) -> bool:
+    """Wait until `root` and its descendants are at most `size`, ended ones that nobody has waited for included."""
+    deadline = time.monotonic() + timeout
+    while len(family(root)) > size:
+        if time.monotonic() > deadline:
+            return False
+        # There is no event for "has been reaped"; the family is looked at again after a moment.
+        time.sleep(0.02)
+    return True
+
+
 def open_descriptors(pid: int) -> int:
     """How many file descriptors a process has."""
     return len(os.listdir(f"/proc/{pid}/fd"))
