@@ -18,6 +18,9 @@ export class DummyFrontend {
   readonly #sockets = new Map<string, Dealer>()
   readonly #heard = new Map<string, Mailbox>()
   readonly #iopub: Subscriber
+  readonly #clients = new Map<string, Promise<void>>()
+  /** msg_ids of requests that were not the test's. */
+  readonly #own = new Set<string>()
 
   constructor(connection: ConnectionFile) {
     this.#connection = connection
@@ -29,17 +32,40 @@ export class DummyFrontend {
 
   /** Waits until the kernel answers and its publications arrive; what it has said by then is forgotten. */
   async greets(client: string): Promise<void> {
-    for (const deadline = Date.now() + START_MS; ;) {
-      const id = await this.says({ ...NOTHING, channel: 'shell', type: 'kernel_info_request', by: client })
-      const reply = this.hears('shell', client, deadline - Date.now())
-      await reply
+    await this.#connects(client)
+    const deadline = Date.now() + START_MS
+    while (Date.now() < deadline) {
+      const id = await this.#sends({ ...NOTHING, channel: 'shell', type: 'kernel_info_request', by: client })
+      await this.hears('shell', client, START_MS)
       if (await this.#hearsIdleOf(id)) return
-      if (Date.now() > deadline) throw new Error('the kernel publishes nothing')
     }
+    throw new Error('the kernel publishes nothing')
   }
 
   /** Sends a message; its msg_id. */
   async says(speech: Speech): Promise<string> {
+    await this.#connects(speech.by)
+    return await this.#sends(speech)
+  }
+
+  /**
+   * A client's sockets are there before it says anything: a question on stdin is lost if nobody listens yet. Once one
+   * of them was answered the others are connected, too.
+   */
+  async #connects(client: string): Promise<void> {
+    const known = this.#clients.get(client)
+    if (known) return await known
+    const connecting = async (): Promise<void> => {
+      for (const channel of ['control', 'stdin', 'shell']) this.#connect(channel, client)
+      this.#own.add(await this.#sends({ ...NOTHING, channel: 'shell', type: 'kernel_info_request', by: client }))
+      await this.hears('shell', client, START_MS)
+    }
+    const connected = connecting()
+    this.#clients.set(client, connected)
+    await connected
+  }
+
+  async #sends(speech: Speech): Promise<string> {
     const { channel, type, content, metadata, parent, buffers, by } = speech
     const msg_id = randomUUID()
     const date = new Date().toISOString()
@@ -51,14 +77,13 @@ export class DummyFrontend {
       ...signed,
       ...buffers.map((each) => Buffer.from(each)),
     ]
-    await this.#socket(channel, by).send(frames)
+    await this.#sockets.get(keyOf(channel, by))?.send(frames)
     return msg_id
   }
 
   /** The next message on a channel; rejects when none comes in time. */
   async hears(channel: string, client: string, withinMs = HEAR_MS): Promise<Hearing> {
     const key = channel === 'iopub' ? channel : keyOf(channel, client)
-    if (channel !== 'iopub') this.#socket(channel, client)
     const hearing = await this.#heard.get(key)?.take(withinMs)
     if (!hearing) throw new Error(`nothing came on ${channel} for ${withinMs} ms`)
     return hearing
@@ -99,15 +124,12 @@ export class DummyFrontend {
     }
   }
 
-  #socket(channel: string, client: string): Dealer {
+  #connect(channel: string, client: string): void {
     const key = keyOf(channel, client)
-    const known = this.#sockets.get(key)
-    if (known) return known
     const socket = new Dealer({ routingId: client, linger: 0, reconnectInterval: 10 })
     socket.connect(this.#endpoint(channel))
     this.#sockets.set(key, socket)
     this.#listen(key, socket)
-    return socket
   }
 
   #listen(key: string, socket: Dealer | Subscriber): void {
@@ -116,7 +138,8 @@ export class DummyFrontend {
     const receive = async (): Promise<void> => {
       for await (const frames of socket) {
         const hearing = this.#open(frames)
-        if (hearing.type !== 'iopub_welcome') mailbox.put(hearing)
+        if (hearing.type === 'iopub_welcome' || (key === 'iopub' && this.#own.has(hearing.parent ?? ''))) continue
+        mailbox.put(hearing)
       }
     }
     // The iteration ends by an error when its socket is closed.

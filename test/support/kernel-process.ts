@@ -1,7 +1,7 @@
 /** A kernel as a process of its own, started from an argv such as a kernelspec has. */
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -22,8 +22,8 @@ export class KernelProcess {
   readonly #folder: string
   #errors = ''
 
-  /** `argv` holds `{connection_file}` where its path belongs. */
-  constructor(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  /** `argv` holds `{connection_file}` where its path belongs; the kernel's data folder begins as a copy of `data`. */
+  constructor(argv: readonly string[], data: string | null) {
     this.#folder = mkdtempSync(join(tmpdir(), 'savepoint-test-'))
     const file = join(this.#folder, 'connection.json')
     this.connection = {
@@ -36,6 +36,7 @@ export class KernelProcess {
     writeFileSync(file, JSON.stringify({ transport: 'ipc', signature_scheme: 'hmac-sha256', ip, key, ...named }), {
       mode: 0o600,
     })
+    if (data !== null) cpSync(data, join(this.#folder, 'data'), { recursive: true })
     const [program = '', ...args] = argv.map((each) => each.replace('{connection_file}', file))
     const child = spawn(program, args, {
       // Everything that a kernel keeps goes into the folder, and away with it.
@@ -43,7 +44,6 @@ export class KernelProcess {
         ...process.env,
         SAVEPOINT_DATA_DIR: join(this.#folder, 'data'),
         IPYTHONDIR: join(this.#folder, 'ipython'),
-        ...env,
       },
       cwd: this.#folder,
       stdio: ['ignore', 'ignore', 'pipe'],

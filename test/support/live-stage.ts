@@ -18,9 +18,9 @@ export class LiveStage implements Stage {
     this.isOurs = isOurs
   }
 
-  /** Starts a kernel and waits until it answers. */
-  static async open(argv: readonly string[], isOurs: boolean): Promise<LiveStage> {
-    const kernel = new KernelProcess(argv)
+  /** Starts a kernel and waits until it answers. Its data folder begins as a copy of `data`. */
+  static async open(argv: readonly string[], isOurs: boolean, data: string | null = null): Promise<LiveStage> {
+    const kernel = new KernelProcess(argv, data)
     const frontend = new DummyFrontend(kernel.connection)
     const gone = kernel.ended.then((code) => {
       throw new Error(`The kernel ended with ${code}:\n${kernel.errors}`)

@@ -1,6 +1,6 @@
 /**
  * The same transcripts against ipykernel: what we expect of ourselves is what Jupyter users get elsewhere. Left out is
- * what only we speak.
+ * what only we speak. All of them run with RUN_SLOW=1, else a few that cover most message types.
  */
 
 import { LiveStage } from '../support/live-stage.js'
@@ -10,10 +10,13 @@ import { transcripts } from '../support/transcripts.js'
 const python = process.env['SAVEPOINT_TEST_PYTHON'] ?? 'python3'
 const argv = [python, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--HistoryManager.hist_file=:memory:']
 
+const FEW = ['abort_queue.txt', 'comm_by_client.txt', 'execute_blank.txt', 'history_tail.txt', 'input.txt', 'shutdown.txt']
+const all = process.env['RUN_SLOW'] === '1' || process.env['TRANSCRIPT'] !== undefined
+
 describe('ipykernel', () => {
   for (const transcript of transcripts()) {
-    if (transcript.ours) continue
-    test(
+    if (transcript.ours || !(all || FEW.includes(transcript.file))) continue
+    test.concurrent(
       transcript.title,
       async () => {
         const stage = await LiveStage.open(argv, false)
