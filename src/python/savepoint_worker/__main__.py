@@ -25,11 +25,15 @@ def main(arguments: list) -> int:
     zygote.add_argument("--token", required=True, help="the right to be its zygote")
     zygote.add_argument("--kernel", default="", help="id of the kernel")
     zygote.add_argument("--kernel-args", default="[]", help="options for IPython, as a JSON list")
-    zygote.add_argument("--stack", help="folder to import IPython and ipykernel from")
+    zygote.add_argument("--stack", help="folder to import IPython and ipykernel from; - for none")
     zygote.add_argument("--rendezvous", help="unix socket to wait at for another gateway")
     zygote.add_argument("--linger", type=float, default=0.0, help="seconds to wait there")
+    zygote.add_argument(
+        "--settings-follow", action="store_true", help="the gateway is only starting, and sends the other settings later"
+    )
     options = parser.parse_args(arguments)
-    restore_search_path(options.stack)
+    stack = None if options.stack == "-" else options.stack
+    restore_search_path(stack)
     # The token is nobody's business from here on, and programs that parse their arguments shall find none.
     sys.argv = [""]
     import json
@@ -37,7 +41,7 @@ def main(arguments: list) -> int:
     from . import zygote as zygotes
 
     asked = zygotes.Options(options.link, options.token, options.kernel, options.rendezvous, options.linger)
-    zygotes.start(asked, json.loads(options.kernel_args), options.stack)
+    zygotes.start(asked, None if options.settings_follow else json.loads(options.kernel_args), stack)
     return 0
 
 

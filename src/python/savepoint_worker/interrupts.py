@@ -55,12 +55,17 @@ def held(function: F) -> F:
     return function
 
 
-def install(request_waits: Callable[[], bool]) -> None:
-    """Take over SIGINT in this process; `request_waits` tells whether a request is waiting to be read."""
+def install() -> None:
+    """Take over SIGINT in this process. An interrupt that comes before the link is read counts as read with it."""
     global _state
     _state = _State()
-    _state.request_waits = request_waits
+    _state.reading = True
     signal.signal(signal.SIGINT, _on_sigint)
+
+
+def watch(request_waits: Callable[[], bool]) -> None:
+    """From now on `request_waits` tells whether a request is waiting to be read."""
+    _state.request_waits = request_waits
 
 
 def reinstall() -> None:

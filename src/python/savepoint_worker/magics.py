@@ -22,6 +22,8 @@ from savepoint.durable import request_restore
 from savepoint.process import leave_cell
 from savepoint.transactions import request_rollback
 
+from .serialize.process import note_path
+
 #: Magics after which nothing of the cell is run.
 REPLACING = frozenset({"rollback", "restore"})
 _TRANSACTION_LINE = re.compile(r"\s*%%transaction(?:\s|$)")
@@ -36,6 +38,7 @@ def register(shell: Any) -> None:
     shell.register_magics(TransactionMagics, CheckpointMagics)
     shell.input_transformer_manager.cleanup_transforms.insert(0, hide_transaction_line)
     shell.ast_transformers.append(MustBeLast())
+    note_path()
 
 
 # ------------------------------------------------------------------------------------------- before a cell is run
@@ -82,8 +85,8 @@ def _misplaced(module: ast.AST) -> Iterator[str]:
     calls = [call for statement in statements for call in _magic_calls(statement)]
     if not calls:
         return
-    final = _final_expression(statements)
-    yield from (name for node, name in calls if node is not final)
+    final = list(_final_expressions(statements))
+    yield from (name for node, name in calls if not any(node is each for each in final))
 
 
 def _magic_calls(statement: ast.stmt) -> Iterator[tuple[ast.AST, str]]:
@@ -102,19 +105,16 @@ def _magic_calls(statement: ast.stmt) -> Iterator[tuple[ast.AST, str]]:
             yield node, node.args[0].value
 
 
-def _final_expression(statements: list[ast.stmt]) -> ast.expr | None:
-    """The expression that is the last thing a block does, looked for in `if`, `with` and `try` as well."""
-    while statements:
-        last = statements[-1]
-        if isinstance(last, ast.Expr):
-            return last.value
-        if isinstance(last, ast.If) and not last.orelse:
-            statements = last.body
-        elif isinstance(last, (ast.With, ast.AsyncWith)):
-            statements = last.body
-        else:
-            return None
-    return None
+def _final_expressions(statements: list[ast.stmt]) -> Iterator[ast.expr]:
+    """The expressions one of which is the last thing that a block does, in `if` and `with` as well."""
+    last = statements[-1] if statements else None
+    if isinstance(last, ast.Expr):
+        yield last.value
+    elif isinstance(last, ast.If):
+        yield from _final_expressions(last.body)
+        yield from _final_expressions(last.orelse)
+    elif isinstance(last, (ast.With, ast.AsyncWith)):
+        yield from _final_expressions(last.body)
 
 
 # ------------------------------------------------------------------------------------------------------ the magics

@@ -274,6 +274,14 @@ class OutStream(ipykernel.iostream.OutStream):
         # Only what was sent under one parent object is merged, so one object per request keeps messages few.
         self.parent_header = extract_header(parent)
 
+    def set_thread_parent(self, parent: dict[str, Any]) -> contextvars.Token[dict[str, Any]]:
+        """Attribute what this thread or task writes to `parent`; the token undoes it in `reset_thread_parent`."""
+        return self._parent_header.set(extract_header(parent))
+
+    def reset_thread_parent(self, token: contextvars.Token[dict[str, Any]]) -> None:
+        """Undo the `set_thread_parent` that returned `token`."""
+        self._parent_header.reset(token)
+
     def register_hook(self, hook: Callable[[Any], Any]) -> None:
         """Pass what this thread writes, as messages, through `hook`, which may change or swallow them."""
         self._special = True

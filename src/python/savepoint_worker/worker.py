@@ -91,6 +91,7 @@ class Worker:
     def main(cls, spec: WorkerSpec, kernel: kernels.WorkerKernel) -> NoReturn:
         """Be a worker in this process, which was just forked, until it ends."""
         try:
+            interrupts.install()
             _enter_environment(spec)
             link = Link.dial(spec.link_path, "worker", spec.kernel, spec.token)
             worker = cls(spec, kernel, link)
@@ -121,7 +122,7 @@ class Worker:
         self.kernel.session.on_reply = self._on_reply
         asyncio.set_event_loop(self.loop)
         interrupts.held(Link.send)
-        interrupts.install(self._request_waits)
+        interrupts.watch(self._request_waits)
         signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
         self.inbox.on_commands = self._schedule_commands
         self.inbox.on_lost = _lose_link

@@ -2,8 +2,8 @@
 
 It is the parent, sooner or later, of every process of a kernel: it forks workers, adopts whatever loses its parent,
 reports each end to the gateway, remembers how children of the user's ended, and holds the wake ends of frozen
-snapshots. It runs no code of the user's. The first worker is forked as soon as everything is built; the zygote warms itself
-up for later ones when it is quiet.
+snapshots. It runs no code of the user's. The first worker is forked as soon as everything is built; the zygote warms
+itself up for later ones when it is quiet.
 
 Nothing here may be left open in a worker, and no worker may start on top of the zygote's stack: `serve` *returns* in
 the forked child, with what the worker is to be.
@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 STATUSES_MAX = 10_000
 #: A zygote that has a worker and heard nothing for so long warms itself up.
 QUIET_MS = 1000
+SETTINGS_TIMEOUT_S = 10.0
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How one round of serving ends in the zygote itself.
 LINK_LOST, STOPPED, STOPPED_TO_LINGER = "link lost", "stopped", "stopped to linger"
@@ -377,19 +379,30 @@ class Zygote:
             self._tell({"kind": "snapshot_gone", "snapshot": name})
 
 
-def start(options: Options, arguments: list[str], stack: str | None) -> None:
+def start(options: Options, arguments: list[str] | None, stack: str | None) -> None:
     """Be a zygote, then perhaps a worker, until this process ends. Raises OSError if the gateway cannot be reached.
 
-    `arguments` are options for IPython. `stack`, first in sys.path now, is where IPython and ipykernel come from.
+    `arguments` are options for IPython; None if the gateway, which starts at the same time as this process, sends them
+    and the rest of `options` later. `stack`, first in sys.path now, is where IPython and ipykernel come from.
     """
     if os.getpgrp() != os.getpid():
         os.setsid()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    # Dialled before the long part, so that the gateway knows of this process meanwhile.
-    link = Link.dial(options.link, "zygote", options.kernel, options.token)
+    if arguments is None:
+        _import_stack(stack)
+        _wait_for_gateway(options.link)
+        link = Link.dial(options.link, "zygote", options.kernel, options.token)
+        settings = link.receive(SETTINGS_TIMEOUT_S).envelope
+        arguments = settings["arguments"]
+        named = {name: settings[name] for name in ("kernel", "rendezvous", "linger_s")}
+        options = options._replace(**named)
+    else:
+        # Dialled before the long part, so that the gateway knows of this process meanwhile.
+        link = Link.dial(options.link, "zygote", options.kernel, options.token)
+        _import_stack(stack)
     zygote = Zygote(options)
-    kernel = _build_kernel(arguments, stack)
+    kernel = _build_kernel(arguments)
     zygote.prepare()
     # What exists now is never collected, so that no collection in a worker copies its pages.
     gc.freeze()
@@ -407,15 +420,32 @@ def start(options: Options, arguments: list[str], stack: str | None) -> None:
     worker.Worker.main(spec, kernel)
 
 
-def _build_kernel(arguments: list[str], stack: str | None) -> WorkerKernel:
-    """Everything that a worker needs, imported and built."""
-    # Imported now, for all workers: afterwards each of them would pay for it.
+def _wait_for_gateway(path: str) -> None:
+    """Wait until the gateway listens at `path`, in a folder that is this user's alone. Raises OSError."""
+    deadline = time.monotonic() + SETTINGS_TIMEOUT_S
+    while not os.path.exists(path):
+        if time.monotonic() > deadline:
+            raise FileNotFoundError(f"No gateway came to {path}.")
+        time.sleep(0.002)
+    # In a shared temporary folder somebody else might have been first, to be given a Python of ours.
+    status = os.stat(os.path.dirname(os.path.dirname(path)))
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise PermissionError(f"The folder of {path} is open to others.")
+
+
+def _import_stack(stack: str | None) -> None:
+    """Everything that a worker needs, imported now, for all workers: afterwards each of them would pay for it."""
     from . import commands, kernel, snapshot, worker  # noqa: F401
 
     if stack is not None:
         # From here on the user's packages win, also over those that ours would like.
         sys.path.remove(stack)
         sys.path.insert(len(sys.path) - 1, stack)
+
+
+def _build_kernel(arguments: list[str]) -> WorkerKernel:
+    from . import kernel
+
     built = kernel.build(arguments)
     children.install()
     return built

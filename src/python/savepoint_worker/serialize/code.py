@@ -1,0 +1,147 @@
+"""Functions, classes and modules.
+
+What can be imported is kept as its name. The user's own functions are kept as bytecode, and they get the *living*
+namespace as their globals when they are loaded: a function that says `global n` changes the user's `n`, as before.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+import types
+from importlib.util import MAGIC_NUMBER
+from typing import Any
+
+from . import rebuild
+from .handlers import register
+from .verdict import EXACT, REBUILT, Unsaveable
+
+_BY_VALUE_TIER = 1
+
+
+@register("builtins.function", rank=EXACT)
+def function(pickler: Any, value: types.FunctionType) -> Any:
+    """Functions of the user's cells; others are left to cloudpickle, or kept as their names."""
+    if value.__globals__ is not pickler.namespace:
+        reduced = pickler.by_value.reducer_override(value)
+        if reduced is not NotImplemented:
+            _by_value(pickler, value)
+            pickler.sources.add(value.__code__.co_filename)
+        return reduced
+    _by_value(pickler, value)
+    state = {
+        "__defaults__": value.__defaults__,
+        "__kwdefaults__": value.__kwdefaults__,
+        "__annotations__": value.__annotations__,
+        "__doc__": value.__doc__,
+        "__module__": value.__module__,
+        "__qualname__": value.__qualname__,
+        "__type_params__": getattr(value, "__type_params__", ()),
+        "__dict__": vars(value),
+    }
+    arguments = (value.__code__, pickler.namespace, value.__name__, value.__closure__)
+    return rebuild.function, arguments, state, None, None, rebuild.set_function
+
+
+@register("builtins.code", tier=_BY_VALUE_TIER)
+def code(pickler: Any, value: types.CodeType) -> Any:
+    """Bytecode for this version of Python, and where to find its source for another one."""
+    pickler.rate(REBUILT, _BY_VALUE_TIER)
+    pickler.sources.add(value.co_filename)
+    try:
+        bytecode = marshal.dumps(value)
+    except ValueError:
+        # Somebody put an object among its constants that the compiler would not.
+        raise Unsaveable("bytecode with constants that are no literals cannot be saved") from None
+    place = (value.co_filename, value.co_firstlineno, value.co_name, value.co_freevars, value.co_flags)
+    return rebuild.code, (MAGIC_NUMBER, bytecode, place)
+
+
+@register("builtins.cell", tier=_BY_VALUE_TIER)
+def cell(pickler: Any, value: types.CellType) -> Any:
+    """Variables that closures share: made empty at first, since a function may refer to itself through one."""
+    try:
+        contents = value.cell_contents
+    except ValueError:
+        return rebuild.empty_cell, ()
+    return rebuild.empty_cell, (), (contents,), None, None, rebuild.set_cell
+
+
+@register("functools._lru_cache_wrapper")
+def cached_function(pickler: Any, value: Any) -> Any:
+    """`functools.lru_cache`: with an empty cache."""
+    if _is_importable(value):
+        return value.__qualname__
+    if value.cache_info().currsize:
+        pickler.note("cached results are not kept")
+    parameters = value.cache_parameters()
+    attributes = {key: item for key, item in vars(value).items() if key not in ("__wrapped__", "cache_parameters")}
+    arguments = (value.__wrapped__, parameters["maxsize"], parameters["typed"])
+    return rebuild.cached_function, arguments, attributes, None, None, rebuild.set_attributes
+
+
+def reduce_class(pickler: Any, value: type) -> Any:
+    """Classes that cannot be imported are kept by value, each load making a new one."""
+    reduced = pickler.by_value.reducer_override(value)
+    if reduced is NotImplemented or reduced[0] is type:
+        return reduced
+    _by_value(pickler, value)
+    return _untracked(reduced)
+
+
+def _untracked(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same, without the id by which cloudpickle knows a class again.
+
+    With it, loading would write into a class that an earlier load has made and that the user has changed since.
+    """
+    make, arguments, *rest = reduced
+    if len(arguments) >= 2 and isinstance(arguments[-2], str) and len(arguments[-2]) == 32:
+        arguments = (*arguments[:-2], None, arguments[-1])
+    return (make, arguments, *rest)
+
+
+@register("builtins.module", rank=EXACT)
+def module(pickler: Any, value: types.ModuleType) -> Any:
+    """Modules by their names; those that were made by hand, with what is in them."""
+    name = value.__name__
+    if sys.modules.get(name) is value and (value.__spec__ is not None or name in sys.builtin_module_names):
+        pickler.rate(REBUILT)
+        return rebuild.module, (name,)
+    _by_value(pickler, value)
+    contents = {key: item for key, item in vars(value).items() if key not in ("__builtins__", "__loader__", "__spec__")}
+    return rebuild.made_module, (name, sys.modules.get(name) is value), contents, None, None, rebuild.set_module
+
+
+@register("typing.NewType")
+def new_type(pickler: Any, value: Any) -> Any:
+    """Pickle would look for it under its name in `__main__`."""
+    if _is_importable(value):
+        return value.__qualname__
+    return rebuild.new_type, (value.__name__, value.__supertype__, value.__module__, value.__qualname__)
+
+
+@register("typing.ParamSpec", "typing.TypeVarTuple")
+def type_parameter(pickler: Any, value: Any) -> Any:
+    """As above."""
+    if _is_importable(value):
+        return value.__name__
+    bound = {"bound": value.__bound__} if getattr(value, "__bound__", None) is not None else {}
+    return rebuild.type_parameter, (type(value).__name__, value.__name__, value.__module__, bound)
+
+
+def _by_value(pickler: Any, value: Any) -> None:
+    pickler.rate(REBUILT, _BY_VALUE_TIER)
+    pickler.written_by_value.add(id(value))
+
+
+def _is_importable(value: Any) -> bool:
+    """Is there a module where this very object is to be found under its name?"""
+    module_name = getattr(value, "__module__", None)
+    if module_name in (None, "__main__"):
+        return False
+    found: Any = sys.modules.get(module_name)
+    for part in getattr(value, "__qualname__", value.__name__).split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+

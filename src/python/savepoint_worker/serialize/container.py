@@ -1,0 +1,213 @@
+"""The file: magic, u32 length of the manifest, manifest (JSON, padded with spaces), sections back to back.
+
+The manifest says where each section lies. What comes after the last section is no part of it: the gateway appends a MAC
+over all that precedes, and lets nobody open a file whose MAC is not right. The CRC of a section only tells which one a
+faulty disk has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from savepoint.errors import SavepointError
+
+MAGIC = b"SVPT1\n\0\0"
+FORMAT_VERSION = 1
+_LENGTH = struct.Struct(">I")
+HEAD_BYTES = len(MAGIC) + _LENGTH.size
+MANIFEST_BYTES_MAX = 256 * 1024 * 1024
+#: What is written or read at once, so that somebody who watches sees progress.
+CHUNK_BYTES = 16 * 1024 * 1024
+#: From this size on memory gets pages of its own, large ones where the system has them: they are cheaper to fork.
+LARGE_BYTES = 2 * 1024 * 1024
+
+
+class Buffer(bytearray):
+    """Memory of a loaded array; its type tells it from a bytearray of the user's."""
+
+
+class Writer:
+    """Writes sections into a new file, and the manifest at the end."""
+
+    def __init__(self, path: str, manifest_bytes: int, tick: Callable[[], None] = lambda: None) -> None:
+        # Not through a link that somebody put there, and for no other user's eyes.
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = os.open(path, flags, 0o600)
+        self._reserved = manifest_bytes
+        self._offset = HEAD_BYTES + manifest_bytes
+        self._tick = tick
+        self.sections: list[dict[str, Any]] = []
+
+    def add(self, name: str, pieces: Iterable[bytes | memoryview], variables: list[str] | None = None) -> None:
+        """Append a section made of `pieces`, in which these variables are. Raises OSError."""
+        start, crc = self._offset, 0
+        for piece in pieces:
+            view = memoryview(piece).cast("B") if memoryview(piece).nbytes else memoryview(b"")
+            for begin in range(0, len(view), CHUNK_BYTES):
+                chunk = view[begin : begin + CHUNK_BYTES]
+                crc = zlib.crc32(chunk, crc)
+                self._write(chunk)
+                self._tick()
+        place: dict[str, Any] = {"name": name, "offset": start, "length": self._offset - start, "crc32": crc}
+        self.sections.append({**place, "variables": variables} if variables else place)
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Write the manifest, to which the list of sections is added. Raises OSError."""
+        text = self._encode(manifest)
+        if len(text) > self._reserved:
+            self._make_room(len(text) + 4096 - self._reserved)
+            text = self._encode(manifest)
+        head = MAGIC + _LENGTH.pack(self._reserved) + text.ljust(self._reserved)
+        for begin in range(0, len(head), CHUNK_BYTES):
+            os.pwrite(self._file, head[begin : begin + CHUNK_BYTES], begin)
+
+    def close(self) -> None:
+        """Close the file as it is."""
+        os.close(self._file)
+
+    def _encode(self, manifest: dict[str, Any]) -> bytes:
+        return json.dumps({**manifest, "sections": self.sections}, separators=(",", ":")).encode()
+
+    def _write(self, chunk: memoryview) -> None:
+        while chunk:
+            written = os.pwrite(self._file, chunk, self._offset)
+            self._offset += written
+            chunk = chunk[written:]
+
+    def _make_room(self, more: int) -> None:
+        """Move all sections to the back, last chunk first."""
+        start, end = HEAD_BYTES + self._reserved, self._offset
+        while end > start:
+            begin = max(start, end - CHUNK_BYTES)
+            chunk = os.pread(self._file, end - begin, begin)
+            os.pwrite(self._file, chunk, begin + more)
+            self._tick()
+            end = begin
+        for section in self.sections:
+            section["offset"] += more
+        self._offset += more
+        self._reserved += more
+
+
+class Reader:
+    """Reads a file that the gateway has verified."""
+
+    def __init__(self, path: str) -> None:
+        """Raises SavepointError (`damaged_checkpoint`, `format_unsupported`) or OSError."""
+        self._file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            self.manifest = self._read_manifest()
+            self._sections = {section["name"]: section for section in self.manifest["sections"]}
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def close(self) -> None:
+        """Done."""
+        os.close(self._file)
+
+    def sections(self, prefix: str) -> list[dict[str, Any]]:
+        """What the manifest says of the sections whose names begin with `prefix`, in the order of the file."""
+        return [place for name, place in self._sections.items() if name.startswith(prefix)]
+
+    def section(self, name: str) -> Section:
+        """A section, verified. Raises SavepointError (`damaged_checkpoint`)."""
+        place = self._sections.get(name)
+        if place is None:
+            raise _damaged(f"The section {name} is not there.")
+        section = Section(self._file, place["offset"], place["length"])
+        if section.crc32() != place["crc32"]:
+            raise _damaged(f"The section {name} is not as it was written.")
+        return section
+
+    def _read_manifest(self) -> dict[str, Any]:
+        head = os.pread(self._file, HEAD_BYTES, 0)
+        if head[: len(MAGIC)] != MAGIC:
+            if head[:4] == MAGIC[:4]:
+                raise SavepointError("format_unsupported", "The checkpoint is of a later release. Use that one to restore it.")
+            raise _damaged("The file is no checkpoint.")
+        if len(head) < HEAD_BYTES:
+            raise _damaged("The file ends in its first bytes.")
+        (length,) = _LENGTH.unpack_from(head, len(MAGIC))
+        text = os.pread(self._file, min(length, MANIFEST_BYTES_MAX), HEAD_BYTES)
+        try:
+            manifest = json.loads(text)
+        except ValueError:
+            raise _damaged("The list of contents cannot be read.") from None
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("sections"), list):
+            raise _damaged("The list of contents is none.")
+        if manifest.get("format_version") != FORMAT_VERSION:
+            raise SavepointError(
+                "format_unsupported",
+                f"The checkpoint has format {manifest.get('format_version')}; this release reads {FORMAT_VERSION}.",
+            )
+        return manifest
+
+
+class Section:
+    """One section, read from its beginning to its end."""
+
+    def __init__(self, file: int, offset: int, length: int) -> None:
+        self._file = file
+        self._offset = offset
+        self._end = offset + length
+
+    def crc32(self) -> int:
+        """The CRC of all of it; the place where it is read stays."""
+        crc, offset = 0, self._offset
+        while offset < self._end:
+            chunk = os.pread(self._file, min(CHUNK_BYTES, self._end - offset), offset)
+            if not chunk:
+                break
+            crc = zlib.crc32(chunk, crc)
+            offset += len(chunk)
+        return crc
+
+    def rest(self) -> bytes:
+        """All that was not read yet."""
+        return self.take(self._end - self._offset)
+
+    def take(self, length: int) -> bytes:
+        """The next bytes. Raises SavepointError (`damaged_checkpoint`) if there are not so many."""
+        taken = bytearray(self._check(length))
+        self._fill(memoryview(taken))
+        return bytes(taken)
+
+    def take_memory(self, length: int) -> memoryview:
+        """The next bytes in memory of their own that can be changed, for an array to live in."""
+        if self._check(length) >= LARGE_BYTES:
+            pages = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                try:
+                    pages.madvise(mmap.MADV_HUGEPAGE)
+                except OSError:
+                    # A system without them; then they are just pages.
+                    pass
+            view = memoryview(pages)
+        else:
+            view = memoryview(Buffer(length))
+        self._fill(view)
+        return view
+
+    def _check(self, length: int) -> int:
+        if length > self._end - self._offset:
+            raise _damaged("A section ends too early.")
+        return length
+
+    def _fill(self, view: memoryview) -> None:
+        while view:
+            count = os.preadv(self._file, [view[:CHUNK_BYTES]], self._offset)
+            if count == 0:
+                raise _damaged("The file ends too early.")
+            self._offset += count
+            view = view[count:]
+
+
+def _damaged(what: str) -> SavepointError:
+    return SavepointError("damaged_checkpoint", f"{what} Restore another checkpoint.")

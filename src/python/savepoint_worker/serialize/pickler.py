@@ -1,0 +1,161 @@
+"""One pickler for a group of variables, which decides for each object how it is kept.
+
+It is C's pickler: dicts, lists, strings and numbers never get to Python code. For every other object `reducer_override`
+looks up a plan by its type: leave it to pickle, or let a handler describe it. The worst plan that was used makes the
+verdict of the variable.
+"""
+
+from __future__ import annotations
+
+import gc
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from . import anchors, handlers, rebuild
+from .verdict import EQUAL, EXACT, REBUILT
+
+PROTOCOL = 5
+#: Bytes of a buffer below which a copy in the stream is cheaper than a place of its own.
+BUFFER_BYTES_MIN = 4096
+
+
+class Sink(Protocol):
+    """Where the pickled bytes go."""
+
+    def write(self, data: Any, /) -> object: ...
+
+
+class Plan(NamedTuple):
+    """What to do with objects of one type."""
+
+    rank: int
+    tier: int
+    reduce: Callable[[Any, Any], Any] | None
+
+
+class Planning:
+    """What both picklers share. Not a pickler itself, since C's and Python's have no base in common."""
+
+    namespace: dict[str, Any]
+
+    def prepare(self, namespace: dict[str, Any]) -> None:
+        """Get ready for the variables of `namespace`."""
+        # Imported late: a worker that never saves anything need not pay for it.
+        import cloudpickle
+
+        self.namespace = namespace
+        # It knows code, cells, properties and more; as a mapping over copyreg's table it stays current.
+        self.dispatch_table = cloudpickle.Pickler.dispatch_table
+        #: Only asked how an object would be reduced; nothing is ever written to its file.
+        self.by_value = cloudpickle.Pickler(_Nowhere(), protocol=PROTOCOL)
+        self._plans: dict[type, Plan] = {}
+        self._anchors = anchors.objects()
+        self._anchored_kinds = anchors.kinds()
+        seeds = [value if value is not None else object() for value in anchors.containers(namespace)]
+        self.seeds = {id(value): (index, value) for index, value in enumerate(seeds)}
+        self.begin_group()
+        self.begin_variable()
+        self._fixed = {id(value) for value in gc.get_referents(self)} | self.seeds.keys()
+
+    def machinery(self) -> set[int]:
+        """Ids of what `memoized` shows besides the objects that were written."""
+        return {id(value) for value in vars(self).values()} | self._fixed
+
+    def begin_group(self) -> None:
+        """Forget all objects but the anchored ones: what comes is loaded apart from what was before."""
+        self.memo = dict(self.seeds)
+        #: Ids of functions and classes that were written by value.
+        self.written_by_value: set[int] = set()
+
+    def begin_variable(self) -> None:
+        """From here on, what is found out belongs to the next variable."""
+        self.rank = EXACT
+        self.tier = 0
+        self.notes: list[str] = []
+        #: Files whose source text the saved functions come from.
+        self.sources: set[str] = set()
+
+    def note(self, text: str) -> None:
+        """Something that is not kept of the present variable, in words."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def rate(self, rank: int, tier: int = 0) -> None:
+        """The present variable is kept no better than this."""
+        self.rank = max(self.rank, rank)
+        self.tier = max(self.tier, tier)
+
+    def reducer_override(self, value: Any) -> Any:
+        kind = type(value)
+        plan = self._plans.get(kind)
+        if plan is None:
+            plan = self._plans[kind] = self._plan(kind)
+        if plan.rank > self.rank:
+            self.rank = plan.rank
+        if plan.tier > self.tier:
+            self.tier = plan.tier
+        return NotImplemented if plan.reduce is None else plan.reduce(self, value)
+
+    def _plan(self, kind: type) -> Plan:
+        plan = self._plan_apart_from_anchors(kind)
+        if kind not in self._anchored_kinds:
+            return plan
+        # Only some objects of this type are anchored, and the others must not be rated by that.
+        return Plan(EXACT, 0, lambda _, value: self._reduce_anchored(plan, value))
+
+    def _plan_apart_from_anchors(self, kind: type) -> Plan:
+        if issubclass(kind, type):
+            return Plan(EXACT, 0, handlers.reduce_class)
+        handler = handlers.find(kind)
+        if handler is not None:
+            return Plan(handler.rank, handler.tier, handler.reduce)
+        return Plan(EXACT if handlers.is_exact(kind) else EQUAL, 0, None)
+
+    def _reduce_anchored(self, plan: Plan, value: Any) -> Any:
+        name = self._anchors.get(id(value))
+        if name is not None:
+            self.rate(REBUILT, 2)
+            return rebuild.anchor, (name,)
+        self.rate(plan.rank, plan.tier)
+        return NotImplemented if plan.reduce is None else plan.reduce(self, value)
+
+
+def make_pickler(
+    namespace: dict[str, Any], sink: Sink, buffers: Callable[[pickle.PickleBuffer], bool], slow: bool = False
+) -> Any:
+    """A pickler that writes to `sink`; `slow`: one that nests as deep as memory allows, in Python."""
+    pickler = (_SlowPickler if slow else _FastPickler)(sink, protocol=PROTOCOL, buffer_callback=buffers)
+    pickler.prepare(namespace)
+    return pickler
+
+
+def memoized(pickler: Any) -> Iterator[Any]:
+    """The objects that a pickler has written since its group began (and a few things of its own)."""
+    if _SEES_MEMO and isinstance(pickler, pickle.Pickler):
+        return iter(gc.get_referents(pickler))
+    return (value for _, value in pickler.memo.copy().values())
+
+
+class _Nowhere:
+    def write(self, data: Any, /) -> int:
+        return 0
+
+
+class _FastPickler(Planning, pickle.Pickler):
+    """C's pickler. Its nesting is limited by the stack."""
+
+
+class _SlowPickler(Planning, pickle._Pickler):  # type: ignore[name-defined, misc]
+    """Python's pickler. Its nesting is limited by `sys.setrecursionlimit` alone on CPython 3.11 and later."""
+
+
+def _sees_memo() -> bool:
+    """Does the garbage collector tell what is in a C pickler's memo? On CPython 3.10 it does not."""
+    probe: list[Any] = []
+    pickler = pickle.Pickler(_Nowhere(), protocol=PROTOCOL)
+    pickler.dump(probe)
+    return any(value is probe for value in gc.get_referents(pickler))
+
+
+_SEES_MEMO = _sees_memo()
