@@ -53,6 +53,8 @@ export const config = Object.freeze({
     deathMs: 500,
     /** For a zygote to end all that it has started. */
     zygoteStopMs: 3_000,
+    /** How often we look whether a zygote that was started along with us still lives. */
+    earlyPollMs: 50,
   }),
   /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */
   zygoteLingerS: 3,
@@ -113,6 +115,8 @@ export const places = Object.freeze({
   kernelspec: join(packageRoot, 'kernelspec'),
   /** What a kernelspec's argv names. */
   program: join(packageRoot, 'dist', 'main.js'),
+  /** Starts Python and Node side by side; what a kernelspec's argv begins with. */
+  launcher: join(packageRoot, 'src', 'main', 'start-kernel.sh'),
   trialClient: join(packageRoot, 'src', 'main', 'trial.py'),
   manifest: join(packageRoot, 'package.json'),
 })

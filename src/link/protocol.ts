@@ -37,6 +37,16 @@ export interface Hello {
 /** Sent to a zygote. */
 export type ZygoteCommand =
   | {
+      /** First frame to a zygote, unless it was taken over from a gateway that is gone: what to build. */
+      readonly kind: 'settings'
+      readonly kernel: string
+      /** Options for IPython. */
+      readonly arguments: readonly string[]
+      /** Socket at which it waits for the next gateway, for at most `linger_s`; null: it does not. */
+      readonly rendezvous: string | null
+      readonly linger_s: number
+    }
+  | {
       /** Fork a worker for a kernel. It dials in with `token`. */
       readonly kind: 'fork'
       readonly kernel: string

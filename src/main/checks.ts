@@ -120,7 +120,10 @@ function installedFolder(): string {
 async function checkCell(settings: Settings, python: WorkerPython): Promise<Check> {
   const scratch = mkdtempSync(join(tmpdir(), 'savepoint-doctor-'))
   try {
-    const spec = makeSpec(readTemplate(), process.execPath, places.program, { python: settings.python })
+    const spec = makeSpec(readTemplate(), process.execPath, places.program, {
+      python: settings.python,
+      worker: python,
+    })
     const trial = await tryCell(writeSpecFolder(scratch, DEFAULT_NAME, spec), python)
     if (trial.ok) {
       return good(

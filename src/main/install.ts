@@ -39,10 +39,11 @@ export async function install(args: readonly string[], progress: (line: string) 
   // A kernel is started in the notebook's folder, with another PATH: its Python is written down as an absolute path.
   const settings = { ...asked, python: asked.python === null ? null : absolute(asked.python) }
   const kernels = kernelsFolder(given, settings.python, process.env)
-  await workerPython(settings, progress)
+  const worker = await workerPython(settings, progress)
   const spec = makeSpec(readTemplate(), process.execPath, places.program, {
     displayName: given['--display-name'],
     python: settings.python,
+    worker,
     guard: given['--guard'],
   })
   const folder = writeSpecFolder(kernels, name, spec)

@@ -6,7 +6,7 @@
  */
 
 import { createHash, randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { systemClock } from '../clock.js'
 import { config, places, resolveSettings, type Settings } from '../config.js'
 import type { KernelEvent } from '../kernel/effects.js'
@@ -88,20 +88,21 @@ interface Surroundings {
 function startWorkers(command: KernelCommand, python: WorkerPython, around: Surroundings): Workers {
   const { root, dir, log, inbox } = around
   const environment = zygoteEnvironment(process.env)
-  const zygoteArguments = ['-m', 'savepoint_worker', 'zygote', '--kernel-args', JSON.stringify(command.kernelArguments)]
-  if (python.stack !== null) zygoteArguments.push('--stack', python.stack)
+  const early = takeEarlyZygote(python)
   return new Workers(
     {
       kernel: `k${process.pid}`,
       dir,
       python: python.python,
-      arguments: zygoteArguments,
+      stack: python.stack,
+      kernelArguments: command.kernelArguments,
       environment,
-      rendezvous: join(root, `r${fingerprint(command, python)}`),
+      rendezvous: rendezvousOf(root, command, python),
       lingerS: config.zygoteLingerS,
       cwd: null,
       workerEnvironment: { JPY_PARENT_PID: process.env['JPY_PARENT_PID'] ?? null },
-      token: randomBytes(16).toString('hex'),
+      token: early?.token ?? randomBytes(16).toString('hex'),
+      early,
       clock: systemClock,
       log,
       limits: config.workers,
@@ -121,15 +122,39 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
   )
 }
 
+/**
+ * The zygote that `start-kernel.sh` started along with us, if it runs in the Python that we would choose. The choice may
+ * have changed since the kernelspec was written; then it is ended.
+ */
+function takeEarlyZygote({ python, stack }: WorkerPython): { pid: number; token: string } | null {
+  const [pid, token, itsStack, ...itsPython] = (process.env['SAVEPOINT_ZYGOTE'] ?? '').split(' ')
+  delete process.env['SAVEPOINT_ZYGOTE']
+  if (!pid || !token) return null
+  if (itsPython.join(' ') === python && itsStack === (stack ?? '-')) return { pid: Number(pid), token }
+  try {
+    process.kill(Number(pid), 'SIGKILL')
+  } catch {
+    // It has ended by itself.
+  }
+  return null
+}
+
 /** Our package is found through PYTHONPATH, from which the zygote takes it out again before user code runs. */
 function zygoteEnvironment(env: NodeJS.ProcessEnv): Readonly<Record<string, string | undefined>> {
   const path = env['PYTHONPATH'] ? `${places.python}:${env['PYTHONPATH']}` : places.python
   return { MPLBACKEND: 'module://matplotlib_inline.backend_inline', ...env, PYTHONPATH: path }
 }
 
-/** Only a kernel that would start its zygote in just the same way may take over one that lingers. */
-function fingerprint(command: KernelCommand, python: WorkerPython): string {
+/**
+ * Where a zygote waits for the next process of this kernel; null if the path would be too long for a socket. Only a
+ * kernel that would start its zygote in just the same way finds it there. `start-kernel.sh` knows the name's beginning.
+ */
+function rendezvousOf(root: string, command: KernelCommand, python: WorkerPython): string | null {
   const { JPY_PARENT_PID: _, ...env } = process.env
   const facts = [python, command.connectionFile, command.kernelArguments, process.cwd(), Object.entries(env).sort()]
-  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16)
+  const fingerprint = createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16)
+  const path = join(root, `r-${basename(command.connectionFile)}-${fingerprint}`)
+  return Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX ? path : null
 }
+
+const SOCKET_PATH_BYTES_MAX = 107

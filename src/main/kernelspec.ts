@@ -7,6 +7,7 @@ import { config, places, userDataRoot } from '../config.js'
 import { SavepointError } from '../errors.js'
 import { isExecutable } from '../provision/find.js'
 import { locate } from '../provision/interpreter.js'
+import type { WorkerPython } from '../provision/known.js'
 import { usage } from './flags.js'
 
 export const DEFAULT_NAME = 'savepoint'
@@ -20,12 +21,22 @@ export interface KernelSpec {
 export interface SpecChoices {
   readonly displayName?: string | undefined
   readonly python?: string | null | undefined
+  /** What the kernel's Python will be, so that it can be started at once. */
+  readonly worker: WorkerPython
   readonly guard?: boolean | undefined
 }
 
-/** The kernelspec from the template: `argv` names the running Node and this program by absolute paths. */
+/** The kernelspec from the template: `argv` names the Python, the running Node and this program by absolute paths. */
 export function makeSpec(template: KernelSpec, node: string, program: string, choices: SpecChoices): KernelSpec {
-  const fill = (part: string): string => (part === '{node}' ? node : part === '{program}' ? program : part)
+  const { python: workerPython, stack } = choices.worker
+  const values: Readonly<Record<string, string>> = {
+    '{launcher}': places.launcher,
+    '{python}': workerPython,
+    '{stack}': stack ?? '-',
+    '{node}': node,
+    '{program}': program,
+  }
+  const fill = (part: string): string => values[part] ?? part
   const python = choices.python ? ['--python', choices.python] : []
   const guard = choices.guard ? ['--guard'] : []
   return {

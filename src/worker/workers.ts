@@ -8,7 +8,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
 import { createConnection } from 'node:net'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import type { Clock } from '../clock.js'
 import { SavepointError } from '../errors.js'
 import { encodeFrame } from '../link/framing.js'
@@ -22,9 +22,11 @@ import type { RuntimeDir } from './runtime-dir.js'
 export interface WorkersOptions {
   readonly kernel: string
   readonly dir: RuntimeDir
-  /** The zygote's program and arguments; `--link`, `--token` and the like are added. */
   readonly python: string
-  readonly arguments: readonly string[]
+  /** Folder that IPython and ipykernel are imported from; null: the interpreter has its own. */
+  readonly stack: string | null
+  /** For IPython: traitlets arguments. */
+  readonly kernelArguments: readonly string[]
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Socket at which a zygote waits for the next kernel process after a restart, or null. */
   readonly rendezvous: string | null
@@ -32,9 +34,16 @@ export interface WorkersOptions {
   readonly cwd: string | null
   readonly workerEnvironment: Readonly<Record<string, string | null>>
   readonly token: string
+  /** A zygote that was started at the same time as this process and will dial in; null: start one. */
+  readonly early: { readonly pid: number } | null
   readonly clock: Clock
   readonly log: Log
-  readonly limits: { readonly helloMs: number; readonly deathMs: number; readonly zygoteStopMs: number }
+  readonly limits: {
+    readonly helloMs: number
+    readonly deathMs: number
+    readonly zygoteStopMs: number
+    readonly earlyPollMs: number
+  }
 }
 
 /** What happens on the Python side; `generation` is that given to `fork` or `wake`. */
@@ -76,6 +85,7 @@ export class Workers {
   readonly #writers = new Set<string>()
   readonly #running = new Map<number, Running>()
   #current: Running | null = null
+  #adopted = false
   #stopping = false
   #stopped = false
 
@@ -89,7 +99,11 @@ export class Workers {
     const { dir, limits, log } = this.#options
     const fifos = makeFifos(dir.stdout, dir.stderr)
     this.#door = await openDoor(dir.link, (hello, connect) => this.#admit(hello, connect), log, limits.helloMs)
-    if (!(await this.#adopt())) this.#spawn()
+    if (this.#options.early !== null) this.#await(this.#options.early.pid)
+    else {
+      this.#adopted = await this.#adopt()
+      if (!this.#adopted) this.#spawn()
+    }
     await fifos
     this.#fifos = (['stdout', 'stderr'] as const).map((name) =>
       readFifo(dir[name], (text) => this.#listener.output(name, text)),
@@ -112,10 +126,24 @@ export class Workers {
     })
   }
 
+  /** Starts a zygote after all if the one that is on its way ends before it comes. */
+  #await(pid: number): void {
+    const { clock, log, limits } = this.#options
+    clock.after(limits.earlyPollMs, () => {
+      if (this.#zygote !== null || this.#stopping) return
+      if (isRunning(pid)) {
+        this.#await(pid)
+        return
+      }
+      log('warn', 'early_zygote_failed', { pid })
+      this.#spawn()
+    })
+  }
+
   #spawn(): void {
-    const { python, environment, dir, token, rendezvous, lingerS, kernel } = this.#options
-    const args = [...this.#options.arguments, '--link', dir.link, '--token', token, '--kernel', kernel]
-    if (rendezvous !== null) args.push('--rendezvous', rendezvous, '--linger', String(lingerS))
+    const { python, environment, dir, token, stack } = this.#options
+    const args = ['-m', 'savepoint_worker', 'zygote', '--link', dir.link, '--token', token, '--stack', stack ?? '-']
+    args.push('--settings-follow')
     // Its own process group: signals to ours (Ctrl-C, killpg of a client) are for us to pass on.
     const child = spawn(python, args, { env: environment, detached: true, stdio: ['ignore', 'ignore', 'inherit'] })
     child.once('error', (error) => this.#lost(`it could not be started: ${error.message}`))
@@ -239,7 +267,8 @@ export class Workers {
   }
 
   #admitZygote(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
-    if (hello.token !== this.#options.token || this.#zygote !== null) return false
+    const { token, kernel, kernelArguments, rendezvous, lingerS } = this.#options
+    if (hello.token !== token || this.#zygote !== null) return false
     this.#zygote = connect({
       onFrame: (frame) => this.#hearZygote(frame),
       onClose: () => {
@@ -248,6 +277,8 @@ export class Workers {
         else this.#listener.zygoteDied()
       },
     })
+    // One that was taken over keeps what it was built with.
+    if (!this.#adopted) this.#tell({ kind: 'settings', kernel, arguments: kernelArguments, rendezvous, linger_s: lingerS })
     return true
   }
 
@@ -325,6 +356,15 @@ export class Workers {
 
 function newRunning(generation: number, pid: number): Running {
   return { generation, pid, connection: null, death: null, cancel: null }
+}
+
+/** A process that has ended but whose parent has not asked for its status (we are that parent) does not run. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
 }
 
 function signalOf(number: number | null): Death['signal'] {

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { places } from '../../src/config.js'
 import {
   checkName,
   kernelsFolder,
@@ -11,12 +12,24 @@ import {
 } from '../../src/main/kernelspec.js'
 
 const NONE = { '--user': false, '--sys-prefix': false, '--prefix': undefined }
-const spec = (choices = {}) => makeSpec(readTemplate(), '/usr/bin/node', '/opt/savepoint/dist/main.js', choices)
+const worker = { python: '/data/py/bin/python', stack: null }
+const spec = (choices = {}) =>
+  makeSpec(readTemplate(), '/usr/bin/node', '/opt/savepoint/dist/main.js', { worker, ...choices })
 
 describe('a kernelspec', () => {
   test('starts this program with absolute paths, and speaks as Jupyter expects', () => {
     expect(spec()).toEqual({
-      argv: ['/usr/bin/node', '/opt/savepoint/dist/main.js', 'kernel', '-f', '{connection_file}'],
+      argv: [
+        '/bin/sh',
+        places.launcher,
+        '/data/py/bin/python',
+        '-',
+        '/usr/bin/node',
+        '/opt/savepoint/dist/main.js',
+        'kernel',
+        '-f',
+        '{connection_file}',
+      ],
       display_name: 'Python 3 (Savepoint)',
       language: 'python',
       interrupt_mode: 'message',
@@ -27,7 +40,7 @@ describe('a kernelspec', () => {
 
   test('holds the choices of its installation', () => {
     const { argv, display_name } = spec({ python: '/venv/bin/python', guard: true, displayName: 'Mine' })
-    expect(argv.slice(5)).toEqual(['--python', '/venv/bin/python', '--guard'])
+    expect(argv.slice(9)).toEqual(['--python', '/venv/bin/python', '--guard'])
     expect(display_name).toBe('Mine')
   })
 
