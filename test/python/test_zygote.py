@@ -128,6 +128,27 @@ class OneZygote(unittest.TestCase):
         self.assertLessEqual(len(os.listdir(f"/proc/{number}/fd")), before)
 
 
+class SearchPath(unittest.TestCase):
+    def test_files_in_the_working_folder_shadow_nothing_of_ours(self) -> None:
+        def prepare(folder: str) -> list[str]:
+            for name in ("json", "socket", "argparse", "savepoint"):
+                with open(os.path.join(folder, f"{name}.py"), "w") as file:
+                    file.write("raise ImportError('This is the user\'s.')")
+            return []
+
+        with ZygoteGateway(prepare=prepare) as gateway:
+            self.assertEqual(gateway.fork().run("print(6 * 7)"), "42\n")
+
+    def test_the_stacks_folder_ends_up_behind_the_users_packages(self) -> None:
+        def prepare(folder: str) -> list[str]:
+            os.mkdir(os.path.join(folder, "stack"))
+            return ["--stack", os.path.join(folder, "stack")]
+
+        with ZygoteGateway(prepare=prepare) as gateway:
+            shown = gateway.fork().run("print([os.path.basename(p) for p in sys.path][-2:])")
+            self.assertEqual(shown, "['stack', 'python']\n")
+
+
 class Ending(unittest.TestCase):
     def start(self) -> tuple[ZygoteGateway, list[int]]:
         """A zygote with an idle worker, a busy one, one that ignores SIGTERM, children and snapshots; their pids."""

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import fake_gateway
@@ -35,8 +36,14 @@ class ZygoteGateway:
     """One zygote, and the gateway's end of its link. Use as a context manager."""
 
     def __init__(
-        self, python: str = PYTHONS[0], arguments: list[str] | None = None, rendezvous: str | None = None, linger: float = 0
+        self,
+        python: str = PYTHONS[0],
+        arguments: list[str] | None = None,
+        rendezvous: str | None = None,
+        linger: float = 0,
+        prepare: Callable[[str], list[str]] = lambda _: [],
     ) -> None:
+        """`prepare` gets the zygote's working folder before it starts, and returns further options for it."""
         self.folder = tempfile.TemporaryDirectory(prefix="savepoint-test-")
         self.rendezvous = rendezvous
         self.outputs = [self._fifo("stdout"), self._fifo("stderr")]
@@ -45,6 +52,7 @@ class ZygoteGateway:
         self._workers: list[WorkerEnd] = []
         self._listen("link")
         options = ["--link", self.path, "--token", "zt", "--kernel", "k1", "--kernel-args", json.dumps(arguments or [])]
+        options += prepare(self.folder.name)
         if rendezvous is not None:
             options += ["--rendezvous", rendezvous, "--linger", str(linger)]
         environment = {**os.environ, "IPYTHONDIR": os.path.join(self.folder.name, "ipython"), "PYTHONPATH": PACKAGES}
@@ -148,6 +156,10 @@ class ZygoteGateway:
 
     def close(self) -> None:
         """End all and give everything back."""
+        if self.rendezvous is not None and not self.link.closed:
+            # Without a word it would wait for another gateway.
+            with suppress(LinkClosed):
+                self.link.send({"kind": "stop", "linger": False})
         self.link.close()
         self._server.close()
         for worker in self._workers:
@@ -310,11 +322,16 @@ def descendants(pid: int) -> list[int]:
 
 def alive(pid: int) -> bool:
     """Is there such a process, and has it not ended?"""
+    return state(pid) not in ("", "Z", "X")
+
+
+def state(pid: int) -> str:
+    """State of a process as the system's letter, "" if there is none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return ""
 
 
 def wait_until(condition: Callable[[], bool], message: str, timeout: float = 10) -> None:
@@ -322,4 +339,4 @@ def wait_until(condition: Callable[[], bool], message: str, timeout: float = 10)
     _wait_until(condition, message, timeout)
 
 
-__all__ = ["PYTHONS", "WorkerEnd", "ZygoteGateway", "alive", "descendants", "fake_gateway", "wait_until"]
+__all__ = ["PYTHONS", "WorkerEnd", "ZygoteGateway", "alive", "descendants", "fake_gateway", "state", "wait_until"]
