@@ -74,6 +74,8 @@ export interface Worker {
   readonly token: string
   /** null until it dialled in. */
   pid: number | null
+  /** The snapshot that it was woken from, or null for a fresh one. */
+  readonly snapshot: string | null
 }
 
 /** A frozen copy of the worker. */

@@ -200,6 +200,11 @@ function zygoteDied(state: KernelState): void {
 }
 
 function snapshotGone(state: KernelState, id: string): void {
+  if (state.worker?.snapshot === id && state.worker.pid === null) {
+    // It was killed just before it was to be woken: nobody will dial in.
+    settle(state, `up:${state.worker.token}`, null, new SavepointError('snapshot_failed', 'The snapshot is gone.'))
+    return
+  }
   const snapshot = state.snapshots.get(id)
   if (state.worker?.pid) state.effects.push({ do: 'command', command: { kind: 'forget', snapshot: id }, parts: [] })
   if (!snapshot) return

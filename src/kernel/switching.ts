@@ -27,7 +27,7 @@ export function* switchTo(state: KernelState, snapshot: Snapshot, why: SwitchRea
   const limits = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
   const { token } = snapshot
   state.generation += 1
-  state.worker = { generation: state.generation, token, pid: null }
+  state.worker = { generation: state.generation, token, pid: null, snapshot: snapshot.id }
   state.questions.length = 0
   state.effects.push({ do: 'wake', snapshot: snapshot.id })
   if (old?.pid) state.effects.push({ do: 'kill', pid: old.pid })
@@ -79,7 +79,7 @@ function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly s
 export function forkFresh(state: KernelState, onUp: () => void, onFailure: (error: SavepointError) => void): void {
   state.generation += 1
   const token = mint(state)
-  state.worker = { generation: state.generation, token, pid: null }
+  state.worker = { generation: state.generation, token, pid: null, snapshot: null }
   state.effects.push({ do: 'fork', token })
   closeWorkerComms(state, 0)
   run(state, waitFor<void>(`up:${token}`, state.options.limits.wakeMs), (outcome) => {

@@ -344,8 +344,12 @@ export class Disorder {
       if (!this.#permitted.has(effect.snapshot)) throw new Error(`${effect.snapshot} was woken and never permitted`)
       as = this.#frozen.get(effect.snapshot)
       this.#frozen.delete(effect.snapshot)
-      // It was killed: nobody dials in, and a deadline has to end the wait.
-      if (!as) return
+      if (!as) {
+        // It was killed: the zygote says so, or a deadline has to end the wait.
+        const { snapshot } = effect
+        if (this.random.chance(0.5)) this.#dials.push(() => this.#deliver({ on: 'snapshot_gone', snapshot }))
+        return
+      }
     }
     const pid = (this.#pids += 1)
     this.#dials.push(() => {

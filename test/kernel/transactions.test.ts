@@ -283,6 +283,18 @@ describe('a rollback', () => {
     expect(kernel.exit).toBe(1)
   })
 
+  test('whose snapshot was killed in the last moment does not wait for it', () => {
+    const kernel = open({ recover: true })
+    begin(kernel)
+    kernel.dials = false
+    const request = send(kernel, { op: 'rollback' })
+    kernel.says({ kind: 'handed_over', snapshot: 'sn_1', limits: [] })
+    kernel.dials = true
+    kernel.deliver({ on: 'snapshot_gone', snapshot: 'sn_1' })
+    expect(answer(kernel, request)).toEqual({ code: 'restore_failed' })
+    expect(kernel.state).toMatchObject({ phase: 'idle', generation: 3 })
+  })
+
   test('whose snapshot does not wake gives a recovering kernel an empty worker', () => {
     const kernel = open({ recover: true })
     begin(kernel)
