@@ -1,0 +1,113 @@
+/** Documents that list what is in the code list exactly that. */
+
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { config, packageRoot } from '../src/config.js'
+import { INTERNAL_CODES, PUBLIC_CODES } from '../src/errors.js'
+import { TRANSITIONS } from '../src/kernel/lifecycle.js'
+import { storeLimits } from '../src/store/limits.js'
+
+function doc(name: string): string {
+  return readFileSync(join(packageRoot, 'docs', name), 'utf8')
+}
+
+/** Cells of the tables in a section; the header and the line under it are left out. */
+function rows(text: string, heading?: string): string[][] {
+  const section = heading === undefined ? text : (text.split(`## ${heading}\n`)[1] ?? '').split('\n## ')[0]
+  const tables = (section ?? '').split('\n').filter((line) => line.startsWith('|'))
+  return tables
+    .filter((line, i) => !/^\|[\s:|-]+\|$/.test(line) && !/^\|[\s:|-]+\|$/.test(tables[i + 1] ?? ''))
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split('|')
+        .map((cell) => cell.trim()),
+    )
+}
+
+function codesIn(heading: string): string[] {
+  return rows(doc('errors.md'), heading).map(([code]) => code?.replaceAll('`', '') ?? '')
+}
+
+describe('the documents', () => {
+  test('list every public error code, and no other', () => {
+    expect(codesIn('Public codes').toSorted()).toEqual([...PUBLIC_CODES].toSorted())
+  })
+
+  test('list every internal error code, and no other', () => {
+    expect(codesIn('Internal codes').toSorted()).toEqual([...INTERNAL_CODES].toSorted())
+  })
+
+  test('draw the life of a kernel as the table has it', () => {
+    const drawn = [...doc('lifecycle.md').matchAll(/^ +(\w+) --> (\w+): (\w+)$/gm)].map(
+      ([, from, to, cue]) => `${from} ${cue} ${to}`,
+    )
+    const moves = Object.entries(TRANSITIONS).flatMap(([from, cues]) =>
+      Object.entries(cues).map(([cue, to]) => `${from} ${cue} ${to}`),
+    )
+    expect(drawn.toSorted()).toEqual(moves.toSorted())
+  })
+
+  test('explain every phase and every cue', () => {
+    const explained = rows(doc('lifecycle.md')).map(([name]) => name?.replaceAll('`', ''))
+    const cues = new Set(Object.values(TRANSITIONS).flatMap((each) => Object.keys(each)))
+    expect(explained.toSorted()).toEqual([...Object.keys(TRANSITIONS), ...cues].toSorted())
+  })
+
+  test('list every limit with its value', () => {
+    const listed = rows(doc('limits.md')).map(([name, value]) => `${name?.replaceAll('`', '')} ${value}`)
+    expect(listed.toSorted()).toEqual(limitsOf({ ...config, store: storeLimits }).toSorted())
+  })
+
+  test('name a proof that exists for every feature', () => {
+    const wrong = rows(doc('features.md')).flatMap(([id, proof = '']) => {
+      const [, file = '', name = ''] = /^`([^`]+)`\s*(.*)$/.exec(proof) ?? []
+      const path = join(packageRoot, file)
+      if (file === '' || !existsSync(path)) return [`${id}: there is no ${file || proof}`]
+      return readFileSync(path, 'utf8').includes(name) ? [] : [`${id}: ${file} has no test ${name}`]
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test('keep the architecture short, and name tests that exist', () => {
+    const architecture = doc('architecture.md')
+    expect(architecture.split('\n').length).toBeLessThanOrEqual(201)
+    const invariants = architecture.split('\n- Invariant: ').slice(1)
+    const unproved = invariants.filter((text) => {
+      const [, file] = /`(test\/[^`]+)`/.exec(text) ?? []
+      return file === undefined || !existsSync(join(packageRoot, file))
+    })
+    expect(unproved).toEqual([])
+  })
+
+  test('link to documents that exist', () => {
+    const names = [
+      'architecture',
+      'errors',
+      'features',
+      'glossary',
+      'lifecycle',
+      'limits',
+      'protocol',
+      'style',
+      'contributing',
+      'changelog',
+    ]
+    const broken = names.flatMap((name) =>
+      [...doc(`${name}.md`).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)]
+        .map(([, target]) => target ?? '')
+        .filter((target) => !existsSync(join(packageRoot, 'docs', target)))
+        .map((target) => `${name}.md: ${target}`),
+    )
+    expect(broken).toEqual([])
+  })
+})
+
+/** `name value` of every leaf; versions as they are written. */
+function limitsOf(values: object, prefix = ''): string[] {
+  return Object.entries(values).flatMap(([name, value]: [string, unknown]) => {
+    if (Array.isArray(value)) return [`${prefix}${name} ${value.join('.')}`]
+    if (typeof value === 'object' && value !== null) return limitsOf(value, `${prefix}${name}.`)
+    return [`${prefix}${name} ${String(value)}`]
+  })
+}
