@@ -55,6 +55,21 @@ def held(function: F) -> F:
     return function
 
 
+def shielded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, not to be left half done; an interrupt that comes meanwhile is raised behind it."""
+
+    @held
+    def whole(*arguments: Any, **options: Any) -> Any:
+        return function(*arguments, **options)
+
+    def shield(*arguments: Any, **options: Any) -> Any:
+        result = whole(*arguments, **options)
+        deliver()
+        return result
+
+    return shield
+
+
 def install() -> None:
     """Take over SIGINT in this process. An interrupt that comes before the link is read counts as read with it."""
     global _state

@@ -25,7 +25,7 @@ from ipykernel.kernelapp import IPKernelApp
 from traitlets import Any as AnyTrait
 from traitlets import default
 
-from . import execution, magics, prompt
+from . import execution, interrupts, magics, prompt
 from .reporting import Reporter
 from .session import Channel, LinkSession
 from .streams import OutStream, Outlet
@@ -228,6 +228,9 @@ def build(arguments: list[str]) -> WorkerKernel:
     shell = kernel.shell
     kernel.reporter = Reporter(shell)
     _keep_engine_names(shell)
+    # An interrupt inside of it would leave a lock behind, and the next cell would wait for ever.
+    history = shell.history_manager
+    history.store_inputs = interrupts.shielded(history.store_inputs)
     prompt.install(kernel)
     magics.register(shell)
     return kernel
