@@ -112,7 +112,10 @@ export class Host {
       case 'store':
         return this.#callStore(effect.id, effect.call)
       case 'deadline':
-        this.#deadlines.set(effect.id, clock.after(effect.afterMs, () => this.#expire(effect.id)))
+        this.#deadlines.set(
+          effect.id,
+          clock.after(effect.afterMs, () => this.#expire(effect.id)),
+        )
         return
       case 'cancel_deadline':
         this.#deadlines.get(effect.id)?.()

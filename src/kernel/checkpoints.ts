@@ -33,7 +33,10 @@ export function* create(state: KernelState, request: CheckpointRequest): Operati
     const in_transaction = state.transactions.length > 0
     const execution_count = state.executionCount
     command(state, { kind: 'checkpoint', checkpoint, token, path, exclude })
-    const fork = yield* waitFor<Extract<WorkerEvent, { kind: 'forked_writer' }>>(`forked_writer:${checkpoint}`, limits.wakeMs)
+    const fork = yield* waitFor<Extract<WorkerEvent, { kind: 'forked_writer' }>>(
+      `forked_writer:${checkpoint}`,
+      limits.wakeMs,
+    )
     if (fork.error !== undefined) {
       throw new SavepointError('snapshot_failed', `The process could not be copied for the checkpoint: ${fork.error}.`)
     }
@@ -67,11 +70,13 @@ export function list(state: KernelState, request: Readonly<Record<string, unknow
 /** Loads a checkpoint into the worker's namespace. */
 export function* restore(state: KernelState, request: Readonly<Record<string, unknown>>): Operation<RestoreResult> {
   const { checkpoint } = request
-  if (typeof checkpoint !== 'string') throw new SavepointError('bad_request', 'Name the checkpoint to restore: its id or its name.')
+  if (typeof checkpoint !== 'string')
+    throw new SavepointError('bad_request', 'Name the checkpoint to restore: its id or its name.')
   const mode = request['mode'] ?? 'clear'
   if (mode !== 'clear' && mode !== 'merge') throw new SavepointError('bad_request', "mode must be 'clear' or 'merge'.")
   const names = request['names'] ?? null
-  if (names !== null && !isNames(names)) throw new SavepointError('bad_request', 'names must be a list of variable names, or null.')
+  if (names !== null && !isNames(names))
+    throw new SavepointError('bad_request', 'names must be a list of variable names, or null.')
   if (state.transactions.length > 0) {
     throw new SavepointError('transaction_open', 'A transaction is open. Commit it or roll it back, then restore.')
   }
@@ -108,7 +113,8 @@ function* store<T>(state: KernelState, call: Call): Operation<T> {
 
 function checkpointName(value: unknown): string | null {
   const name = checkName(value)
-  if (name?.startsWith('cp_')) throw new SavepointError('name_invalid', "A checkpoint's name cannot start with cp_: ids do.")
+  if (name?.startsWith('cp_'))
+    throw new SavepointError('name_invalid', "A checkpoint's name cannot start with cp_: ids do.")
   return name
 }
 

@@ -56,7 +56,12 @@ function transactionFrozenIn(state: KernelState, turn: Turn): Transaction | null
 function recoverByRollback(state: KernelState, turn: Turn, cell: Cell, target: Transaction, cause: DeathCause): void {
   const content = errorOf(cause)
   const resumes = state.snapshots.get(target.snapshot)?.block === true
-  const reason = { reason: 'worker_died' as const, ename: content.ename, evalue: content.evalue, traceback: content.traceback }
+  const reason = {
+    reason: 'worker_died' as const,
+    ename: content.ename,
+    evalue: content.evalue,
+    traceback: content.traceback,
+  }
   run(state, rollback(state, target, { reason, parts: [] }), (outcome) => {
     if (!outcome.ok) {
       endWithoutWorker(state, outcome.error, cause)

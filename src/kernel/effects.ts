@@ -15,13 +15,23 @@ export interface Client {
 }
 
 export type KernelEvent =
-  | { readonly on: 'message'; readonly channel: RequestChannel; readonly client: Client; readonly message: IncomingMessage }
+  | {
+      readonly on: 'message'
+      readonly channel: RequestChannel
+      readonly client: Client
+      readonly message: IncomingMessage
+    }
   /** The zygote is warm. `kernelInfo` is the content of every kernel_info_reply from now on. */
   | { readonly on: 'zygote_ready'; readonly kernelInfo: Buffer }
   | { readonly on: 'zygote_died' }
   /** A process that the kernel expects dialled in with its token. */
   | { readonly on: 'worker_up'; readonly token: string; readonly pid: number }
-  | { readonly on: 'worker'; readonly generation: number; readonly event: WorkerEvent; readonly parts: readonly Buffer[] }
+  | {
+      readonly on: 'worker'
+      readonly generation: number
+      readonly event: WorkerEvent
+      readonly parts: readonly Buffer[]
+    }
   | { readonly on: 'writer'; readonly event: WriterEvent; readonly parts: readonly Buffer[] }
   /** The worker of that generation ended; everything that it had printed was delivered before. */
   | { readonly on: 'worker_died'; readonly generation: number; readonly cause: DeathCause }
@@ -51,9 +61,19 @@ export type Effect =
   | { readonly do: 'publish'; readonly topic: string; readonly message: OutgoingMessage }
   /** Like publish, but neighbouring chunks of one stream may be merged. Text is escaped as in `output`. */
   | { readonly do: 'publish_stream'; readonly name: StreamName; readonly parentBytes: Buffer; readonly text: Buffer }
-  | { readonly do: 'reply'; readonly channel: RequestChannel; readonly client: Client; readonly message: OutgoingMessage }
+  | {
+      readonly do: 'reply'
+      readonly channel: RequestChannel
+      readonly client: Client
+      readonly message: OutgoingMessage
+    }
   /** A question on stdin; `messageId` is the id that its header must have. */
-  | { readonly do: 'ask_client'; readonly client: Client; readonly messageId: string; readonly message: OutgoingMessage }
+  | {
+      readonly do: 'ask_client'
+      readonly client: Client
+      readonly messageId: string
+      readonly message: OutgoingMessage
+    }
   | { readonly do: 'command'; readonly command: WorkerCommand; readonly parts: readonly Buffer[] }
   | { readonly do: 'interrupt_worker'; readonly pid: number }
   | { readonly do: 'fork'; readonly token: string }
@@ -77,7 +97,12 @@ export type StoreCall =
   | { readonly call: 'seal_checkpoint'; readonly checkpoint: string; readonly facts: CheckpointFacts }
   | { readonly call: 'abandon_checkpoint'; readonly checkpoint: string }
   | { readonly call: 'verify_checkpoint'; readonly checkpoint: string }
-  | { readonly call: 'list_checkpoints'; readonly branch: string | null; readonly limit: number; readonly before: string | null }
+  | {
+      readonly call: 'list_checkpoints'
+      readonly branch: string | null
+      readonly limit: number
+      readonly before: string | null
+    }
 
 /** What the kernel knows of a checkpoint beside the manifest in its file. */
 export interface CheckpointFacts {
@@ -87,4 +112,5 @@ export interface CheckpointFacts {
   readonly execution_count: number
 }
 
-export type StoreOutcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: LinkError }
+export type StoreOutcome =
+  { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: LinkError }

@@ -94,7 +94,11 @@ function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>):
   }
 }
 
-function wrap(state: KernelState, cell: Cell, wish: { policy: Transaction['policy']; name: string | null; openedBy: string }) {
+function wrap(
+  state: KernelState,
+  cell: Cell,
+  wish: { policy: Transaction['policy']; name: string | null; openedBy: string },
+) {
   const { transaction, permit } = open(state, { ...wish, block: false })
   cell.transaction = transaction
   return permit
@@ -114,7 +118,13 @@ function refuseCell(state: KernelState, request: Request, cell: Cell | null, err
   publishStatus(state, 'busy', parent)
   publish(state, 'error', parent, { content: json(content) })
   finishCell(state, turn, {
-    content: json({ status: 'error', ...content, execution_count: state.executionCount, user_expressions: {}, payload: [] }),
+    content: json({
+      status: 'error',
+      ...content,
+      execution_count: state.executionCount,
+      user_expressions: {},
+      payload: [],
+    }),
     metadata: replyMetadata(state, { status: 'error' }),
     failed: true,
   })
@@ -145,7 +155,11 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
     return
   }
   const reason: RollbackReason = failed
-    ? { reason: event.ename === 'KeyboardInterrupt' ? 'interrupt' : 'error', ename: event.ename ?? '', evalue: event.evalue ?? '' }
+    ? {
+        reason: event.ename === 'KeyboardInterrupt' ? 'interrupt' : 'error',
+        ename: event.ename ?? '',
+        evalue: event.evalue ?? '',
+      }
     : { reason: 'requested' }
   run(state, rollback(state, target, { reason, parts: [] }), (outcome) => {
     if (!outcome.ok && state.phase !== 'busy') {

@@ -42,7 +42,8 @@ export function run<T>(state: KernelState, operation: Operation<T>, done: (outco
   resume(() => operation.next())
 }
 
-export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: SavepointError }
+export type Outcome<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: SavepointError }
 
 /** Resumes whoever waits for `key`; false if nobody does. */
 export function settle(state: KernelState, key: string, value: unknown, error: SavepointError | null = null): boolean {

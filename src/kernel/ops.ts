@@ -46,7 +46,9 @@ interface Call {
 }
 type Op = (state: KernelState, call: Call) => Operation<unknown>
 
-const OPS: Readonly<Record<string, Readonly<Record<string, { readonly run: Op; readonly fields: readonly string[] }>>>> = {
+const OPS: Readonly<
+  Record<string, Readonly<Record<string, { readonly run: Op; readonly fields: readonly string[] }>>>
+> = {
   [TRANSACTION_TARGET]: {
     begin: { run: beginOp, fields: ['name', 'policy', 'engine'] },
     rollback: { run: rollbackOp, fields: ['to', 'transaction'] },
@@ -92,7 +94,11 @@ export function serveComm(state: KernelState, turn: Turn, comm_id: string, targe
   const table = OPS[target] ?? {}
   const entry = Object.hasOwn(table, op) ? table[op] : undefined
   if (!entry) {
-    refuse(new SavepointError('unknown_op', `There is no op '${op}' here. There are: ${Object.keys(table).join(', ')}.`, { op }))
+    refuse(
+      new SavepointError('unknown_op', `There is no op '${op}' here. There are: ${Object.keys(table).join(', ')}.`, {
+        op,
+      }),
+    )
     return
   }
   const { id: _id, op: _op, ...args } = data
@@ -160,9 +166,13 @@ const REQUESTED: SwitchReason = { reason: { reason: 'requested' }, parts: [] }
 function beginRequest(args: Args, openedBy: string | null, block: boolean): BeginRequest {
   const policy = policyNamed(args['policy'] ?? 'explicit')
   if (policy === null) {
-    throw new SavepointError('unknown_policy', 'commit_always needs no transaction. Use explicit, rollback_on_failure or rollback_always.', {
-      policy: 'commit_always',
-    })
+    throw new SavepointError(
+      'unknown_policy',
+      'commit_always needs no transaction. Use explicit, rollback_on_failure or rollback_always.',
+      {
+        policy: 'commit_always',
+      },
+    )
   }
   checkEngine(args['engine'] ?? 'auto')
   return { name: checkName(args['name']), policy, openedBy, block }
@@ -170,7 +180,10 @@ function beginRequest(args: Args, openedBy: string | null, block: boolean): Begi
 
 function refuseSavepoints(args: Args): void {
   if (args['to'] === null || args['to'] === undefined) return
-  throw new SavepointError('unknown_op', 'Going back to a savepoint is not built yet. Leave `to` out to go back to the begin.')
+  throw new SavepointError(
+    'unknown_op',
+    'Going back to a savepoint is not built yet. Leave `to` out to go back to the begin.',
+  )
 }
 
 function resultOf(report: RollbackReport): object {

@@ -66,7 +66,10 @@ function parseMagic(line: string): TransactionSpec {
       if (words[i] === undefined) throw new SavepointError('bad_request', `%%transaction: ${word} needs a value.`)
       spec[word === '--name' ? 'name' : 'engine'] = words[i]
     } else if (word?.startsWith('-') || positional > 0) {
-      throw new SavepointError('bad_request', `%%transaction does not understand '${word}'. Write %%transaction [POLICY] [--name N] [--engine E].`)
+      throw new SavepointError(
+        'bad_request',
+        `%%transaction does not understand '${word}'. Write %%transaction [POLICY] [--name N] [--engine E].`,
+      )
     } else {
       positional += 1
       spec.policy = word

@@ -184,7 +184,9 @@ export function interrupt(state: KernelState): void {
 
 function commInfoReply(state: KernelState, request: Request): void {
   const { target_name } = parseObject(request.message.contentBytes)
-  reply(state, request, { content: json(commInfo(state.comms, typeof target_name === 'string' ? target_name : undefined)) })
+  reply(state, request, {
+    content: json(commInfo(state.comms, typeof target_name === 'string' ? target_name : undefined)),
+  })
 }
 
 function connectReply(state: KernelState, request: Request): void {
@@ -215,4 +217,3 @@ function replyError(state: KernelState, request: Request, error: SavepointError)
   }
   reply(state, request, { content: json({ status: 'error', ...content }) })
 }
-

@@ -28,7 +28,11 @@ export function publish(state: KernelState, type: string, parentBytes: Buffer, b
 }
 
 /** The protocol's execution state, with the request that it belongs to. */
-export function publishStatus(state: KernelState, execution_state: 'busy' | 'idle' | 'starting', parentBytes: Buffer): void {
+export function publishStatus(
+  state: KernelState,
+  execution_state: 'busy' | 'idle' | 'starting',
+  parentBytes: Buffer,
+): void {
   publish(state, 'status', parentBytes, { content: STATUS[execution_state] })
 }
 const STATUS = {

@@ -23,7 +23,11 @@ export interface StopOrder {
  * Ends the kernel. Operations in progress fail first, so that those who wait for them are told; `lastWords` comes next.
  * Of several orders the first one holds, and all who asked are told.
  */
-export function stop(state: KernelState, { code, restart, request }: StopOrder, lastWords: () => void = () => {}): void {
+export function stop(
+  state: KernelState,
+  { code, restart, request }: StopOrder,
+  lastWords: () => void = () => {},
+): void {
   const requests = request ? [request] : []
   if (state.shutdown) {
     state.shutdown.requests.push(...requests)
@@ -32,7 +36,11 @@ export function stop(state: KernelState, { code, restart, request }: StopOrder, 
   const shutdown: Shutdown = { code, restart, requests }
   state.shutdown = shutdown
   cue(state, 'stop')
-  failWaits(state, [''], new SavepointError('kernel_restarting', 'The kernel is shutting down. Ask the one that follows.'))
+  failWaits(
+    state,
+    [''],
+    new SavepointError('kernel_restarting', 'The kernel is shutting down. Ask the one that follows.'),
+  )
   lastWords()
   run(state, stopWorker(state, shutdown), () => {
     const content = json({ status: 'ok', restart })

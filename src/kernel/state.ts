@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { SavepointError } from '../errors.js'
+import type { SavepointError } from '../errors.js'
 import type { IncomingMessage, RequestChannel } from '../wire/message.js'
 import type { Client, Effect } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'

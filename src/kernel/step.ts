@@ -54,7 +54,12 @@ function take(state: KernelState, event: KernelEvent): void {
     case 'worker':
       return event.generation === state.generation ? hear(state, event.event, event.parts) : undefined
     case 'output':
-      return void state.effects.push({ do: 'publish_stream', name: event.name, parentBytes: state.latestParent, text: event.text })
+      return void state.effects.push({
+        do: 'publish_stream',
+        name: event.name,
+        parentBytes: state.latestParent,
+        text: event.text,
+      })
     case 'worker_up':
       return workerUp(state, event.token, event.pid)
     case 'worker_died':
@@ -75,7 +80,13 @@ function take(state: KernelState, event: KernelEvent): void {
       const { outcome } = event
       const key = `store:${event.id}`
       if (outcome.ok) settle(state, key, outcome.value)
-      else settle(state, key, null, new SavepointError(codeOf(outcome.error.code), outcome.error.message, outcome.error.details))
+      else
+        settle(
+          state,
+          key,
+          null,
+          new SavepointError(codeOf(outcome.error.code), outcome.error.message, outcome.error.details),
+        )
       return
     }
     case 'deadline':
@@ -98,7 +109,8 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
   switch (event.kind) {
     case 'stream': {
       const [text] = parts
-      if (text) state.effects.push({ do: 'publish_stream', name: event.name, parentBytes: parentOf(state, event.parent), text })
+      if (text)
+        state.effects.push({ do: 'publish_stream', name: event.name, parentBytes: parentOf(state, event.parent), text })
       return
     }
     case 'publish': {
@@ -141,13 +153,15 @@ type ReplyEvent = Extract<WorkerEvent, { kind: 'reply' }>
 function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer[]): void {
   const { turn } = state
   // A reply for another turn is that of a cell whose frames were left after a rollback: it has been answered.
-  if (!turn?.atWorker || turn.request.seq !== event.seq || (state.phase !== 'busy' && state.phase !== 'stopping')) return
+  if (!turn?.atWorker || turn.request.seq !== event.seq || (state.phase !== 'busy' && state.phase !== 'stopping'))
+    return
   turn.atWorker = false
   if (turn.cell) {
     endCell(state, turn, turn.cell, event, parts)
     return
   }
-  if (event.status !== null) reply(state, turn.request, { content: parts[0] ?? EMPTY_OBJECT, metadata: parts[1] ?? EMPTY_OBJECT })
+  if (event.status !== null)
+    reply(state, turn.request, { content: parts[0] ?? EMPTY_OBJECT, metadata: parts[1] ?? EMPTY_OBJECT })
   finishTurn(state, turn)
 }
 

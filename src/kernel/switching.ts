@@ -20,7 +20,11 @@ export interface SwitchReason {
 }
 
 /** Makes `snapshot` the kernel's worker. `ms` is the time without one. Throws `restore_failed`. */
-export function* switchTo(state: KernelState, snapshot: Snapshot, why: SwitchReason): Operation<{ ms: number; limits: readonly string[] }> {
+export function* switchTo(
+  state: KernelState,
+  snapshot: Snapshot,
+  why: SwitchReason,
+): Operation<{ ms: number; limits: readonly string[] }> {
   const startedAt = state.now
   const old = state.worker
   cue(state, 'switch')
@@ -66,7 +70,10 @@ export function resumes(state: KernelState, snapshot: Snapshot): boolean {
 function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly string[]> {
   command(state, { kind: 'hand_over', snapshot: snapshot.id })
   try {
-    const answer = yield* waitFor<{ limits: readonly string[] }>(`handed_over:${snapshot.id}`, state.options.limits.handOverMs)
+    const answer = yield* waitFor<{ limits: readonly string[] }>(
+      `handed_over:${snapshot.id}`,
+      state.options.limits.handOverMs,
+    )
     return answer.limits
   } catch (error) {
     // A kernel that is ending wakes nobody any more.

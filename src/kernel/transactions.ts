@@ -66,7 +66,8 @@ export function checkEngine(name: unknown): void {
 export function checkName(name: unknown): string | null {
   if (name === null || name === undefined) return null
   // eslint-disable-next-line no-control-regex
-  if (typeof name === 'string' && name.length >= 1 && name.length <= 200 && !/[/\u0000-\u001f\u007f]/.test(name)) return name
+  if (typeof name === 'string' && name.length >= 1 && name.length <= 200 && !/[/\u0000-\u001f\u007f]/.test(name))
+    return name
   throw new SavepointError(
     'name_invalid',
     'A name has 1 to 200 characters, no slash and no control characters. Choose another one.',
@@ -99,9 +100,13 @@ export function find(state: KernelState, id: unknown): Transaction {
   }
   const found = state.transactions.find((transaction) => transaction.id === id)
   if (!found) {
-    throw new SavepointError('unknown_transaction', 'No open transaction has this id. Ask for the status to see those that are open.', {
-      transaction: id,
-    })
+    throw new SavepointError(
+      'unknown_transaction',
+      'No open transaction has this id. Ask for the status to see those that are open.',
+      {
+        transaction: id,
+      },
+    )
   }
   return found
 }
@@ -118,10 +123,16 @@ export interface BeginRequest {
 export function open(state: KernelState, request: BeginRequest): { transaction: Transaction; permit: SnapshotPermit } {
   const { transactionDepthMax, snapshotsMax } = state.options.limits
   if (state.transactions.length >= transactionDepthMax) {
-    throw new SavepointError('too_deep', `Transactions nest ${transactionDepthMax} deep at most. Commit or roll back first.`)
+    throw new SavepointError(
+      'too_deep',
+      `Transactions nest ${transactionDepthMax} deep at most. Commit or roll back first.`,
+    )
   }
   if (state.snapshots.size >= snapshotsMax) {
-    throw new SavepointError('snapshot_refused', `This kernel holds ${snapshotsMax} snapshots, its budget. End a transaction first.`)
+    throw new SavepointError(
+      'snapshot_refused',
+      `This kernel holds ${snapshotsMax} snapshots, its budget. End a transaction first.`,
+    )
   }
   state.snapshotsMade += 1
   state.transactionsMade += 1
@@ -169,7 +180,10 @@ export function* begin(state: KernelState, request: BeginRequest): Operation<Tra
 type Taken = Extract<WorkerEvent, { kind: 'taken' }>
 
 /** A snapshot was frozen, or not: opens the transaction that wanted it, or ends it. */
-export function taken(state: KernelState, event: Taken): { transaction: Transaction; error: SavepointError | null } | null {
+export function taken(
+  state: KernelState,
+  event: Taken,
+): { transaction: Transaction; error: SavepointError | null } | null {
   const snapshot = state.snapshots.get(event.snapshot)
   const transaction = state.transactions.find((each) => each.snapshot === event.snapshot)
   if (!snapshot || !transaction) {
@@ -178,7 +192,10 @@ export function taken(state: KernelState, event: Taken): { transaction: Transact
     return null
   }
   if (event.error !== undefined) {
-    const error = new SavepointError('snapshot_failed', `The process could not be copied: ${event.error}. Free memory or processes, then try again.`)
+    const error = new SavepointError(
+      'snapshot_failed',
+      `The process could not be copied: ${event.error}. Free memory or processes, then try again.`,
+    )
     state.snapshots.delete(snapshot.id)
     close(state, transaction, 'lost', 'the snapshot could not be taken')
     trimInputs(state)
@@ -202,7 +219,10 @@ export function* rollback(state: KernelState, transaction: Transaction, why: Swi
   if (!snapshot) {
     close(state, transaction, 'lost', 'its snapshot is gone')
     trimInputs(state)
-    throw new SavepointError('snapshot_failed', 'The snapshot of this transaction is gone. Its state cannot be brought back.')
+    throw new SavepointError(
+      'snapshot_failed',
+      'The snapshot of this transaction is gone. Its state cannot be brought back.',
+    )
   }
   state.snapshots.delete(snapshot.id)
   close(state, transaction, 'rolled_back', why.reason.reason)

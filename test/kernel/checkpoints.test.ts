@@ -13,7 +13,8 @@ function request(kernel: TestKernel, data: object): string {
 
 function answer(kernel: TestKernel, id: string): unknown {
   const found = kernel.heard.find(({ parent, type }) => parent === id && type === 'comm_msg')
-  const { ok, result, error } = found?.content['data'] as { ok: boolean; result: unknown; error: { code: string } }
+  if (!found) throw new Error('There is no answer.')
+  const { ok, result, error } = found.content['data'] as { ok: boolean; result: unknown; error: { code: string } }
   return ok ? result : error.code
 }
 

@@ -273,7 +273,7 @@ type Sent = Extract<Effect, { do: 'publish' }>['message']
 
 function inShort({ channel, type, content }: Heard): string {
   const detail = content['execution_state'] ?? content['status'] ?? content['text'] ?? ''
-  return `${channel} ${type} ${String(detail)}`.trim()
+  return `${channel} ${type} ${typeof detail === 'string' ? detail : ''}`.trim()
 }
 
 function objectOf(value: Buffer): Readonly<Record<string, unknown>> {
