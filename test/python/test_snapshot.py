@@ -36,7 +36,9 @@ class WhileFrozen(SnapshotTest):
     def test_communicate_ends_when_the_child_does(self) -> None:
         self.worker.run("p = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)")
         self.worker.snapshot()
-        self.assertEqual(self.worker.run("print(p.communicate(b'hello', timeout=5), p.returncode)"), "(b'hello', None) 0\n")
+        self.assertEqual(
+            self.worker.run("print(p.communicate(b'hello', timeout=5), p.returncode)"), "(b'hello', None) 0\n"
+        )
 
     def test_a_port_can_be_closed_and_bound_again(self) -> None:
         self.worker.run("s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); a = s.getsockname()")
@@ -44,12 +46,16 @@ class WhileFrozen(SnapshotTest):
         self.worker.run("s.close(); s = socket.socket(); s.bind(a); s.listen()")
 
     def test_a_port_can_be_bound_again_right_after_a_begin_in_the_same_cell(self) -> None:
-        cell = "s = socket.create_server(('127.0.0.1', 0)); a = s.getsockname(); begin(); s.close(); s = socket.socket()"
+        cell = (
+            "s = socket.create_server(('127.0.0.1', 0)); a = s.getsockname(); begin(); s.close(); s = socket.socket()"
+        )
         for _ in range(10):
             self.worker.run(f"{cell}; s.bind(a)")
 
     def test_a_lock_is_released(self) -> None:
-        self.worker.run("import fcntl, tempfile; f = tempfile.NamedTemporaryFile(); fcntl.flock(f, fcntl.LOCK_EX); begin()")
+        self.worker.run(
+            "import fcntl, tempfile; f = tempfile.NamedTemporaryFile(); fcntl.flock(f, fcntl.LOCK_EX); begin()"
+        )
         self.worker.run("g = open(f.name, 'r+'); f.close(); fcntl.flock(g, fcntl.LOCK_EX | fcntl.LOCK_NB)")
 
     def test_there_are_no_children_to_wait_for(self) -> None:
@@ -63,7 +69,8 @@ class WhileFrozen(SnapshotTest):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGUSR1, signal.SIGQUIT):
             with self.subTest(number):
                 worker = self.gateway.fork()
-                worker.run("signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGUSR1, lambda *_: print('!'))")
+                worker.run("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+                worker.run("signal.signal(signal.SIGUSR1, lambda *_: print('!'))")
                 cell = "ran = 0\nwoken = begin()\nran += 1\nprint('here', flush=True)\nif woken is None: time.sleep(60)"
                 seq = worker.send_execute(cell)
                 frame = worker.wait_for("ask")
@@ -182,7 +189,10 @@ task = asyncio.create_task(tick())
     def test_interrupts_find_the_woken_cell(self) -> None:
         self.worker.snapshot()
         self.worker.roll_back(resume=False)
-        for cell in ("import asyncio; print('here'); await asyncio.sleep(60)", "print('here', flush=True); time.sleep(60)"):
+        for cell in (
+            "import asyncio; print('here'); await asyncio.sleep(60)",
+            "print('here', flush=True); time.sleep(60)",
+        ):
             seq = self.worker.send_execute(cell)
             self.worker.wait_for("stream")
             # A signal in the instant before a system call is CPython's to lose (it is seen once the call is over).
@@ -212,7 +222,9 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
         self.assertEqual(self.worker.run("print(random.random())"), first)
 
     def test_a_file_is_where_it_was(self) -> None:
-        self.worker.run("import tempfile; f = tempfile.TemporaryFile('w+b', buffering=0); f.write(b'0123456789'); f.seek(3)")
+        self.worker.run(
+            "import tempfile; f = tempfile.TemporaryFile('w+b', buffering=0); f.write(b'0123456789'); f.seek(3)"
+        )
         self.worker.snapshot()
         self.worker.run("assert f.read() == b'3456789'")
         self.worker.roll_back(resume=False)
@@ -227,10 +239,14 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
         self.worker.run("p.stdin.close(); assert p.wait(10) == 0")
 
     def test_a_pseudo_terminal_still_works(self) -> None:
-        self.worker.run("import pty; m, s = pty.openpty(); p = subprocess.Popen(['cat'], stdin=s, stdout=s); os.close(s)")
+        self.worker.run(
+            "import pty; m, s = pty.openpty(); p = subprocess.Popen(['cat'], stdin=s, stdout=s); os.close(s)"
+        )
         self.worker.snapshot()
         self.worker.roll_back(resume=False)
-        self.worker.run("os.write(m, b'hello\\n'); assert os.read(m, 7) == b'hello\\r\\n'; p.kill(); assert p.wait() == -9")
+        self.worker.run(
+            "os.write(m, b'hello\\n'); assert os.read(m, 7) == b'hello\\r\\n'; p.kill(); assert p.wait() == -9"
+        )
 
     def test_what_was_opened_later_is_not_handed_over(self) -> None:
         self.worker.run("a, b = os.pipe()")
@@ -255,12 +271,16 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
         self.assertEqual(self.worker.run("print(p.stdout.read(), p.wait())"), "b'' 0\n")
 
     def test_exit_codes_of_earlier_children_are_the_right_ones(self) -> None:
-        self.worker.run("p, q, r = (subprocess.Popen(['sh', '-c', f'read x; exit {n}'], stdin=subprocess.PIPE) for n in (3, 4, 5))")
+        self.worker.run(
+            "p, q, r = (subprocess.Popen(['sh', '-c', f'read x; exit {n}'], stdin=subprocess.PIPE) for n in (3, 4, 5))"
+        )
         self.worker.snapshot()
         self.worker.run("p.stdin.close(); assert p.wait() == 3")
         self.worker.roll_back(resume=False)
         self.assertEqual(self.worker.run("print(q.poll()); q.stdin.close(); print(q.wait(10))"), "None\n4\n")
-        self.assertEqual(self.worker.run("r.stdin.close(); print(os.waitpid(r.pid, 0) == (r.pid, 5 << 8), r.pid > 0)"), "True True\n")
+        self.assertEqual(
+            self.worker.run("r.stdin.close(); print(os.waitpid(r.pid, 0) == (r.pid, 5 << 8), r.pid > 0)"), "True True\n"
+        )
 
     def test_a_child_that_the_other_process_reaped_is_lost_and_says_so(self) -> None:
         self.worker.run("p = subprocess.Popen(['sh', '-c', 'read x; exit 3'], stdin=subprocess.PIPE)")

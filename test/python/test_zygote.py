@@ -57,7 +57,9 @@ class OneZygote(unittest.TestCase):
         names = worker.run("print(len(os.listdir('/proc/self/fd')) - 1)")
         # 0, 1, 2, the link, the custodian's connection, and both ends of the loop's self-pipe.
         self.assertEqual(int(names), 7)
-        worker.run("assert {signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)} == {signal.SIG_DFL}")
+        worker.run(
+            "assert {signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)} == {signal.SIG_DFL}"
+        )
         worker.run("assert os.getpgrp() == os.getsid(0) == os.getpid()")
         limits = worker.run("import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE))").strip()
         self.assertEqual(limits, str(resource.getrlimit(resource.RLIMIT_NOFILE)))
@@ -74,7 +76,9 @@ class OneZygote(unittest.TestCase):
 
     def test_orphans_of_the_users_are_adopted_and_reported(self) -> None:
         worker = self.gateway.fork()
-        child = int(worker.run("print(subprocess.Popen(['sh', '-c', 'sleep 0.1; exit 5'], start_new_session=True).pid)"))
+        child = int(
+            worker.run("print(subprocess.Popen(['sh', '-c', 'sleep 0.1; exit 5'], start_new_session=True).pid)")
+        )
         self.gateway.link.send({"kind": "kill", "pid": worker.pid, "signal": signal.SIGKILL})
         self.gateway.wait_for("died", pid=worker.pid, signal=signal.SIGKILL)
         self.gateway.wait_for("died", pid=child, code=5)
@@ -133,7 +137,7 @@ class SearchPath(unittest.TestCase):
         def prepare(folder: str) -> list[str]:
             for name in ("json", "socket", "argparse", "savepoint"):
                 with open(os.path.join(folder, f"{name}.py"), "w") as file:
-                    file.write("raise ImportError('This is the user\'s.')")
+                    file.write("raise ImportError('This is the user's.')")
             return []
 
         with ZygoteGateway(prepare=prepare) as gateway:
@@ -157,7 +161,8 @@ class Ending(unittest.TestCase):
         worker = gateway.fork()
         worker.snapshot()
         worker.snapshot()
-        worker.run("subprocess.Popen(['sleep', '60']); subprocess.Popen(['sh', '-c', 'trap : TERM; while :; do sleep 1; done'])")
+        worker.run("subprocess.Popen(['sleep', '60'])")
+        worker.run("subprocess.Popen(['sh', '-c', 'trap : TERM; while :; do sleep 1; done'])")
         busy = gateway.fork()
         busy.send_execute("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('here', flush=True)\nwhile True: pass")
         busy.wait_for("stream")

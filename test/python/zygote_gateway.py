@@ -26,7 +26,8 @@ import os, sys, time, subprocess, socket, signal
 from savepoint_worker.worker import Worker
 _worker = Worker.current()
 def begin(block=True):
-    return _worker.take(_worker.ask('begin', {'name': None, 'policy': 'explicit', 'engine': 'auto', 'block': block}).permit)
+    asked = {'name': None, 'policy': 'explicit', 'engine': 'auto', 'block': block}
+    return _worker.take(_worker.ask('begin', asked).permit)
 def rollback():
     _worker.ask('rollback', {'transaction': None})
 """
@@ -110,7 +111,14 @@ class ZygoteGateway:
         """A new worker that was welcomed, and has run the prelude."""
         token = f"t{next(self._names)}"
         stdout, stderr = (os.path.join(self.folder.name, name) for name in ("stdout", "stderr"))
-        command = {"kernel": "k1", "token": token, "env": {}, "cwd": self.folder.name, "stdout": stdout, "stderr": stderr}
+        command = {
+            "kernel": "k1",
+            "token": token,
+            "env": {},
+            "cwd": self.folder.name,
+            "stdout": stdout,
+            "stderr": stderr,
+        }
         self.link.send({"kind": "fork", **command, **options})
         worker = WorkerEnd(self, *self.accept())
         self._workers.append(worker)

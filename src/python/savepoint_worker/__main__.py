@@ -15,7 +15,7 @@ import os  # noqa: E402
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def main(arguments: list) -> int:
+def main(arguments: "list[str]") -> int:
     """Run the command that `arguments` name; the exit code."""
     from argparse import ArgumentParser
 
@@ -29,7 +29,9 @@ def main(arguments: list) -> int:
     zygote.add_argument("--rendezvous", help="unix socket to wait at for another gateway")
     zygote.add_argument("--linger", type=float, default=0.0, help="seconds to wait there")
     zygote.add_argument(
-        "--settings-follow", action="store_true", help="the gateway is only starting, and sends the other settings later"
+        "--settings-follow",
+        action="store_true",
+        help="the gateway is only starting, and sends the other settings later",
     )
     options = parser.parse_args(arguments)
     stack = None if options.stack == "-" else options.stack
@@ -38,10 +40,11 @@ def main(arguments: list) -> int:
     sys.argv = [""]
     import json
 
-    from . import zygote as zygotes
+    from .startup import start
+    from .zygote import Options
 
-    asked = zygotes.Options(options.link, options.token, options.kernel, options.rendezvous, options.linger)
-    zygotes.start(asked, None if options.settings_follow else json.loads(options.kernel_args), stack)
+    asked = Options(options.link, options.token, options.kernel, options.rendezvous, options.linger)
+    start(asked, None if options.settings_follow else json.loads(options.kernel_args), stack)
     return 0
 
 

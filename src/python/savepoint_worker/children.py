@@ -91,19 +91,19 @@ def install() -> None:
 # --------------------------------------------------------------------------------------------- in place of os's own
 
 
-def wait() -> tuple[int, int]:
+def wait() -> Any:
     if not _hidden:
         return _wait()
     return _collect(os.P_ALL, 0, 0, lambda pid: _waitpid(pid, 0), (0, 0))
 
 
-def wait3(options: int) -> tuple[int, int, Any]:
+def wait3(options: int) -> Any:
     if not _hidden:
         return _wait3(options)
     return wait4(-1, options)
 
 
-def wait4(pid: int, options: int) -> tuple[int, int, Any]:
+def wait4(pid: int, options: int) -> Any:
     if pid > 0:
         if pid in _hidden:
             _no_child()
@@ -113,7 +113,7 @@ def wait4(pid: int, options: int) -> tuple[int, int, Any]:
     return _collect(*_group(pid), options, lambda found: _wait4(found, options), (0, 0, _no_usage()))
 
 
-def waitpid(pid: int, options: int, /) -> tuple[int, int]:
+def waitpid(pid: int, options: int, /) -> Any:
     if pid > 0:
         if pid in _hidden:
             _no_child()
@@ -169,9 +169,7 @@ def _collect(
 
 def _has_others(idtype: int, id: int) -> bool:
     """Has this process any child besides the hidden ones?"""
-    return any(
-        pid not in _hidden and (idtype == os.P_ALL or _group_of(pid) == id) for pid in children_of(os.getpid())
-    )
+    return any(pid not in _hidden and (idtype == os.P_ALL or _group_of(pid) == id) for pid in children_of(os.getpid()))
 
 
 def children_of(pid: int) -> list[int]:
@@ -261,7 +259,7 @@ def _popen_try_wait(self: subprocess.Popen[Any], wait_flags: int) -> tuple[int, 
     if _custodian is None:
         return _try_wait(self, wait_flags)  # type: ignore[no-any-return]
     try:
-        return waitpid(self.pid, wait_flags)
+        return waitpid(self.pid, wait_flags)  # type: ignore[no-any-return]
     except ChildProcessError:
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
             # Then nobody can know, and CPython says 0.
@@ -297,7 +295,7 @@ def restart_waiters() -> None:
     import asyncio
 
     # CPython up to 3.11, and later ones where the system has no pidfds, keep one thread for each process.
-    watcher = getattr(asyncio.get_event_loop_policy(), "_watcher", None)
+    watcher: Any = getattr(asyncio.get_event_loop_policy(), "_watcher", None)
     waiting: dict[int, threading.Thread] = getattr(watcher, "_threads", {})
     for pid, thread in list(waiting.items()):
         arguments = getattr(thread, "_args", None)

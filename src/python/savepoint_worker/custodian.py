@@ -53,7 +53,9 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return ends
 
 
-def send(connection: socket.socket, message: dict[str, Any], descriptors: list[int] | None = None, flags: int = 0) -> None:
+def send(
+    connection: socket.socket, message: dict[str, Any], descriptors: list[int] | None = None, flags: int = 0
+) -> None:
     """Send one message. Raises OSError."""
     # socket.send_fds and recv_fds ignore their flags in several versions of CPython.
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []

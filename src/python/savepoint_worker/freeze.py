@@ -71,7 +71,7 @@ class Frozen(NamedTuple):
 
 
 def survey(kept: frozenset[int], fifos: frozenset[tuple[int, int]]) -> list[Step]:
-    """What to do with the descriptors of this process: all but those in `kept` and the FIFOs (device, inode) `fifos`."""
+    """What to do with this process's descriptors: all but those in `kept` and the FIFOs (device, inode) `fifos`."""
     descriptors = open_descriptors()
     steps = []
     for descriptor, (number, action) in zip(descriptors, plan(descriptors, kept, fifos)):
@@ -88,9 +88,7 @@ def plan(
 ) -> list[tuple[int, Action]]:
     """What to do with each descriptor, in their order."""
     actions: dict[Kind, Action] = {"own": "keep", "stream": "end", "event": "end", "file": "reopen", "other": "keep"}
-    return [
-        (each.number, "keep" if each.number in kept else actions[kind_of(each, fifos)]) for each in descriptors
-    ]
+    return [(each.number, "keep" if each.number in kept else actions[kind_of(each, fifos)]) for each in descriptors]
 
 
 def freeze(steps: list[Step]) -> Frozen:
@@ -156,7 +154,7 @@ def identity_of(descriptor: Descriptor) -> str:
 
 
 def start_time(pid: int) -> str:
-    """When a process was started, in ticks since boot; tells it from a later one of the same pid. "" if there is none."""
+    """When a process was started, in ticks since boot: tells it from a later one of its pid. "" if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[19].decode()

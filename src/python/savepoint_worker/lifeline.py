@@ -23,27 +23,36 @@ def become_subreaper() -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """End at once when `parent`, a process above this one, ends.
+    """End at once when `parent`, a process above this one, ends. Main thread only. Raises OSError.
 
     The system only tells about the present parent, and a woken worker is at first the child of the worker whose place
     it takes. Until that one has ended and `parent` has adopted this process, a signal stands guard.
     """
-    if os.getppid() == parent:
-        _follow(parent)
-        return
+    former = os.getppid()
 
-    def on_change(_number: int, _frame: FrameType | None) -> None:
-        _follow(parent)
+    def look(_number: int, _frame: FrameType | None) -> None:
+        present = os.getppid()
+        if present == parent:
+            _follow(parent)
+        elif present != former:
+            os.kill(os.getpid(), signal.SIGKILL)
+        # Otherwise it was only a thread of the former one that ended, and another took the child over.
 
-    # It stays for good: the signal may still come after it was seen that there is no need for it any more.
-    signal.signal(PARENT_CHANGED, on_change)
-    _call(PR_SET_PDEATHSIG, PARENT_CHANGED)
-    if os.getppid() == parent:
-        # It was adopted while the guard was being set up, and perhaps no signal will come.
-        _follow(parent)
+    if former != parent:
+        # It stays for good: the signal may still come when it is known that there is no need for it any more.
+        signal.signal(PARENT_CHANGED, look)
+        _call(PR_SET_PDEATHSIG, PARENT_CHANGED)
+    look(0, None)
 
 
 def _follow(parent: int) -> None:
+    # An ending process first gives its children away and then signals each as that has asked. A child that sees its new
+    # parent in between, and asks for SIGKILL, gets it at once. All of that happens under one lock, which this call
+    # waits for; for the leader of a session it does nothing else.
+    try:
+        os.setpgid(0, 0)
+    except PermissionError:
+        pass
     _call(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WELCOME_TIMEOUT_S = 30.0
 
+
 def wait(end: socket.socket, frozen: Frozen) -> int:
     """Block until this copy is woken; the descriptor of its connection to the zygote. If nobody wants it, it ends."""
     while True:

@@ -1,0 +1,141 @@
+"""From an empty process to a zygote that serves, and on to the worker that it may become.
+
+What happens before the first fork is what somebody who starts a kernel waits for, so only that is done which the fork
+needs; the rest waits for a quiet moment.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from . import children, lifeline
+from .link import Link
+from .rendezvous import Rendezvous
+from .zygote import IGNORED, STOPPED, Options, Zygote
+
+if TYPE_CHECKING:
+    from .kernel import WorkerKernel
+    from .worker import WorkerSpec
+
+SETTINGS_TIMEOUT_S = 10.0
+
+
+def start(options: Options, arguments: list[str] | None, stack: str | None) -> None:
+    """Be a zygote, then perhaps a worker, until this process ends. Raises OSError if the gateway cannot be reached.
+
+    `arguments` are options for IPython; None if the gateway, which starts at the same time as this process, sends them
+    and the rest of `options` later. `stack`, first in sys.path now, is where IPython and ipykernel come from.
+    """
+    if os.getpgrp() != os.getpid():
+        os.setsid()
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    if arguments is None:
+        _import_stack(stack)
+        _wait_for_gateway(options.link)
+        link = Link.dial(options.link, "zygote", options.kernel, options.token)
+        settings = link.receive(SETTINGS_TIMEOUT_S).envelope
+        arguments = settings["arguments"]
+        named = {name: settings[name] for name in ("kernel", "rendezvous", "linger_s")}
+        options = options._replace(**named)
+    else:
+        # Dialled before the long part, so that the gateway knows of this process meanwhile.
+        link = Link.dial(options.link, "zygote", options.kernel, options.token)
+        _import_stack(stack)
+    zygote = Zygote(options)
+    kernel = _build_kernel(arguments)
+    zygote.prepare()
+    # What exists now is never collected, so that no collection in a worker copies its pages.
+    gc.freeze()
+    zygote.when_quiet = partial(_warm_up, kernel)
+    pid = os.getpid()
+    zygote.introduce(link, json.dumps({"status": "ok", **kernel.kernel_info}).encode())
+    spec = _serve_gateways(zygote)
+    if spec is None:
+        return
+    zygote.become_child()
+    os.setsid()
+    if os.getppid() != pid:
+        # The zygote was killed in the meantime.
+        os._exit(1)
+    lifeline.die_with_parent(pid)
+    from . import worker
+
+    worker.Worker.main(spec, kernel)
+
+
+def _wait_for_gateway(path: str) -> None:
+    """Wait until the gateway listens at `path`, in a folder that is this user's alone. Raises OSError."""
+    deadline = time.monotonic() + SETTINGS_TIMEOUT_S
+    while not os.path.exists(path):
+        if time.monotonic() > deadline:
+            raise FileNotFoundError(f"No gateway came to {path}.")
+        time.sleep(0.002)
+    # In a shared temporary folder somebody else might have been first, to be given a Python of ours.
+    status = os.stat(os.path.dirname(os.path.dirname(path)))
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise PermissionError(f"The folder of {path} is open to others.")
+
+
+def _import_stack(stack: str | None) -> None:
+    """Everything that a worker needs, imported now, for all workers: afterwards each of them would pay for it."""
+    from . import commands, kernel, snapshot, worker  # noqa: F401
+
+    if stack is not None:
+        # From here on the user's packages win, also over those that ours would like.
+        sys.path.remove(stack)
+        sys.path.insert(len(sys.path) - 1, stack)
+
+
+def _build_kernel(arguments: list[str]) -> WorkerKernel:
+    from . import kernel
+
+    built = kernel.build(arguments)
+    children.install()
+    return built
+
+
+def _warm_up(built: WorkerKernel) -> None:
+    """Use the kernel once, so that later workers find everything imported and cached.
+
+    The first worker does not wait for it: it is what somebody who starts a kernel waits for.
+    """
+    from . import kernel
+
+    kernel.warm_up(built)
+    gc.collect()
+    gc.freeze()
+
+
+def _serve_gateways(zygote: Zygote) -> WorkerSpec | None:
+    """Serve one gateway after the other. None at the end; in a forked child, which worker to be."""
+    while True:
+        ended = zygote.serve()
+        if not isinstance(ended, str):
+            return ended
+        options = zygote.options
+        rendezvous = None
+        if ended != STOPPED and options.rendezvous is not None and options.linger_s > 0:
+            # Open before the slow part: a successor may come at once.
+            rendezvous = Rendezvous(options.rendezvous)
+        zygote.end_all()
+        zygote.close_link()
+        if rendezvous is None:
+            return None
+        with rendezvous:
+            invitation = rendezvous.wait(options.linger_s)
+        if invitation is None:
+            return None
+        zygote.options = options._replace(link=invitation.link, token=invitation.token)
+        try:
+            link = Link.dial(invitation.link, "zygote", options.kernel, invitation.token)
+            zygote.introduce(link, zygote.info)
+        except OSError:
+            return None
