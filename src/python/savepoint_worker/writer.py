@@ -63,7 +63,7 @@ def fork_writer(worker: Worker, command: dict[str, Any]) -> tuple[int, float]:
     random_state = random.getstate() if random is not None else None
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = fork_quietly()
+        pid = fork_quietly(alone=False)
         if pid == 0:
             _be_writer(worker, command, random_state)
     finally:
@@ -139,11 +139,11 @@ def _become_harmless() -> None:
         return
 
 
-def cut_off() -> None:
-    """Make every descriptor of this process read-only, with a position of its own, or dead."""
+def cut_off(kept: frozenset[int] = frozenset()) -> None:
+    """Make every descriptor of this process but those in `kept` read-only, with a position of its own, or dead."""
     dead = os.open(os.devnull, os.O_RDWR)
     for descriptor in open_descriptors():
-        if descriptor.number != dead:
+        if descriptor.number != dead and descriptor.number not in kept:
             _cut_off(descriptor, dead)
     os.close(dead)
 
@@ -221,7 +221,7 @@ class _Watch:
         self._progress = progress
         self._report, report = os.pipe()
         parent = os.getpid()
-        self._pid = fork_quietly()
+        self._pid = fork_quietly(alone=False)
         if self._pid == 0:
             os.close(self._report)
             _be_serializer(job, progress, skipped, report, parent)

@@ -28,7 +28,9 @@ def connection(pickler: Any, value: sqlite3.Connection) -> Any:
     if path:
         return rebuild_databases.open_connection, (os.path.abspath(path), type(value), settings)
     if hasattr(value, "serialize"):
-        return rebuild_databases.connection_from_image, (value.serialize(), type(value), settings)
+        # SQLite has no image of a database in which nothing was ever made.
+        image = value.serialize() if _rows(value, "PRAGMA page_count") != [(0,)] else b""
+        return rebuild_databases.connection_from_image, (image, type(value), settings)
     return rebuild_databases.connection_from_script, (_dump(value), type(value), settings)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from . import anchors, handlers, rebuild
-from .verdict import EQUAL, EXACT, REBUILT
+from .verdict import EQUAL, EXACT, REBUILT, Unsaveable
 
 PROTOCOL = 5
 #: Bytes of a buffer below which a copy in the stream is cheaper than a place of its own.
@@ -110,6 +110,8 @@ class Planning:
         handler = handlers.find(kind)
         if handler is not None:
             return Plan(handler.rank, handler.tier, handler.reduce)
+        if kind.__module__ == "__main__" and (kind.__reduce_ex__, kind.__reduce__) != _INHERITED:
+            return Plan(EQUAL, 0, _reduce_itself)
         return Plan(EXACT if handlers.is_exact(kind) else EQUAL, 0, None)
 
     def _reduce_anchored(self, plan: Plan, value: Any) -> Any:
@@ -119,6 +121,17 @@ class Planning:
             return rebuild.anchor, (name,)
         self.rate(plan.rank, plan.tier)
         return NotImplemented if plan.reduce is None else plan.reduce(self, value)
+
+
+_INHERITED = (object.__reduce_ex__, object.__reduce__)
+
+
+def _reduce_itself(pickler: Any, value: Any) -> Any:
+    """What an object of the user's says of itself."""
+    reduced = value.__reduce_ex__(PROTOCOL)
+    if isinstance(reduced, str):
+        raise Unsaveable(f"it wants to be found as {reduced} in __main__, which another process does not have")
+    return reduced
 
 
 def make_pickler(

@@ -17,9 +17,10 @@ def open_connection(path: str, kind: type[sqlite3.Connection], settings: dict[st
 
 def connection_from_image(image: bytes, kind: type[sqlite3.Connection], settings: dict[str, Any]) -> sqlite3.Connection:
     made = sqlite3.connect(":memory:", factory=kind)
-    if not hasattr(made, "deserialize"):
+    if image and not hasattr(made, "deserialize"):
         raise Unloadable("the sqlite3 of this Python cannot load the image of a database; 3.11 can")
-    made.deserialize(image)
+    if image:
+        made.deserialize(image)
     return _set(made, settings)
 
 
