@@ -82,7 +82,10 @@ class ZygoteGateway:
 
     def _welcome_zygote(self) -> None:
         self.link, self.hello = self.accept()
-        frame = self.link.receive(TIMEOUT_S)
+        try:
+            frame = self.link.receive(TIMEOUT_S)
+        except (LinkClosed, TimeoutError):
+            raise AssertionError(self.last_words()) from None
         self.ready, self.info = frame.envelope, json.loads(bytes(frame.parts[0]))
         self.ready_ms = (time.perf_counter() - self.started) * 1000
 
