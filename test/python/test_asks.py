@@ -22,7 +22,9 @@ class Asks(unittest.TestCase):
         self.gateway.link.send({"kind": "answer", "id": frame.envelope["id"], **answer})
 
     def test_an_ask_waits_for_its_answer(self) -> None:
-        seq = self.gateway.send_execute(SETUP + "print('before', end='')\na = w.ask('status', {'x': 1}, b'part')\nprint(a.result, a.permit)")
+        seq = self.gateway.send_execute(
+            SETUP + ("print('before', end='')\na = w.ask('status', {'x': 1}, b'part')\nprint(a.result, a.permit)")
+        )
         self.gateway.wait_for("stream")
         frame = self.gateway.wait_for("ask")
         self.assertEqual((frame.envelope["op"], frame.envelope["args"]), ("status", {"x": 1}))
@@ -40,12 +42,22 @@ class Asks(unittest.TestCase):
         self.assertEqual(reply.content["evalue"], "no_transaction: None is open.")
 
     def test_an_ask_of_another_thread_is_refused(self) -> None:
-        code = "import threading\nerrors = []\ndef f():\n    try: w.ask('status', {})\n    except Exception as e: errors.append(e.code)\n"
-        reply = self.gateway.execute(SETUP + code + "t = threading.Thread(target=f); t.start(); t.join(); print(errors)")
+        code = (
+            "import threading\n"
+            "errors = []\n"
+            "def f():\n"
+            "    try: w.ask('status', {})\n"
+            "    except Exception as e: errors.append(e.code)\n"
+        )
+        reply = self.gateway.execute(
+            SETUP + code + "t = threading.Thread(target=f); t.start(); t.join(); print(errors)"
+        )
         self.assertEqual(reply.text(), "['not_available']\n")
 
     def test_an_ask_in_an_async_cell(self) -> None:
-        seq = self.gateway.send_execute(SETUP + "import asyncio\nawait asyncio.sleep(0)\nprint(w.ask('status', {}).result)")
+        seq = self.gateway.send_execute(
+            SETUP + ("import asyncio\nawait asyncio.sleep(0)\nprint(w.ask('status', {}).result)")
+        )
         self.answer(self.gateway.wait_for("ask"), ok=True, result=5)
         self.assertEqual(self.gateway.reply(seq).text(), "5\n")
 
@@ -88,7 +100,14 @@ class Asks(unittest.TestCase):
         self.assertIn("levitate", self.gateway.wait_for("log").envelope["text"])
 
     def test_leaving_a_cell_runs_its_finally_blocks_and_reports_nothing(self) -> None:
-        code = "from savepoint_worker.execution import LeaveCell\ntry:\n    raise LeaveCell\nfinally:\n    print('finally')\nprint('not run')"
+        code = (
+            "from savepoint_worker.execution import LeaveCell\n"
+            "try:\n"
+            "    raise LeaveCell\n"
+            "finally:\n"
+            "    print('finally')\n"
+            "print('not run')"
+        )
         for prefix in ("", "import asyncio\nawait asyncio.sleep(0)\n"):
             reply = self.gateway.execute(prefix + code)
             self.assertEqual((reply.content["status"], reply.text()), ("ok", "finally\n"))
@@ -96,7 +115,12 @@ class Asks(unittest.TestCase):
         self.assertEqual(self.gateway.execute("print(type(_exception).__name__ == 'LeaveCell')").text(), "False\n")
 
     def test_a_process_that_the_user_forks_has_no_worker(self) -> None:
-        code = "import os\npid = os.fork()\nif pid == 0: os._exit(3 if Worker.current() is None else 4)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+        code = (
+            "import os\n"
+            "pid = os.fork()\n"
+            "if pid == 0: os._exit(3 if Worker.current() is None else 4)\n"
+            "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+        )
         self.assertEqual(self.gateway.execute(SETUP + code).text(), "3\n")
 
 

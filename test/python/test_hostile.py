@@ -34,7 +34,9 @@ class Hostile(unittest.TestCase):
         self.assertEqual(self.error_of("import asyncio\nawait asyncio.sleep(0)\nraise SystemExit"), "SystemExit")
 
     def test_an_exception_without_a_text_is_an_error(self) -> None:
-        code = "class E(Exception):\n    def __str__(self): raise RuntimeError('no text')\n    __repr__ = __str__\nraise E"
+        code = (
+            "class E(Exception):\n    def __str__(self): raise RuntimeError('no text')\n    __repr__ = __str__\nraise E"
+        )
         self.assertEqual(self.error_of(code), "E")
 
     def test_an_exception_whose_text_is_no_text_is_an_error(self) -> None:
@@ -54,12 +56,21 @@ class Hostile(unittest.TestCase):
         self.assertEqual(self.error_of("class A:\n    def __repr__(self): raise KeyError('x')\nA()"), "KeyError")
 
     def test_a_class_that_answers_every_attribute_is_displayed(self) -> None:
-        code = "class A:\n    def __getattr__(self, n): return lambda *a, **k: (_ for _ in ()).throw(ValueError(n))\nA()"
+        code = (
+            "class A:\n    def __getattr__(self, n): return lambda *a, **k: (_ for _ in ()).throw(ValueError(n))\nA()"
+        )
         self.gateway.execute(code)
         self.assert_alive()
 
     def test_a_custom_display_that_raises_does_not_end_the_cell(self) -> None:
-        code = "class A:\n    def _repr_html_(self): raise ValueError('html')\n    def __repr__(self): return 'A!'\nfrom IPython.display import display\ndisplay(A())\nx9 = 1"
+        code = (
+            "class A:\n"
+            "    def _repr_html_(self): raise ValueError('html')\n"
+            "    def __repr__(self): return 'A!'\n"
+            "from IPython.display import display\n"
+            "display(A())\n"
+            "x9 = 1"
+        )
         self.gateway.execute(code)
         self.assertEqual(self.gateway.execute("x9").published("execute_result")[0]["data"]["text/plain"], "1")
 
@@ -102,7 +113,11 @@ class Hostile(unittest.TestCase):
         self.assertEqual(gateway.execute("print(1)").text(), "1\n")
 
     def test_listeners_that_raise_are_survived(self) -> None:
-        code = "def bad(*a): raise ValueError('listener')\nfor e in ('pre_execute', 'pre_run_cell', 'post_execute', 'post_run_cell'):\n    get_ipython().events.register(e, bad)"
+        code = (
+            "def bad(*a): raise ValueError('listener')\n"
+            "for e in ('pre_execute', 'pre_run_cell', 'post_execute', 'post_run_cell'):\n"
+            "    get_ipython().events.register(e, bad)"
+        )
         gateway = FakeGateway()
         self.addCleanup(gateway.close)
         gateway.execute(code)
@@ -111,18 +126,30 @@ class Hostile(unittest.TestCase):
     def test_transformers_that_raise_are_errors_of_the_cell(self) -> None:
         gateway = FakeGateway()
         self.addCleanup(gateway.close)
-        gateway.execute("def bad(lines): raise SyntaxError('transformer')\nget_ipython().input_transformers_post.append(bad)")
+        gateway.execute(
+            "def bad(lines): raise SyntaxError('transformer')\nget_ipython().input_transformers_post.append(bad)"
+        )
         self.assertEqual(gateway.execute("1 + 1").content["ename"], "SyntaxError")
 
     def test_a_handler_of_exceptions_of_the_users_is_used(self) -> None:
         gateway = FakeGateway()
         self.addCleanup(gateway.close)
-        gateway.execute("get_ipython().set_custom_exc((ValueError,), lambda s, t, v, tb, tb_offset=None: print('handled', v))")
+        gateway.execute(
+            "get_ipython().set_custom_exc((ValueError,), lambda s, t, v, tb, tb_offset=None: print('handled', v))"
+        )
         reply = gateway.execute("raise ValueError('v')")
-        self.assertEqual((reply.text(), reply.content["status"], reply.content["ename"]), ("handled v\n", "error", "ValueError"))
+        self.assertEqual(
+            (reply.text(), reply.content["status"], reply.content["ename"]), ("handled v\n", "error", "ValueError")
+        )
 
     def test_an_alarm_that_raises_is_an_error_of_the_cell(self) -> None:
-        code = "import signal\ndef ring(*a): raise TimeoutError('alarm')\nsignal.signal(signal.SIGALRM, ring)\nsignal.setitimer(signal.ITIMER_REAL, 0.05)\nwhile True: print('x' * 10000)"
+        code = (
+            "import signal\n"
+            "def ring(*a): raise TimeoutError('alarm')\n"
+            "signal.signal(signal.SIGALRM, ring)\n"
+            "signal.setitimer(signal.ITIMER_REAL, 0.05)\n"
+            "while True: print('x' * 10000)"
+        )
         reply = self.gateway.execute(code)
         self.assertEqual(reply.content["ename"], "TimeoutError")
         self.assertEqual(set(reply.text().replace("\n", "")), {"x"})

@@ -55,7 +55,12 @@ class Interrupts(unittest.TestCase):
         self.assert_interrupted("import asyncio\nprint('ready')\nawait asyncio.sleep(60)")
 
     def test_an_await_of_several_tasks_is_interrupted(self) -> None:
-        code = "import asyncio\nts = [asyncio.create_task(asyncio.sleep(60)) for _ in range(2)]\nprint('ready')\nawait asyncio.gather(*ts)"
+        code = (
+            "import asyncio\n"
+            "ts = [asyncio.create_task(asyncio.sleep(60)) for _ in range(2)]\n"
+            "print('ready')\n"
+            "await asyncio.gather(*ts)"
+        )
         self.assert_interrupted(code)
         reply = self.gateway.execute("all(t.cancelled() for t in ts)")
         self.assertEqual(reply.published("execute_result")[0]["data"]["text/plain"], "True")
@@ -64,7 +69,14 @@ class Interrupts(unittest.TestCase):
         self.assert_interrupted("import asyncio\nawait asyncio.sleep(0)\nprint('ready')\nwhile True: pass")
 
     def test_an_async_cell_may_catch_its_interrupt_and_go_on(self) -> None:
-        code = "import asyncio\ntry:\n    print('ready'); await asyncio.sleep(60)\nexcept KeyboardInterrupt:\n    await asyncio.sleep(0)\n    print('caught')"
+        code = (
+            "import asyncio\n"
+            "try:\n"
+            "    print('ready'); await asyncio.sleep(60)\n"
+            "except KeyboardInterrupt:\n"
+            "    await asyncio.sleep(0)\n"
+            "    print('caught')"
+        )
         reply, _ = self.interrupted(code)
         self.assertEqual((reply.content["status"], reply.text()), ("ok", "caught\n"))
 
@@ -107,11 +119,19 @@ class Interrupts(unittest.TestCase):
             self.assertEqual(self.gateway.reply(seq).content["ename"], "KeyboardInterrupt")
 
     def test_a_completion_is_interruptible_without_harm(self) -> None:
-        code = "import time\nclass Slow:\n    def __dir__(self):\n        print('ready', flush=True); time.sleep(60)\nslow = Slow()"
+        code = (
+            "import time\n"
+            "class Slow:\n"
+            "    def __dir__(self):\n"
+            "        print('ready', flush=True); time.sleep(60)\n"
+            "slow = Slow()"
+        )
         self.gateway.execute(code)
         seq = self.gateway.send("inspect_request", {"code": "slow", "cursor_pos": 2, "detail_level": 0})
         self.gateway.reply(seq)
-        self.gateway.execute("class Slow:\n    def __repr__(self):\n        print('ready', flush=True); time.sleep(60)\nslow = Slow()")
+        self.gateway.execute(
+            "class Slow:\n    def __repr__(self):\n        print('ready', flush=True); time.sleep(60)\nslow = Slow()"
+        )
         seq = self.gateway.send("inspect_request", {"code": "slow", "cursor_pos": 2, "detail_level": 0})
         self.gateway.wait_for("stream")
         self.gateway.interrupt()
@@ -119,13 +139,25 @@ class Interrupts(unittest.TestCase):
         self.assertEqual(self.gateway.execute("1 + 1").content["status"], "ok")
 
     def test_a_handler_of_the_users_own_lasts_for_its_cell(self) -> None:
-        code = "import signal, time\nsignal.signal(signal.SIGINT, lambda *_: print('mine'))\nprint('ready')\ntime.sleep(0.3)"
+        code = (
+            "import signal, time\n"
+            "signal.signal(signal.SIGINT, lambda *_: print('mine'))\n"
+            "print('ready')\n"
+            "time.sleep(0.3)"
+        )
         reply, _ = self.interrupted(code)
         self.assertEqual((reply.content["status"], reply.text()), ("ok", "mine\n"))
         self.assert_interrupted("print('ready')\nwhile True: pass")
 
     def test_two_interrupts_get_through_code_that_swallows_one(self) -> None:
-        code = "import time\ntry:\n    print('ready'); time.sleep(60)\nexcept KeyboardInterrupt:\n    print('once', flush=True)\ntime.sleep(60)"
+        code = (
+            "import time\n"
+            "try:\n"
+            "    print('ready'); time.sleep(60)\n"
+            "except KeyboardInterrupt:\n"
+            "    print('once', flush=True)\n"
+            "time.sleep(60)"
+        )
         seq = self.gateway.send_execute(code)
         self.gateway.wait_for("stream")
         time.sleep(0.02)

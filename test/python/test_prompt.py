@@ -34,7 +34,7 @@ class Prompts(unittest.TestCase):
         self.assertEqual(kinds, ["stream", "input_request", "stream"])
         request = reply.events[1]
         self.assertEqual(json.loads(bytes(request.parts[0])), {"prompt": "Name: ", "password": False})
-        self.assertEqual(request.envelope["parent"], "m%d" % reply.envelope["seq"])
+        self.assertEqual(request.envelope["parent"], f"m{reply.envelope['seq']}")
         self.assertEqual(reply.text(), "beforeAda\n")
 
     def test_getpass_asks_for_a_password(self) -> None:
@@ -62,15 +62,21 @@ class Prompts(unittest.TestCase):
         request = self.gateway.wait_for("input_request")
         self.gateway.interrupt()
         reply = self.gateway.reply(seq)
-        self.assertEqual((reply.content["ename"], reply.content["evalue"]), ("KeyboardInterrupt", "Interrupted by user"))
+        self.assertEqual(
+            (reply.content["ename"], reply.content["evalue"]), ("KeyboardInterrupt", "Interrupted by user")
+        )
         abandoned = [e.envelope["id"] for e in reply.events if e.envelope["kind"] == "input_abandoned"]
         self.assertEqual(abandoned, [request.envelope["id"]])
         self.gateway.answer_input(request, "late")
         self.assertEqual(self.answered("print(input())", "fresh").text(), "fresh\n")
 
     def test_a_thread_may_ask_while_its_cell_runs(self) -> None:
-        code = "import threading, time\ngot = []\nt = threading.Thread(target=lambda: got.append(input('t')))\nt.start()\n"
-        self.assertEqual(self.answered(code + "while t.is_alive(): time.sleep(0.001)\nprint(got)", "x").text(), "['x']\n")
+        code = (
+            "import threading, time\ngot = []\nt = threading.Thread(target=lambda: got.append(input('t')))\nt.start()\n"
+        )
+        self.assertEqual(
+            self.answered(code + ("while t.is_alive(): time.sleep(0.001)\nprint(got)"), "x").text(), "['x']\n"
+        )
 
     def test_a_thread_may_ask_between_cells(self) -> None:
         code = "import threading\nlet = threading.Event()\ngot = []\n"
@@ -83,7 +89,12 @@ class Prompts(unittest.TestCase):
     def test_a_thread_and_a_cell_ask_at_once_and_each_gets_its_answer(self) -> None:
         code = "import threading\ngot = {}\n"
         code += "ts = [threading.Thread(target=lambda n=n: got.update({n: input(f'{n}')})) for n in range(3)]\n"
-        code += "[t.start() for t in ts]\ngot['main'] = input('main')\n[t.join() for t in ts]\nprint(sorted(got.items(), key=str))"
+        code += (
+            "[t.start() for t in ts]\n"
+            "got['main'] = input('main')\n"
+            "[t.join() for t in ts]\n"
+            "print(sorted(got.items(), key=str))"
+        )
         seq = self.gateway.send_execute(code)
         requests = [self.gateway.wait_for("input_request") for _ in range(4)]
         for request in reversed(requests):
@@ -93,7 +104,12 @@ class Prompts(unittest.TestCase):
         self.assertEqual(self.gateway.reply(seq).text(), expected)
 
     def test_the_next_request_waits_while_a_thread_reads_the_link(self) -> None:
-        code = "import threading, time\nt = threading.Thread(target=lambda: print('got', input()))\nt.start()\ntime.sleep(0.2)"
+        code = (
+            "import threading, time\n"
+            "t = threading.Thread(target=lambda: print('got', input()))\n"
+            "t.start()\n"
+            "time.sleep(0.2)"
+        )
         first = self.gateway.send_execute(code)
         request = self.gateway.wait_for("input_request")
         second = self.gateway.send_execute("t.join()\nprint('joined')")
@@ -108,7 +124,12 @@ class Prompts(unittest.TestCase):
         self.assertEqual(reply.content["status"], "ok")
 
     def test_descriptors_are_given_back(self) -> None:
-        code = "import os\nbefore = len(os.listdir('/proc/self/fd'))\nfor _ in range(20): input()\nprint(len(os.listdir('/proc/self/fd')) - before)"
+        code = (
+            "import os\n"
+            "before = len(os.listdir('/proc/self/fd'))\n"
+            "for _ in range(20): input()\n"
+            "print(len(os.listdir('/proc/self/fd')) - before)"
+        )
         self.assertEqual(self.answered(code, *["x"] * 20).text(), "0\n")
 
 

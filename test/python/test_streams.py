@@ -15,7 +15,7 @@ from fake_gateway import FakeGateway
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
-from savepoint_worker.streams import OutStream, Outlet  # noqa: E402
+from savepoint_worker.streams import Outlet, OutStream  # noqa: E402
 
 
 class Recorder:
@@ -167,19 +167,31 @@ class StreamsOfAWorker(unittest.TestCase):
 
     def test_all_output_precedes_the_reply(self) -> None:
         reply = self.gateway.execute("import sys\nsys.stdout.write('o'); sys.stderr.write('e'); sys.stdout.write('p');")
-        self.assertEqual([(e.envelope["name"], bytes(e.parts[0])) for e in reply.events], [("stdout", b"o"), ("stderr", b"e"), ("stdout", b"p")])
+        self.assertEqual(
+            [(e.envelope["name"], bytes(e.parts[0])) for e in reply.events],
+            [("stdout", b"o"), ("stderr", b"e"), ("stdout", b"p")],
+        )
 
     def test_hooks_see_and_may_swallow_what_their_thread_writes(self) -> None:
         code = "import sys\nseen = []\nhook = lambda m: seen.append(m['content']['text'])\n"
-        reply = self.gateway.execute(code + "sys.stdout.register_hook(hook)\nprint('hidden')\nsys.stdout.unregister_hook(hook)\nprint(seen)")
+        reply = self.gateway.execute(
+            code + ("sys.stdout.register_hook(hook)\nprint('hidden')\nsys.stdout.unregister_hook(hook)\nprint(seen)")
+        )
         self.assertEqual(reply.text(), "['hidden', '\\n']\n")
 
     def test_a_stream_in_front_of_ours_is_attributed_to_the_present_cell(self) -> None:
-        code = "import sys\nclass Tee:\n    def __init__(self, s): self.s = s\n    def write(self, t): return self.s.write(t.upper())\n"
-        self.gateway.execute(code + "    def flush(self): self.s.flush()\nold, sys.stdout = sys.stdout, Tee(sys.stdout)")
+        code = (
+            "import sys\n"
+            "class Tee:\n"
+            "    def __init__(self, s): self.s = s\n"
+            "    def write(self, t): return self.s.write(t.upper())\n"
+        )
+        self.gateway.execute(
+            code + ("    def flush(self): self.s.flush()\nold, sys.stdout = sys.stdout, Tee(sys.stdout)")
+        )
         reply = self.gateway.execute("print('loud')")
         self.assertEqual(reply.text(), "LOUD\n")
-        self.assertEqual(reply.events[0].envelope["parent"], "m%d" % reply.envelope["seq"])
+        self.assertEqual(reply.events[0].envelope["parent"], f"m{reply.envelope['seq']}")
         self.gateway.execute("sys.stdout = old")
 
 
@@ -187,7 +199,13 @@ class StreamsWithoutALink(unittest.TestCase):
     def test_a_process_that_the_user_forks_prints_to_the_descriptor(self) -> None:
         gateway = FakeGateway()
         self.addCleanup(gateway.close)
-        code = "import os, sys\nprint('parent', end='')\npid = os.fork()\nif pid == 0:\n    print('child'); print('half', end=''); sys.stdout.flush(); os._exit(0)\n"
+        code = (
+            "import os, sys\n"
+            "print('parent', end='')\n"
+            "pid = os.fork()\n"
+            "if pid == 0:\n"
+            "    print('child'); print('half', end=''); sys.stdout.flush(); os._exit(0)\n"
+        )
         reply = gateway.execute(code + "_, status = os.waitpid(pid, 0)")
         self.assertEqual(reply.text(), "parent")
         gateway.link.close()
@@ -219,7 +237,11 @@ class StreamsWithoutALink(unittest.TestCase):
             "class L:\n    def send(self, *a): pass\n"
             "o = Outlet(); s = OutStream(o, 'stdout'); o.attach(L())\n"
             "warnings.simplefilter('error')\n"
-            "for n in range(50):\n    s.write('x')\n    pid = os.fork()\n    pid or os._exit(0)\n    os.waitpid(pid, 0)\n"
+            "for n in range(50):\n"
+            "    s.write('x')\n"
+            "    pid = os.fork()\n"
+            "    pid or os._exit(0)\n"
+            "    os.waitpid(pid, 0)\n"
         )
         path = str(Path(__file__).resolve().parents[2] / "src" / "python")
         done = subprocess.run([sys.executable, "-c", script % path], capture_output=True, timeout=60)

@@ -96,7 +96,9 @@ class Cells(WorkerCase):
         self.gateway.execution_count += 7
         number = self.gateway.execution_count
         self.execute("'numbered'")
-        self.assertEqual(self.value(f"In[{number}], Out[{number}], _i{number}"), "(\"'numbered'\", 'numbered', \"'numbered'\")")
+        self.assertEqual(
+            self.value(f"In[{number}], Out[{number}], _i{number}"), "(\"'numbered'\", 'numbered', \"'numbered'\")"
+        )
         self.execute("exit_not = 1")
         self.assertIn("exit_not = 1", self.execute("%history -l 2").text())
 
@@ -108,8 +110,12 @@ class Cells(WorkerCase):
         self.assertEqual(self.value("_exit_code"), "3")
 
     def test_a_display_with_a_buffer_of_images_and_an_update(self) -> None:
-        code = "from IPython.display import display, Image\nh = display({'text/plain': 'a'}, raw=True, display_id='d')\n"
-        reply = self.execute(code + "h.update({'text/plain': 'b'}, raw=True)\ndisplay(Image(data=b'\\x89PNG\\r\\n', format='png'))")
+        code = (
+            "from IPython.display import display, Image\nh = display({'text/plain': 'a'}, raw=True, display_id='d')\n"
+        )
+        reply = self.execute(
+            code + ("h.update({'text/plain': 'b'}, raw=True)\ndisplay(Image(data=b'\\x89PNG\\r\\n', format='png'))")
+        )
         first, image = reply.published("display_data")
         self.assertEqual(first["transient"], {"display_id": "d"})
         self.assertEqual(reply.published("update_display_data")[0]["data"], {"text/plain": "b"})
@@ -136,11 +142,14 @@ class Cells(WorkerCase):
         self.assertEqual(self.value("__import__('threading').active_count()"), "1")
 
     def test_a_message_that_a_third_party_sends_is_published(self) -> None:
-        code = "k = get_ipython().kernel\nsent = k.session.send(k.iopub_socket, 'data_pub', {'a': 1}, parent=k.get_parent(), buffers=[b'xyz'])"
+        code = (
+            "k = get_ipython().kernel\n"
+            "sent = k.session.send(k.iopub_socket, 'data_pub', {'a': 1}, parent=k.get_parent(), buffers=[b'xyz'])"
+        )
         reply = self.execute(code)
         (event,) = [e for e in reply.events if e.envelope.get("type") == "data_pub"]
         self.assertEqual([bytes(p) for p in event.parts], [b'{"a":1}', b"{}", b"xyz"])
-        self.assertEqual(event.envelope["parent"], "m%d" % reply.envelope["seq"])
+        self.assertEqual(event.envelope["parent"], f"m{reply.envelope['seq']}")
 
     def test_what_is_no_json_is_published_nevertheless(self) -> None:
         reply = self.execute("display({'application/json': {'x': float('nan')}}, raw=True)")
@@ -154,14 +163,17 @@ class Async(WorkerCase):
         reply = self.execute("await asyncio.sleep(0)\nl2 = asyncio.get_running_loop()")
         self.assertEqual(reply.metadata["savepoint"]["mode"], "top_level_await")
         self.assertEqual(self.value("l1 is l2 and l1 is asyncio.get_running_loop()"), "True")
-        code = "from tornado.ioloop import IOLoop\nIOLoop.current().asyncio_loop is l1, get_ipython().kernel.io_loop is IOLoop.current()"
+        code = (
+            "from tornado.ioloop import IOLoop\n"
+            "IOLoop.current().asyncio_loop is l1, get_ipython().kernel.io_loop is IOLoop.current()"
+        )
         self.assertEqual(self.value(code), "(True, True)")
 
     def test_background_tasks_go_on_between_cells_and_write_for_their_cell(self) -> None:
         code = "import asyncio\nasync def tick():\n    await asyncio.sleep(0.05)\n    print('tick')\n    return 7\n"
         first = self.execute(code + "task = asyncio.create_task(tick())")
         event = self.gateway.wait_for("stream")
-        self.assertEqual(event.envelope["parent"], "m%d" % first.envelope["seq"])
+        self.assertEqual(event.envelope["parent"], f"m{first.envelope['seq']}")
         self.assertEqual(self.value("task.result()"), "7")
 
     def test_context_variables_are_those_of_one_context(self) -> None:
@@ -175,14 +187,24 @@ class Async(WorkerCase):
         self.assertEqual(len(reply.published("error")), 1)
 
     def test_listeners_hear_of_async_cells(self) -> None:
-        code = "heard = []\nip = get_ipython()\nip.events.register('post_run_cell', lambda r: heard.append(r.success))\n"
+        code = (
+            "heard = []\nip = get_ipython()\nip.events.register('post_run_cell', lambda r: heard.append(r.success))\n"
+        )
         self.execute(code + "ip.events.register('post_execute', lambda: heard.append('post'))")
         self.execute("await asyncio.sleep(0)")
         self.assertEqual(self.value("heard[-2:]"), "['post', True]")
 
     def test_tasks_that_are_cancelled_wholesale_do_not_take_the_kernel_along(self) -> None:
-        code = "async def sweep():\n    for t in asyncio.all_tasks():\n        if t is not asyncio.current_task(): t.cancel()\n"
-        self.execute("import asyncio\n" + code + "asyncio.get_running_loop().call_later(0.01, lambda: asyncio.create_task(sweep()))")
+        code = (
+            "async def sweep():\n"
+            "    for t in asyncio.all_tasks():\n"
+            "        if t is not asyncio.current_task(): t.cancel()\n"
+        )
+        self.execute(
+            "import asyncio\n"
+            + code
+            + "asyncio.get_running_loop().call_later(0.01, lambda: asyncio.create_task(sweep()))"
+        )
         self.assertEqual(self.execute("await asyncio.sleep(0.05)").content["ename"], "CancelledError")
         self.assertEqual(self.value("1"), "1")
 
@@ -231,7 +253,9 @@ class OtherRequests(WorkerCase):
 
     def test_comms_with_buffers(self) -> None:
         code = "import comm\ndef opened(c, msg):\n    global C; C = c\n"
-        code += "    c.on_msg(lambda m: c.send({'echo': m['content']['data']}, buffers=[bytes(m['buffers'][0])[::-1]]))\n"
+        code += (
+            "    c.on_msg(lambda m: c.send({'echo': m['content']['data']}, buffers=[bytes(m['buffers'][0])[::-1]]))\n"
+        )
         self.execute(code + "comm.get_comm_manager().register_target('t', opened)")
         reply = self.gateway.request("comm_open", {"comm_id": "c1", "target_name": "t", "data": {}})
         self.assertIsNone(reply.envelope["status"])
@@ -245,7 +269,9 @@ class OtherRequests(WorkerCase):
 
     def test_a_comm_of_an_unknown_target_is_closed(self) -> None:
         reply = self.gateway.request("comm_open", {"comm_id": "c2", "target_name": "nobody", "data": {}})
-        self.assertEqual([e.envelope["comm_id"] for e in reply.events if e.envelope.get("type") == "comm_close"], ["c2"])
+        self.assertEqual(
+            [e.envelope["comm_id"] for e in reply.events if e.envelope.get("type") == "comm_close"], ["c2"]
+        )
 
     def test_opening_a_comm_names_its_target(self) -> None:
         reply = self.execute("import comm\nc = comm.create_comm(target_name='widget', data={'a': 1})")

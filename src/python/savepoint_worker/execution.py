@@ -102,9 +102,9 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     try:
         await interrupts.run(cell.run())
         escaped = None
-    except BaseException as error:
+    except BaseException as raised:
         # IPython reports what the cell's own code raises. This was raised in IPython itself, or by a listener.
-        escaped = error
+        escaped = raised
     seconds = time.perf_counter() - began
     if cell.store_history and shell.execution_count == count and not _is_blank(cell.code):
         # The number was shown to clients already.

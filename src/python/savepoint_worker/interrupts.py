@@ -123,7 +123,7 @@ def deliver() -> None:
     """Raise the interrupt that was held back meanwhile, if this is the user's code at work in the main thread."""
     if _state.pending and threading.get_ident() == threading.main_thread().ident:
         frame = sys._getframe(1)
-        if _below_drive(frame):
+        if _below_drive(frame) and not _is_held(frame):
             _state.pending = False
             raise KeyboardInterrupt
 

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import lazy
 
@@ -19,16 +19,16 @@ from . import lazy
 lazy.defer("jupyter_client", {"write_connection_file": "jupyter_client.connect"})
 
 # ruff: noqa: E402
-from IPython.core.application import BaseIPythonApplication
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
+from IPython.core.application import BaseIPythonApplication
 from traitlets import Any as AnyTrait
 from traitlets import default
 
 from . import execution, interrupts, magics, prompt
 from .reporting import Reporter
 from .session import Channel, LinkSession
-from .streams import OutStream, Outlet
+from .streams import Outlet, OutStream
 
 #: The protocol whose messages the gateway and this kernel speak.
 PROTOCOL_VERSION = "5.5"
@@ -39,6 +39,11 @@ ENGINE_NAMES: dict[str, Any] = {"_exit_code": 0, "_exception": None}
 
 class WorkerKernel(IPythonKernel):
     """An IPythonKernel that is served by a `Worker`."""
+
+    if TYPE_CHECKING:
+        session: LinkSession
+        shell: Any
+        parent: Any
 
     shell_stream = AnyTrait()
     #: Publishes the shell's errors.

@@ -26,9 +26,9 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
-Bytes = Union[bytes, bytearray, memoryview]
+Bytes = bytes | bytearray | memoryview
 
 FRAME_BYTES_MAX = 2**31 - 1
 ENVELOPE_BYTES_MAX = 64 * 1024 * 1024

@@ -43,10 +43,10 @@ class Reporter:
 
     def show(self, exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
         """Show the exception that is being handled, or the one given, as IPython does."""
-        error = exc_tuple[1] if exc_tuple is not None else sys.exc_info()[1]
+        error: BaseException | None = exc_tuple[1] if exc_tuple is not None else sys.exc_info()[1]
         if isinstance(error, LeaveCell):
             return
-        if _holds_group(error):
+        if error is not None and _holds_group(error):
             # IPython would print it to stderr, where no client takes it for an error.
             self.publish(type(error), error, _plain_traceback(error))
             return
@@ -95,11 +95,12 @@ def safe_text(value: object) -> str:
         return f"<{type(value).__name__}: its text could not be had ({type(error).__name__})>"
 
 
-def _holds_group(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, _GROUP):
+def _holds_group(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, _GROUP):
             return True
-        error = error.__context__
+        cause = cause.__context__
     return False
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from jupyter_client.jsonutil import json_default
@@ -75,7 +75,7 @@ class LinkSession(Session):
         content: dict[str, Any] | None = None,
         parent: dict[str, Any] | None = None,
         ident: Any = None,
-        buffers: Sequence[Bytes] | None = None,
+        buffers: Any = None,
         track: bool = False,
         header: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,

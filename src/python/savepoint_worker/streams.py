@@ -105,7 +105,7 @@ class Outlet:
         if names.count(names[0]) == len(names) == parents.count(parents[0]):
             self.send(names[0], parents[0], "".join(texts))
             return
-        keys = [(name, parent.get("msg_id")) for name, parent in zip(names, parents)]
+        keys = [(name, parent.get("msg_id")) for name, parent in zip(names, parents, strict=True)]
         for _, group in groupby(range(len(keys)), key=keys.__getitem__):
             first, *rest = group
             self.send(names[first], parents[first], "".join(texts[first : first + 1 + len(rest)]))
@@ -186,7 +186,7 @@ class OutStream(ipykernel.iostream.OutStream):
         # The parent's constructor would want an I/O thread and redirect file descriptors.
         io.TextIOBase.__init__(self)
         self.name = name
-        self.topic = b"stream." + name.encode()
+        self.topic: Any = b"stream." + name.encode()
         self.echo = None
         self.session: Any = None
         self.pub_thread: Any = outlet

@@ -72,7 +72,7 @@ class Worker:
         self.outlet = kernel.parent.outlet
         self.inbox = Inbox(link)
         self.generation = 0
-        self.loop = asyncio.SelectorEventLoop(selectors.PollSelector())
+        self.loop: Any = asyncio.SelectorEventLoop(selectors.PollSelector())
         #: Snapshots and other children of ours, hidden from the user's `os.wait`.
         self.snapshots: Any = None
         #: The request that is being served.
@@ -224,7 +224,9 @@ class Worker:
         try:
             commands.perform(self, frame)
         except Exception as error:
-            self.log("error", f"The command {frame.envelope['kind']} failed: {type(error).__name__}: {safe_text(error)}")
+            self.log(
+                "error", f"The command {frame.envelope['kind']} failed: {type(error).__name__}: {safe_text(error)}"
+            )
 
     # --------------------------------------------------------------------------------------- what others call
 
@@ -277,6 +279,7 @@ class Worker:
     def _question(self, identity: str, question: dict[str, Any], parts: tuple[bytes, ...]) -> Frame:
         with self.inbox.expect(identity) as expected:
             self.link.send(question, *parts)
+            interrupts.deliver()
             return expected.wait()
 
     @interrupts.held
