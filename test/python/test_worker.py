@@ -127,6 +127,11 @@ class Cells(WorkerCase):
         kinds = [e.envelope.get("name") or e.envelope["type"] for e in reply.events]
         self.assertEqual(kinds, ["stdout", "stderr", "display_data"] * 3)
 
+    def test_output_and_comm_messages_come_in_order(self) -> None:
+        code = "import comm\nc = comm.create_comm(target_name='t')\nfor i in range(3):\n    print(i)\n    c.send({'i': i})"
+        kinds = [e.envelope.get("name") or e.envelope["type"] for e in self.execute(code).events]
+        self.assertEqual(kinds, ["comm_open", *["stdout", "comm_msg"] * 3])
+
     def test_the_kernel_looks_like_ipykernel_to_third_parties(self) -> None:
         self.assertEqual(self.value("type(get_ipython()).__module__"), "'ipykernel.zmqshell'")
         self.assertEqual(self.value("'IPKernelApp' in get_ipython().config"), "True")

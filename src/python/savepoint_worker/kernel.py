@@ -152,7 +152,8 @@ class WorkerApp(IPKernelApp):
 
     @default("connection_file")
     def _no_connection_file(self) -> str:
-        return os.environ.get("SAVEPOINT_CONNECTION_FILE", "")
+        # The gateway has it. Whoever wants it known to `%connect_info` passes `-f FILE`.
+        return ""
 
     def initialize(self, argv: list[str] | None = None) -> None:
         """Do what IPKernelApp does at this point, except for everything that has to do with sockets."""
@@ -174,6 +175,7 @@ class WorkerApp(IPKernelApp):
         """Replace the streams and the display hook."""
         self.configure_tornado_logger()
         self.outlet = Outlet()
+        self.session.flush_streams = self.outlet.flush
         sys.stdout = self.stdout = OutStream(self.outlet, "stdout")
         sys.stderr = self.stderr = OutStream(self.outlet, "stderr")
         self.stdout.session = self.stderr.session = self.session

@@ -8,7 +8,6 @@ only content, metadata and buffers leave this process.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +59,8 @@ class LinkSession(Session):
 
     #: None in the zygote and in processes forked by the user: what they publish is dropped.
     link: Link | None = None
+    #: Sends what was printed so far, so that it stands before whatever is published next.
+    flush_streams: Callable[[], None] = staticmethod(lambda: None)
     #: Called with the parent's msg_id, content and metadata of each reply.
     on_reply: Callable[[str | None, dict[str, Any], dict[str, Any]], None] | None = None
 
@@ -99,8 +100,8 @@ class LinkSession(Session):
             self.reply(parent, message["content"], message["metadata"])
             return
         content = message["content"]
+        self.flush_streams()
         if kind == "stream":
-            sys.stdout.flush()
             text = json.encoder.encode_basestring_ascii(str(content["text"]))[1:-1].encode("ascii")
             link.send({"kind": "stream", "name": content["name"], "parent": parent}, text)
         else:
