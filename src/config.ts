@@ -55,6 +55,8 @@ export const config = Object.freeze({
     zygoteStopMs: 3_000,
     /** How often we look whether a zygote that was started along with us still lives. */
     earlyPollMs: 50,
+    /** From the command to write a checkpoint until its writer has said who it is. */
+    writerDialMs: 15_000,
   }),
   /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */
   zygoteLingerS: 3,

@@ -13,7 +13,10 @@ export function lineLog(threshold: LogLevel, write: (line: string) => void): Log
     if (RANK[level] < RANK[threshold]) return
     const rest = Object.entries(fields)
       .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => ` ${key}=${typeof value === 'string' && /[\s"=]/.test(value) ? JSON.stringify(value) : value}`)
+      .map(
+        ([key, value]) =>
+          ` ${key}=${typeof value === 'string' && /[\s"=]/.test(value) ? JSON.stringify(value) : value}`,
+      )
       .join('')
     write(`${new Date().toISOString()} ${level} ${event}${rest}\n`)
   }

@@ -17,10 +17,10 @@ import { json } from '../wire/message.js'
 import { emitTransaction } from './events.js'
 import { run, waitFor } from './operation.js'
 import { parseObject, wishesOf, type CellWishes } from './policy.js'
-import { command, publish, publishStatus, reply } from './send.js'
+import { command, publish, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { cue, type Cell, type KernelState, type Request, type Turn } from './state.js'
-import { commit, open, rollback, type RollbackReport, type Transaction } from './transactions.js'
+import { commit, open, rollback, rolledBackLine, type RollbackReport, type Transaction } from './transactions.js'
 import { endWithoutWorker } from './death.js'
 
 type Reply = Extract<WorkerEvent, { kind: 'reply' }>
@@ -66,6 +66,7 @@ export function startCell(state: KernelState, request: Request): void {
     return
   }
   cell.warnings.push(...wishes.warnings)
+  cell.byMagic = wishes.byMagic
   const parent = request.message.headerBytes
   state.latestParent = parent
   state.latestClient = request.client
@@ -90,6 +91,7 @@ function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>):
     stopOnError: content['stop_on_error'] !== false,
     startedAt: state.now,
     transaction: null,
+    byMagic: false,
     warnings: [],
   }
 }
@@ -168,6 +170,8 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
     }
     emitTransaction(state, turn.request.message.headerBytes, target)
     if (outcome.ok) {
+      const parent = turn.request.message.headerBytes
+      if (cell.byMagic) publishText(state, 'stdout', parent, rolledBackLine(outcome.value))
       finish(reportOf(outcome.value))
       return
     }

@@ -29,6 +29,7 @@ import {
   policyNamed,
   record,
   rollback,
+  rolledBackLine,
   type BeginRequest,
   type RollbackReport,
   type Transaction,
@@ -266,8 +267,7 @@ function* rollbackAsked(state: KernelState, parts: readonly Buffer[], call: Call
   emitTransaction(state, call.parent, target)
   if (resumes(state, report.snapshot) || !turn || turn.answered || state.turn !== turn) return
   if (call.args['message'] === true) {
-    const what = target.name === null ? 'Rolled back' : `Rolled back '${target.name}'`
-    publishText(state, 'stdout', call.parent, `${what} in ${report.rollback_ms.toFixed(1)} ms.\n`)
+    publishText(state, 'stdout', call.parent, rolledBackLine(report))
   }
   if (!turn.cell) {
     finishTurn(state, turn)

@@ -7,11 +7,13 @@ import { checkEngine, checkName, policyNamed, type Policy } from './transactions
 export interface CellWishes {
   /** null: the cell just runs (`commit_always`). */
   readonly transaction: { readonly policy: Policy; readonly name: string | null } | null
+  /** Wished for in the cell's text, by a person who reads what it prints. */
+  readonly byMagic: boolean
   /** Named in the reply: what was asked for and is not understood. */
   readonly warnings: readonly string[]
 }
 
-const NOTHING: CellWishes = { transaction: null, warnings: [] }
+const NOTHING: CellWishes = { transaction: null, byMagic: false, warnings: [] }
 const MAGIC = /^\s*%%transaction\b([^\n]*)/
 
 /** Reads a cell's wishes. Throws SavepointError for values that do not exist: then the cell must not run. */
@@ -19,7 +21,7 @@ export function wishesOf(message: IncomingMessage, code: string): CellWishes {
   const magic = MAGIC.exec(code)
   const fromMetadata = message.metadataBytes.includes('"savepoint"') ? fromMetadataOf(message.metadataBytes) : NOTHING
   if (!magic) return fromMetadata
-  return { transaction: transactionOf(parseMagic(magic[1] ?? '')), warnings: fromMetadata.warnings }
+  return { transaction: transactionOf(parseMagic(magic[1] ?? '')), byMagic: true, warnings: fromMetadata.warnings }
 }
 
 function fromMetadataOf(bytes: Buffer): CellWishes {
@@ -29,7 +31,7 @@ function fromMetadataOf(bytes: Buffer): CellWishes {
   if (!isObject(wishes)) throw new SavepointError('bad_request', 'The metadata key "savepoint" must be an object.')
   const { transaction, ...others } = wishes
   const warnings = Object.keys(others).map((key) => `Ignored metadata savepoint.${key}: this version does not know it.`)
-  if (transaction === undefined || transaction === null) return { transaction: null, warnings }
+  if (transaction === undefined || transaction === null) return { ...NOTHING, warnings }
   const spec = typeof transaction === 'string' ? { policy: transaction } : transaction
   if (!isObject(spec)) {
     throw new SavepointError('bad_request', 'The metadata key savepoint.transaction must be a policy or an object.')
@@ -38,7 +40,7 @@ function fromMetadataOf(bytes: Buffer): CellWishes {
   for (const key of Object.keys(unknown)) {
     warnings.push(`Ignored metadata savepoint.transaction.${key}: this version does not know it.`)
   }
-  return { transaction: transactionOf({ policy: policy ?? 'commit_always', name, engine }), warnings }
+  return { ...NOTHING, transaction: transactionOf({ policy: policy ?? 'commit_always', name, engine }), warnings }
 }
 
 interface TransactionSpec {

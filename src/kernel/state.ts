@@ -66,6 +66,8 @@ export interface Cell {
   readonly startedAt: number
   /** The transaction that wraps just this cell, if its policy asked for one. */
   transaction: Transaction | null
+  /** Its transaction was wished for by `%%transaction`. */
+  byMagic: boolean
   readonly warnings: string[]
 }
 

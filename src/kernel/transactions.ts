@@ -238,6 +238,12 @@ export interface RollbackReport {
   readonly limits: readonly string[]
 }
 
+/** What a magic prints of a rollback. */
+export function rolledBackLine({ transaction, rollback_ms }: RollbackReport): string {
+  const what = transaction.name === null ? 'Rolled back' : `Rolled back '${transaction.name}'`
+  return `${what} in ${rollback_ms.toFixed(1)} ms.\n`
+}
+
 /** Marks all open transactions as lost: their snapshots went, or lead nowhere. */
 export function loseAll(state: KernelState, reason: string): void {
   const outermost = state.transactions[0]

@@ -58,10 +58,19 @@ export type ZygoteCommand =
       readonly stdout: string
       readonly stderr: string
     }
-  | { /** One byte to the frozen snapshot: it dials in with the token that it was taken with. */ readonly kind: 'wake'; readonly snapshot: string }
-  | { /** End frozen snapshots by closing their wake ends. Unknown ones are ignored. */ readonly kind: 'discard'; readonly snapshots: readonly string[] }
+  | {
+      /** One byte to the frozen snapshot: it dials in with the token that it was taken with. */ readonly kind: 'wake'
+      readonly snapshot: string
+    }
+  | {
+      /** End frozen snapshots by closing their wake ends. Unknown ones are ignored. */ readonly kind: 'discard'
+      readonly snapshots: readonly string[]
+    }
   | { /** Signal a descendant by pid. */ readonly kind: 'kill'; readonly pid: number; readonly signal: number }
-  | { /** End every worker and snapshot, then the zygote itself, or let it wait for a successor of this gateway. */ readonly kind: 'stop'; readonly linger: boolean }
+  | {
+      /** End every worker and snapshot, then the zygote itself, or let it wait for a successor of this gateway. */ readonly kind: 'stop'
+      readonly linger: boolean
+    }
 
 /** Sent by a zygote. */
 export type ZygoteEvent =
@@ -74,8 +83,16 @@ export type ZygoteEvent =
     }
   | { readonly kind: 'forked'; readonly kernel: string; readonly token: string; readonly pid: number }
   | { readonly kind: 'fork_failed'; readonly kernel: string; readonly token: string; readonly reason: string }
-  | { /** A worker, or any process that was left to us, ended. Exactly one of code and signal is set. */ readonly kind: 'died'; readonly pid: number; readonly code: number | null; readonly signal: number | null }
-  | { /** A frozen snapshot is no more (discarded, or killed by somebody). */ readonly kind: 'snapshot_gone'; readonly snapshot: string }
+  | {
+      /** A worker, or any process that was left to us, ended. Exactly one of code and signal is set. */ readonly kind: 'died'
+      readonly pid: number
+      readonly code: number | null
+      readonly signal: number | null
+    }
+  | {
+      /** A frozen snapshot is no more (discarded, or killed by somebody). */ readonly kind: 'snapshot_gone'
+      readonly snapshot: string
+    }
 
 // ------------------------------------------------------------------------------------------------------- worker
 
@@ -103,12 +120,14 @@ export type WorkerCommand =
       /** The number that the next cell will get (IPython's `shell.execution_count`). */
       readonly execution_count: number
       /** null for a fresh worker; else why it was woken. */
-      readonly woken: null | (RollbackReason & {
-        /** The cell in which the snapshot was taken still runs: go on in it. Else leave its frames and wait for commands. */
-        readonly resume: boolean
-        /** Cells sent since the snapshot was taken, [execution_count, raw code], oldest first: they belong in `In`. */
-        readonly inputs: readonly (readonly [number, string])[]
-      })
+      readonly woken:
+        | null
+        | (RollbackReason & {
+            /** The cell in which the snapshot was taken still runs: go on in it. Else leave its frames and wait for commands. */
+            readonly resume: boolean
+            /** Cells sent since the snapshot was taken, [execution_count, raw code], oldest first: they belong in `In`. */
+            readonly inputs: readonly (readonly [number, string])[]
+          })
     }
   | {
       /**
@@ -123,11 +142,29 @@ export type WorkerCommand =
       /** execute_request only: freeze a copy before the cell runs; reported by `taken` before the reply. */
       readonly permit?: SnapshotPermit
     }
-  | { /** Freeze a copy now, between cells; answered by `taken`. */ readonly kind: 'snapshot'; readonly permit: SnapshotPermit }
-  | { /** Give open pipes and sockets to this snapshot through the zygote, answer `handed_over`, then wait to be ended. */ readonly kind: 'hand_over'; readonly snapshot: string }
-  | { /** This snapshot is gone: forget it, and reap its process if it is a child. */ readonly kind: 'forget'; readonly snapshot: string }
-  | { /** Answer to an `input_request`. Parts: [content of the input_reply]. */ readonly kind: 'input'; readonly id: string }
-  | { /** Answer to an `ask`. */ readonly kind: 'answer'; readonly id: string; readonly ok: true; readonly result: unknown; readonly permit?: SnapshotPermit }
+  | {
+      /** Freeze a copy now, between cells; answered by `taken`. */ readonly kind: 'snapshot'
+      readonly permit: SnapshotPermit
+    }
+  | {
+      /** Give open pipes and sockets to this snapshot through the zygote, answer `handed_over`, then wait to be ended. */ readonly kind: 'hand_over'
+      readonly snapshot: string
+    }
+  | {
+      /** This snapshot is gone: forget it, and reap its process if it is a child. */ readonly kind: 'forget'
+      readonly snapshot: string
+    }
+  | {
+      /** Answer to an `input_request`. Parts: [content of the input_reply]. */ readonly kind: 'input'
+      readonly id: string
+    }
+  | {
+      /** Answer to an `ask`. */ readonly kind: 'answer'
+      readonly id: string
+      readonly ok: true
+      readonly result: unknown
+      readonly permit?: SnapshotPermit
+    }
   | { readonly kind: 'answer'; readonly id: string; readonly ok: false; readonly error: LinkError }
   | {
       /** Fork a writer that serializes the namespace into `path`; it dials in with `token`. Answered by `forked_writer`. */
@@ -137,7 +174,13 @@ export type WorkerCommand =
       readonly path: string
       readonly exclude: readonly string[]
     }
-  | { /** Load a verified checkpoint; answered by `restored`. */ readonly kind: 'restore'; readonly id: string; readonly path: string; readonly mode: 'clear' | 'merge'; readonly names: readonly string[] | null }
+  | {
+      /** Load a verified checkpoint; answered by `restored`. */ readonly kind: 'restore'
+      readonly id: string
+      readonly path: string
+      readonly mode: 'clear' | 'merge'
+      readonly names: readonly string[] | null
+    }
   | { /** Run the exit handlers and end. */ readonly kind: 'stop' }
 
 export interface LinkError {
@@ -148,8 +191,18 @@ export interface LinkError {
 
 /** Sent by a worker. `parent` is the msg_id of the request that it belongs to, or null. */
 export type WorkerEvent =
-  | { /** Parts: [text, escaped as the inside of an ASCII JSON string]. */ readonly kind: 'stream'; readonly name: 'stdout' | 'stderr'; readonly parent: string | null }
-  | { /** Any other publication. Parts: [content, metadata, ...buffers]. */ readonly kind: 'publish'; readonly type: string; readonly parent: string | null; readonly comm_id?: string; readonly target_name?: string }
+  | {
+      /** Parts: [text, escaped as the inside of an ASCII JSON string]. */ readonly kind: 'stream'
+      readonly name: 'stdout' | 'stderr'
+      readonly parent: string | null
+    }
+  | {
+      /** Any other publication. Parts: [content, metadata, ...buffers]. */ readonly kind: 'publish'
+      readonly type: string
+      readonly parent: string | null
+      readonly comm_id?: string
+      readonly target_name?: string
+    }
   | {
       /** Parts: [content, metadata]. Metadata of an execute_reply holds `savepoint` with `mode`, `execution_time`, `warnings`. */
       readonly kind: 'reply'
@@ -160,7 +213,10 @@ export type WorkerEvent =
       readonly evalue?: string
     }
   | { /** Parts: [content]. */ readonly kind: 'input_request'; readonly id: string; readonly parent: string | null }
-  | { /** The worker no longer waits for that input (interrupted). */ readonly kind: 'input_abandoned'; readonly id: string }
+  | {
+      /** The worker no longer waits for that input (interrupted). */ readonly kind: 'input_abandoned'
+      readonly id: string
+    }
   | {
       /** Code in the kernel asks for an operation (Python API and magics). Parts: [] or [pickled exception, pickled value] for a rollback. */
       readonly kind: 'ask'
@@ -169,11 +225,39 @@ export type WorkerEvent =
       readonly parent: string | null
       readonly args: Readonly<Record<string, unknown>>
     }
-  | { /** A snapshot was frozen, or could not be (`error`). */ readonly kind: 'taken'; readonly snapshot: string; readonly pid: number; readonly ms: number; readonly error?: string }
-  | { /** `limits`: what could not be handed over, in words. */ readonly kind: 'handed_over'; readonly snapshot: string; readonly limits: readonly string[] }
-  | { readonly kind: 'forked_writer'; readonly checkpoint: string; readonly pid: number; readonly pause_ms: number; readonly error?: string }
-  | { readonly kind: 'restored'; readonly id: string; readonly restored: number; readonly lost: readonly LostObject[]; readonly warnings: readonly string[]; readonly ms: number; readonly error?: LinkError }
-  | { /** A line for the gateway's log. */ readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }
+  | {
+      /** A snapshot was frozen, or could not be (`error`). */ readonly kind: 'taken'
+      readonly snapshot: string
+      readonly pid: number
+      readonly ms: number
+      readonly error?: string
+    }
+  | {
+      /** `limits`: what could not be handed over, in words. */ readonly kind: 'handed_over'
+      readonly snapshot: string
+      readonly limits: readonly string[]
+    }
+  | {
+      readonly kind: 'forked_writer'
+      readonly checkpoint: string
+      readonly pid: number
+      readonly pause_ms: number
+      readonly error?: string
+    }
+  | {
+      readonly kind: 'restored'
+      readonly id: string
+      readonly restored: number
+      readonly lost: readonly LostObject[]
+      readonly warnings: readonly string[]
+      readonly ms: number
+      readonly error?: LinkError
+    }
+  | {
+      /** A line for the gateway's log. */ readonly kind: 'log'
+      readonly level: 'info' | 'warn' | 'error'
+      readonly text: string
+    }
 
 export interface LostObject {
   readonly name: string

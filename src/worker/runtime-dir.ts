@@ -21,7 +21,10 @@ export function runtimeRoot(env: Readonly<Record<string, string | undefined>> = 
   const found = statSync(root)
   // In a shared /tmp somebody else might have made it first, to listen in.
   if (found.uid !== uid || (found.mode & 0o077) !== 0) {
-    throw new SavepointError('LINK_REFUSED', `The folder ${root} belongs to somebody else or is open to others. Remove it, or set XDG_RUNTIME_DIR.`)
+    throw new SavepointError(
+      'LINK_REFUSED',
+      `The folder ${root} belongs to somebody else or is open to others. Remove it, or set XDG_RUNTIME_DIR.`,
+    )
   }
   return root
 }

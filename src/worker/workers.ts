@@ -10,9 +10,17 @@ import { constants } from 'node:os'
 import { createConnection } from 'node:net'
 import { existsSync, readFileSync } from 'node:fs'
 import type { Clock } from '../clock.js'
-import { SavepointError } from '../errors.js'
 import { encodeFrame } from '../link/framing.js'
-import type { Envelope, Frame, Hello, WorkerCommand, WorkerEvent, WriterEvent, ZygoteCommand, ZygoteEvent } from '../link/protocol.js'
+import type {
+  Envelope,
+  Frame,
+  Hello,
+  WorkerCommand,
+  WorkerEvent,
+  WriterEvent,
+  ZygoteCommand,
+  ZygoteEvent,
+} from '../link/protocol.js'
 import type { Log } from '../log.js'
 import type { Connection, ConnectionHandlers } from './connection.js'
 import { openDoor, type Door } from './door.js'
@@ -43,6 +51,7 @@ export interface WorkersOptions {
     readonly deathMs: number
     readonly zygoteStopMs: number
     readonly earlyPollMs: number
+    readonly writerDialMs: number
   }
 }
 
@@ -82,7 +91,8 @@ export class Workers {
   #fifos: Fifo[] = []
   /** Tokens that may dial in, with the generation that they stand for. */
   readonly #expected = new Map<string, number>()
-  readonly #writers = new Set<string>()
+  /** Tokens of checkpoint writers that have not dialled in, with their checkpoints. */
+  readonly #writers = new Map<string, string>()
   readonly #running = new Map<number, Running>()
   #current: Running | null = null
   #adopted = false
@@ -189,8 +199,19 @@ export class Workers {
   }
 
   command(command: WorkerCommand, parts: readonly Buffer[]): void {
-    if (command.kind === 'checkpoint') this.#writers.add(command.token)
+    if (command.kind === 'checkpoint') this.#expectWriter(command.token, command.checkpoint)
     this.#current?.connection?.send(command, parts)
+  }
+
+  #expectWriter(token: string, checkpoint: string): void {
+    this.#writers.set(token, checkpoint)
+    this.#options.clock.after(this.#options.limits.writerDialMs, () => {
+      if (this.#writers.delete(token)) this.#writerFailed(checkpoint, 'its process did not start')
+    })
+  }
+
+  #writerFailed(checkpoint: string, reason: string): void {
+    this.#listener.writerSaid({ kind: 'write_failed', checkpoint, reason }, [])
   }
 
   /** Stops reading from the worker, which then waits as soon as the sockets' buffers are full. */
@@ -233,8 +254,8 @@ export class Workers {
   }
 
   #tell(command: ZygoteCommand): void {
-    if (this.#zygote === null) throw new SavepointError('ZYGOTE_FAILED', 'There is no zygote to give a command to.')
-    this.#zygote.send(command)
+    // Without a zygote there is nobody left below it either: its end has been told, or will be.
+    this.#zygote?.send(command)
   }
 
   #admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
@@ -278,24 +299,24 @@ export class Workers {
       },
     })
     // One that was taken over keeps what it was built with.
-    if (!this.#adopted) this.#tell({ kind: 'settings', kernel, arguments: kernelArguments, rendezvous, linger_s: lingerS })
+    if (!this.#adopted)
+      this.#tell({ kind: 'settings', kernel, arguments: kernelArguments, rendezvous, linger_s: lingerS })
     return true
   }
 
   #admitWriter(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
-    if (!this.#writers.delete(hello.token)) return false
+    const checkpoint = this.#writers.get(hello.token)
+    if (checkpoint === undefined) return false
+    this.#writers.delete(hello.token)
     let told = false
-    let checkpoint = ''
     const connection = connect({
       onFrame: ({ envelope, parts }) => {
-        const event = envelope as WriterEvent
         told = true
-        checkpoint = event.checkpoint
-        this.#listener.writerSaid(event, parts)
+        this.#listener.writerSaid(envelope as WriterEvent, parts)
         connection.close()
       },
       onClose: () => {
-        if (!told) this.#options.log('warn', 'writer_lost', { pid: hello.pid, checkpoint })
+        if (!told) this.#writerFailed(checkpoint, 'its process ended before it was done')
       },
     })
     return true
