@@ -78,7 +78,7 @@ async function runNotebook(report: Report, lab: Lab, notebook: NotebookPage): Pr
     await notebook.picture('not-open')
     return
   }
-  await report.check('all cells run, and the one that asks is answered', async () => {
+  const ran = await report.check('all cells run, and the one that asks is answered', async () => {
     if (ours) await notebook.runAllAbove('restore')
     else await notebook.runAll()
     const question = notebook.cell('input').locator('.jp-Stdin-input')
@@ -90,6 +90,7 @@ async function runNotebook(report: Report, lab: Lab, notebook: NotebookPage): Pr
     if (ours) await notebook.waitForText('checkpoint', 'saved')
     await notebook.waitUntilIdle()
   })
+  if (!ran) await notebook.picture('stuck')
   await firstLife(report, notebook, ours)
   await secondLife(report, lab, notebook, ours)
 }
@@ -128,6 +129,7 @@ async function firstLife(report: Report, notebook: NotebookPage, ours: boolean):
     if (ours) {
       await notebook.waitForText('failing-transaction', 'Before the failure there are 4 readings.')
       await notebook.waitForText('failing-transaction', 'TypeError')
+      await notebook.waitForText('failing-by-metadata', 'IndexError')
     }
     await notebook.waitForText('state-after', "[20.5, 21.0, 19.5] {'unit': 'degrees'}")
     await notebook.picture('state-after', 'state-after')
@@ -138,9 +140,10 @@ async function secondLife(report: Report, lab: Lab, notebook: NotebookPage, ours
   await report.check('a killed kernel is noticed and started again', async () => {
     const processes = lab.kernelProcesses()
     assert(processes.length >= (ours ? 3 : 1), `there are only ${processes.length} processes`)
-    kill(processes)
     const notice = notebook.page.locator('.jp-Dialog', { hasText: 'Kernel Restarting' })
-    await notice.waitFor()
+    const greeting = notebook.greeting()
+    kill(processes)
+    await Promise.all([greeting, notice.waitFor()])
     await notebook.picture('died')
     await notice.getByRole('button', { name: 'Ok' }).click()
     await notebook.waitUntilIdle()

@@ -1,14 +1,16 @@
 """Starts JupyterLab for the browser test, on a free port of the loopback address, with everything private to this run.
 
 The first line on stdout is JSON: `url`, `token`, `notebook` (the ids and tags of its cells, in order).
-SIGTERM ends it, and its kernels with it.
+SIGTERM, and the end of the process that started it, end it, and its kernels with it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import secrets
+import signal
 import sys
 from pathlib import Path
 
@@ -30,7 +32,12 @@ SETTINGS = {
 }
 
 
+PR_SET_PDEATHSIG = 1
+
+
 def main() -> None:
+    # The test may be killed; then nobody would end this server.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     root = scratch("lab")
     notebook = make_notebook.build(KERNEL)
     (root / "first_slice.ipynb").write_text(make_notebook.text(KERNEL), encoding="utf-8")

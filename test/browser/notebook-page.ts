@@ -1,5 +1,6 @@
 /** A notebook in JupyterLab, as a person at the screen works with it: cells are known by their ids. */
 
+import { EventEmitter, once } from 'node:events'
 import type { Locator, Page } from 'playwright-core'
 import type { CellOfNotebook, Lab } from './lab.js'
 
@@ -9,6 +10,7 @@ export class NotebookPage {
   readonly page: Page
   private readonly cells: readonly CellOfNotebook[]
   private readonly folder: string
+  private readonly kernel = new EventEmitter()
   private taken = 0
 
   constructor(page: Page, cells: readonly CellOfNotebook[], folder: string) {
@@ -16,11 +18,28 @@ export class NotebookPage {
     this.cells = cells
     this.folder = folder
     page.setDefaultTimeout(PATIENCE_MS)
+    page.on('websocket', (socket) => {
+      if (!socket.url().includes('/channels')) return
+      socket.on('framereceived', ({ payload }) => {
+        if (payload.includes('kernel_info_reply')) this.kernel.emit('greeted')
+      })
+    })
+  }
+
+  /**
+   * The next time that a kernel answers JupyterLab's first question. Ask for it before that which makes it happen.
+   *
+   * Before that the window says `idle` of a kernel that is still to be started, and cells that are run then are lost:
+   * JupyterLab starts one kernel for them and another one for the notebook.
+   */
+  async greeting(): Promise<void> {
+    await once(this.kernel, 'greeted', { signal: AbortSignal.timeout(PATIENCE_MS) })
   }
 
   /** Opens the notebook and waits until its kernel is idle. */
   async open({ url, token }: Lab): Promise<void> {
-    await this.page.goto(`${url}lab/tree/first_slice.ipynb?reset&token=${token}`, { waitUntil: 'domcontentloaded' })
+    const address = `${url}lab/tree/first_slice.ipynb?reset&token=${token}`
+    await Promise.all([this.greeting(), this.page.goto(address, { waitUntil: 'domcontentloaded' })])
     await this.cell(this.cells.at(-1)?.id ?? '').waitFor({ state: 'attached' })
     await this.waitUntilIdle()
   }

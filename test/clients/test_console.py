@@ -87,11 +87,10 @@ class Notebook(ConsoleCase):
         shown = {}
         for cell in make_notebook.build(KERNEL).cells:
             tags = cell.metadata.get("tags", [])
-            if cell.cell_type != "code" or ("second-life" in tags) != second_life:
+            # A console has no cell metadata to send.
+            if cell.cell_type != "code" or "by-metadata" in tags or ("second-life" in tags) != second_life:
                 continue
-            # A console cannot send cell metadata; the magic says the same.
-            magic = "%%transaction\n" if "savepoint" in cell.metadata else ""
-            console.enter(magic + cell.source)
+            console.enter(cell.source)
             if "answered" in tags:
                 console.wait_for(r"\nWhat is your name\? ")
                 console.type("Ada\r")

@@ -18,8 +18,13 @@ import make_notebook  # noqa: E402
 
 def split(notebook: NotebookNode) -> tuple[NotebookNode, NotebookNode]:
     """What is run before the kernel is killed, and what after."""
-    second = [cell for cell in notebook.cells if "second-life" in cell.metadata.get("tags", [])]
-    first = [cell for cell in notebook.cells if cell not in second]
+
+    def tagged(tag: str) -> list[NotebookNode]:
+        return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+    second = tagged("second-life")
+    # nbclient does not send a cell's metadata.
+    first = [cell for cell in notebook.cells if cell not in second + tagged("by-metadata")]
     return NotebookNode({**notebook, "cells": first}), NotebookNode({**notebook, "cells": second})
 
 

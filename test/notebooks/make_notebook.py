@@ -3,8 +3,8 @@
 
   make_notebook.py [--kernel NAME] [OUTPUT]
 
-Tags: `answered` asks for input; `fails` is meant to fail; `second-life` is run in a new kernel after the first one was
-killed. For a kernel other than `savepoint` the cells that only Savepoint can run are left out, so that the same
+Tags: `answered` asks for input; `fails` is meant to fail; `by-metadata` is for clients that send a cell's metadata with
+it (nbclient and jupyter console do not); `second-life` is run in a new kernel after the first one was killed. For a kernel other than `savepoint` the cells that only Savepoint can run are left out, so that the same
 notebook shows what an ordinary kernel does in the same place.
 """
 
@@ -113,8 +113,9 @@ print(await asyncio.gather(later("first"), later("second")))
     ),
     Step(
         "failing-transaction",
-        "A cell that changes the list in place and then fails, rolled back by its own metadata",
+        "A cell that changes the list in place and then fails, rolled back by its magic",
         """
+%%transaction
 readings.append("not a number")
 readings.sort(key=str)
 labels.clear()
@@ -122,6 +123,13 @@ print(f"Before the failure there are {len(readings)} readings.")
 sum(readings)
 """,
         ("fails", "raises-exception"),
+        only_savepoint=True,
+    ),
+    Step(
+        "failing-by-metadata",
+        "The same by the cell's metadata, which JupyterLab sends with the cell",
+        'labels["unit"] = "furlongs"\nreadings.clear()\nreadings[0]',
+        ("fails", "raises-exception", "by-metadata"),
         {"savepoint": {"transaction": "rollback_on_failure"}},
         only_savepoint=True,
     ),
