@@ -25,7 +25,9 @@ class CheckpointCase(unittest.TestCase):
         self.folder = Path(folder.name)
         self.path = self.folder / "test.savepoint"
 
-    def run_process(self, task: str, cells: tuple[str, ...], python: str = sys.executable, **options: Any) -> dict[str, Any]:
+    def run_process(
+        self, task: str, cells: tuple[str, ...], python: str = sys.executable, **options: Any
+    ) -> dict[str, Any]:
         """What a fresh process reports that runs `cells`, before it saves or after it restored."""
         done = subprocess.run(
             [python, "-W", "ignore", PROGRAM, str(self.folder), str(self.path), task],

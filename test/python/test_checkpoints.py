@@ -35,7 +35,13 @@ class File(CheckpointCase):
         (length,) = struct.unpack(">I", data[8:12])
         read = json.loads(data[12 : 12 + length])
         self.assertEqual((data[:8], read), (MAGIC, manifest))
-        expected = {"format_version": 1, "namespace_size": 6, "function_count": 1, "class_count": 1, "execution_count": 7}
+        expected = {
+            "format_version": 1,
+            "namespace_size": 6,
+            "function_count": 1,
+            "class_count": 1,
+            "execution_count": 7,
+        }
         self.assertEqual({key: manifest[key] for key in expected}, expected)
         self.assertEqual(manifest["imports"], [{"name": "string", "module": "string", "version": None}])
         self.assertEqual(sum(manifest["verdicts"].values()), 6)
@@ -64,7 +70,7 @@ class File(CheckpointCase):
         file.close()
         reader = Reader(str(self.path))
         self.addCleanup(reader.close)
-        self.assertEqual((reader.section("one").rest(), reader.section("two").rest()), (b"first section", b"second"))
+        self.assertEqual((reader.contents("one"), reader.contents("two")), (b"first section", b"second"))
 
     def test_what_follows_the_sections_is_not_looked_at(self) -> None:
         self.save("a = 1")
@@ -76,7 +82,8 @@ class File(CheckpointCase):
 class Variables(CheckpointCase):
     def test_the_engines_names_are_not_the_users(self) -> None:
         namespace: dict[str, Any] = dict.fromkeys(
-            "_ __ ___ _i _ii _iii _1 _i12 _ih _oh _dh In Out _exit_code _exception __name__ __builtins__ exit open x _x _private __secret".split()
+            "_ __ ___ _i _ii _iii _1 _i12 _ih _oh _dh In Out _exit_code _exception __name__ __builtins__ exit open".split()
+            + ["x", "_x", "_private", "__secret"]
         )
         given = {"exit": namespace["exit"], "open": namespace["open"]}
         self.assertEqual(list(user_variables(namespace, given)), ["x", "_x", "_private", "__secret"])
@@ -88,7 +95,9 @@ class Variables(CheckpointCase):
         self.restore("assert b is a[0] and c['deep']['er'] is a[1] and d[0] is a and u is t[0][0]")
 
     def test_what_shares_nothing_that_matters_is_kept_apart(self) -> None:
-        manifest = self.save("s = 'text'\na = [s, int, 5]\nb = {s: (1, 2)}\nimport decimal\nd = [decimal.Decimal(1)]\ne = d + []")
+        manifest = self.save(
+            "s = 'text'\na = [s, int, 5]\nb = {s: (1, 2)}\nimport decimal\nd = [decimal.Decimal(1)]\ne = d + []"
+        )
         groups = [section["variables"] for section in manifest["sections"] if "variables" in section]
         self.assertEqual([group for group in groups if len(group) > 1], [])
 
@@ -107,7 +116,9 @@ class Variables(CheckpointCase):
         self.restore("import inspect\nassert '# why' in inspect.getsource(f)")
 
     def test_functions_of_another_python_are_compiled_anew(self) -> None:
-        text = "from __future__ import annotations\ndef outer(k):\n    def f(a, *, b=2): return a + b + k\n    return f\n"
+        text = (
+            "from __future__ import annotations\ndef outer(k):\n    def f(a, *, b=2): return a + b + k\n    return f\n"
+        )
         sources.provide({"/tmp/elsewhere.py": text})
         made = rebuild.code(b"else", b"", ("/tmp/elsewhere.py", 3, "f", ("k",), 0x1000000))
         self.assertEqual(types.FunctionType(made, {}, "f", None, (types.CellType(5),))(1, b=1), 7)
@@ -147,7 +158,12 @@ class BadObjects(CheckpointCase):
         self.restore("assert good == [1] and C0")
 
     def test_one_that_ends_the_process_costs_only_its_variable(self) -> None:
-        ends = "import os; os._exit(0)", "import os; os._exit(5)", "import os; os.kill(os.getpid(), 9)", "import ctypes; ctypes.string_at(0)"
+        ends = (
+            "import os; os._exit(0)",
+            "import os; os._exit(5)",
+            "import os; os.kill(os.getpid(), 9)",
+            "import ctypes; ctypes.string_at(0)",
+        )
         cells = [f"class C{n}:\n    def __reduce__(self): {end}\nx{n} = [C{n}()]" for n, end in enumerate(ends)]
         manifest = self.save("before = [1]", *cells, "after = [2]")
         lost = self.lost(manifest)
@@ -219,7 +235,13 @@ class Damage(CheckpointCase):
     def test_a_damaged_head_changes_nothing(self) -> None:
         self.save("a = [1]")
         whole = self.path.read_bytes()
-        heads = b"", whole[:10], b"X" + whole[1:], whole[:HEAD_BYTES] + b"X" + whole[HEAD_BYTES + 1 :], b"SVPT2" + whole[5:]
+        heads = (
+            b"",
+            whole[:10],
+            b"X" + whole[1:],
+            whole[:HEAD_BYTES] + b"X" + whole[HEAD_BYTES + 1 :],
+            b"SVPT2" + whole[5:],
+        )
         for head in heads:
             with self.subTest(head[:20]):
                 self.path.write_bytes(head)
@@ -255,9 +277,10 @@ class Restoring(CheckpointCase):
         x = namespace["x"]
         self.assertTrue(is_lost(x))
         deeds = (
-            repr, str, bool, len, iter, next, hash, dir, list, int, bytes, lambda x: x == 1, lambda x: x != 1, lambda x: x.a,
-            lambda x: x(), lambda x: x[0], lambda x: x + 1, lambda x: 1 + x, lambda x: -x, lambda x: 1 in x, lambda x: f"{x}",
-            lambda x: setattr(x, "a", 1), lambda x: x.__class__, lambda x: isinstance(x, int), lambda x: pickle.dumps(x),
+            repr, str, bool, len, iter, next, hash, dir, list, int, bytes, pickle.dumps,
+            lambda x: x == 1, lambda x: x != 1, lambda x: x.a, lambda x: x(), lambda x: x[0], lambda x: x + 1,
+            lambda x: 1 + x, lambda x: -x, lambda x: 1 in x, lambda x: f"{x}", lambda x: setattr(x, "a", 1),
+            lambda x: x.__class__, lambda x: isinstance(x, int),
             lambda x: x < 1, lambda x: x.__enter__(), lambda x: [*x], lambda x: {**x}, lambda x: operator_or(x),
         )  # fmt: skip
         for number, deed in enumerate(deeds):
@@ -270,7 +293,9 @@ class Restoring(CheckpointCase):
         self.save("x = (n for n in ())")
         first = self.path
         self.path = self.folder / "second.savepoint"
-        cell = f"from savepoint_worker import checkpoints\ncheckpoints.restore({str(first)!r}, globals(), 'merge', None)"
+        cell = (
+            f"from savepoint_worker import checkpoints\ncheckpoints.restore({str(first)!r}, globals(), 'merge', None)"
+        )
         manifest = self.save(cell)
         self.assertIn("generator", self.lost(manifest)["x"])
         self.assertEqual(self.lost(self.restore())["x"], self.lost(manifest)["x"])
@@ -302,7 +327,10 @@ class Restoring(CheckpointCase):
         for _ in range(3):
             previous = self.path
             self.path = self.folder / f"{previous.name}.next"
-            self.save(f"from savepoint_worker import checkpoints as k\nk.restore({str(previous)!r}, globals(), 'merge', None)\ndel k")
+            self.save(
+                "from savepoint_worker import checkpoints as k\n"
+                f"k.restore({str(previous)!r}, globals(), 'merge', None)\ndel k"
+            )
         self.restore("assert c.f() is alias is data['a'] and type(c) is C")
 
 

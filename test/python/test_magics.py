@@ -67,19 +67,29 @@ class MustBeLast(MagicsCase):
                 self.assertEqual(self.shell.user_ns["ran"], [])
 
     def test_in_the_last_place_they_are_asked_for(self) -> None:
-        for code in ("%rollback", "ran.append(1)\n%rollback", "if True:\n    ran.append(1)\n    %rollback\nelse:\n    %rollback", "rollback"):
+        for code in (
+            "%rollback",
+            "ran.append(1)\n%rollback",
+            "if True:\n    ran.append(1)\n    %rollback\nelse:\n    %rollback",
+            "rollback",
+        ):
             with self.subTest(code):
                 self.assert_refused(code, "not_in_kernel")
 
 
 class TransactionLine(MagicsCase):
     def test_it_becomes_a_comment_and_lines_keep_their_numbers(self) -> None:
-        self.assertEqual(magics.hide_transaction_line(["\n", "%%transaction dry_run\n", "x\n"]), ["\n", "# %%transaction dry_run\n", "x\n"])
+        self.assertEqual(
+            magics.hide_transaction_line(["\n", "%%transaction dry_run\n", "x\n"]),
+            ["\n", "# %%transaction dry_run\n", "x\n"],
+        )
         result, _ = self.run_cell("%%transaction\nran.append(1)\n1 / 0")
         self.assertEqual((self.shell.user_ns["ran"], result.error_in_exec.__traceback__.tb_next.tb_lineno), ([1], 3))
 
     def test_the_body_is_a_cell_like_any_other(self) -> None:
-        result, printed = self.run_cell("%%transaction --name a\n%time ran.append(1)\nwords = !echo hello\nran.append(words[0])")
+        result, printed = self.run_cell(
+            "%%transaction --name a\n%time ran.append(1)\nwords = !echo hello\nran.append(words[0])"
+        )
         self.assertEqual((result.success, self.shell.user_ns["ran"]), (True, [1, "hello"]))
 
     def test_the_body_may_have_a_cell_magic_of_its_own(self) -> None:
@@ -106,8 +116,14 @@ class Lines(MagicsCase):
             self.assert_prints("%commit", r"^Committed transaction tx_1\.$")
 
     def test_status(self) -> None:
-        opened = [{"id": "tx_1", "name": "outer", "policy": "explicit"}, {"id": "tx_2", "name": None, "policy": "rollback_always"}]
-        for transactions, pattern in ((opened, r"'outer' \(tx_1\) \(explicit\) > tx_2 \(rollback_always\)"), ([], "^No transaction")):
+        opened = [
+            {"id": "tx_1", "name": "outer", "policy": "explicit"},
+            {"id": "tx_2", "name": None, "policy": "rollback_always"},
+        ]
+        for transactions, pattern in (
+            (opened, r"'outer' \(tx_1\) \(explicit\) > tx_2 \(rollback_always\)"),
+            ([], "^No transaction"),
+        ):
             with mock.patch.object(magics, "status", return_value={"transactions": transactions}):
                 self.assert_prints("%transaction", pattern)
 
@@ -122,7 +138,8 @@ class Lines(MagicsCase):
         with mock.patch.object(magics, "checkpoint", return_value=made) as asked:
             self.assert_prints(
                 "%checkpoint mine --note 'in passing'",
-                r"^Checkpoint 'mine' \(cp_1\): 2 variables, 1\.2 MB, in 12\.3 ms; lost: x0 \(socket: open\), .*, 2 more\.$",
+                r"^Checkpoint 'mine' \(cp_1\): 2 variables, 1\.2 MB, in 12\.3 ms; "
+                r"lost: x0 \(socket: open\), .*, 2 more\.$",
             )
         asked.assert_called_once_with("mine", "in passing")
 
@@ -134,9 +151,17 @@ class Lines(MagicsCase):
             self.assert_prints("%checkpoints", "^There are no checkpoints")
 
     def test_restore_says_what_came_of_it_and_ends_the_cell(self) -> None:
-        result = {"restored": 2, "restore_ms": 1.5, "warnings": ["careful"], "lost": [{"name": "a", "type": "b", "reason": "c"}]}
+        result = {
+            "restored": 2,
+            "restore_ms": 1.5,
+            "warnings": ["careful"],
+            "lost": [{"name": "a", "type": "b", "reason": "c"}],
+        }
         complaint = io.StringIO()
-        with mock.patch.object(magics, "request_restore", return_value=result) as asked, contextlib.redirect_stderr(complaint):
+        with (
+            mock.patch.object(magics, "request_restore", return_value=result) as asked,
+            contextlib.redirect_stderr(complaint),
+        ):
             done, printed = self.run_cell("%restore mine --merge --only a,b")
         self.assertIn("Restored 2 variables in 1.5 ms; lost: a (b: c).\n", printed)
         self.assertIn("careful", complaint.getvalue())
@@ -144,7 +169,15 @@ class Lines(MagicsCase):
         asked.assert_called_once_with("mine", "merge", ["a", "b"])
 
     def test_wrong_arguments_are_refused_with_the_usage(self) -> None:
-        for code in ("%begin a b", "%begin --hopeful", "%begin --policy", "%commit now", "%checkpoint 'open", "%restore", "%restore a --only"):
+        for code in (
+            "%begin a b",
+            "%begin --hopeful",
+            "%begin --policy",
+            "%commit now",
+            "%checkpoint 'open",
+            "%restore",
+            "%restore a --only",
+        ):
             with self.subTest(code):
                 self.assertIn("Write %", self.assert_refused(code, "bad_request"))
 

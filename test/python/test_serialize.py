@@ -10,7 +10,7 @@ from awkward import CASES, Awkward
 from checkpoint_case import CheckpointCase
 
 #: What has to be restored of those objects that can exist here.
-SHARE_MIN = 0.75
+SHARE_MIN = 0.85
 
 
 def own_names(case: Awkward, number: int, text: str) -> str:

@@ -97,7 +97,11 @@ class Blocks(ApiCase):
         )
 
     def test_any_failure_is_told_and_ends_this_process(self) -> None:
-        for error, reason in ((ValueError("because"), "error"), (KeyboardInterrupt(), "interrupt"), (SystemExit(2), "error")):
+        for error, reason in (
+            (ValueError("because"), "error"),
+            (KeyboardInterrupt(), "interrupt"),
+            (SystemExit(2), "error"),
+        ):
             with self.subTest(error), self.assertRaises(Ended), savepoint.transaction():
                 raise error
             op, args = self.worker.asked[-1]
@@ -137,7 +141,9 @@ class Blocks(ApiCase):
         with self.assertRaises(RolledBack) as raised, savepoint.transaction():
             self.fail("the block was entered again")
         error = raised.exception
-        self.assertEqual((error.reason, error.ename, error.evalue, error.traceback), ("error", "ValueError", "because", ["line"]))
+        self.assertEqual(
+            (error.reason, error.ename, error.evalue, error.traceback), ("error", "ValueError", "because", ["line"])
+        )
         self.assertEqual((error.effects, error.limits, error.value, error.code), ([], [], None, "rolled_back"))
         self.assertIsInstance(error.original, ValueError)
         self.assertIs(error.__cause__, error.original)
@@ -215,21 +221,27 @@ class Functions(ApiCase):
         with self.assertRaises(Ended):
             savepoint.rollback()
         args = self.worker.asked[-1][1]
-        self.assertEqual((args["transaction"], args["to"], args["reason"], args["message"]), (None, None, "requested", False))
+        self.assertEqual(
+            (args["transaction"], args["to"], args["reason"], args["message"]), (None, None, "requested", False)
+        )
 
     def test_refusals_come_out_as_they_are(self) -> None:
         self.worker.refusal = SavepointError("no_transaction", "None is open.", {"a": 1})
         for call in (savepoint.rollback, savepoint.commit):
             with self.subTest(call), self.assertRaises(SavepointError) as raised:
                 call()
-            self.assertEqual((str(raised.exception), raised.exception.details), ("no_transaction: None is open.", {"a": 1}))
+            self.assertEqual(
+                (str(raised.exception), raised.exception.details), ("no_transaction: None is open.", {"a": 1})
+            )
 
 
 class Checkpoints(ApiCase):
     def test_a_checkpoint_is_a_record(self) -> None:
         made = savepoint.checkpoint("mine", "note", exclude=("a*",))
         self.assertEqual((made.checkpoint_id, made.name, made.namespace_size, made.lost), ("cp_1", "mine", 3, []))
-        self.assertEqual(self.worker.asked, [("checkpoint", {"name": "mine", "note": "note", "exclude": ["a*"], "wait": True})])
+        self.assertEqual(
+            self.worker.asked, [("checkpoint", {"name": "mine", "note": "note", "exclude": ["a*"], "wait": True})]
+        )
         with self.assertRaises(AttributeError):
             made.name = "other"  # type: ignore[misc]
 
@@ -251,8 +263,8 @@ class Checkpoints(ApiCase):
 class Outside(unittest.TestCase):
     def test_every_call_says_that_there_is_no_kernel(self) -> None:
         calls = (
-            savepoint.begin, savepoint.rollback, savepoint.commit, savepoint.status, savepoint.checkpoint, savepoint.checkpoints,
-            lambda: savepoint.restore("a"), lambda: savepoint.transaction().__enter__(),
+            savepoint.begin, savepoint.rollback, savepoint.commit, savepoint.status, savepoint.checkpoint,
+            savepoint.checkpoints, lambda: savepoint.restore("a"), lambda: savepoint.transaction().__enter__(),
         )  # fmt: skip
         for number, call in enumerate(calls):
             with self.subTest(number), self.assertRaises(SavepointError) as raised:
@@ -269,7 +281,9 @@ class Carrying(unittest.TestCase):
         )
         for error in errors:
             copy = pickle.loads(pickle.dumps(error))
-            self.assertEqual((type(copy), str(copy), copy.code, copy.details), (type(error), str(error), error.code, error.details))
+            self.assertEqual(
+                (type(copy), str(copy), copy.code, copy.details), (type(error), str(error), error.code, error.details)
+            )
         self.assertEqual(copy.args, error.args)
 
     def test_a_class_that_both_sides_know_stays_the_same_class(self) -> None:

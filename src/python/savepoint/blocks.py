@@ -1,8 +1,8 @@
 """`with savepoint.transaction():` a block that leaves no trace when it fails.
 
-Entering the block freezes a copy of the process. When the block is rolled back, that copy is woken: it finds itself in
-`__enter__`, with everything as it was there, and raises RolledBack. So the code that follows the block's failure runs in
-another process than the block did, and what it is to know about the failure is carried over.
+Entering the block freezes a copy of the process. When the block is rolled back, that copy is woken: it finds itself
+in `__enter__`, with everything as it was there, and raises RolledBack. So the code that follows the block's failure
+runs in another process than the block did, and what it is to know about the failure is carried over.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ ALWAYS = ("rollback_always", "dry_run")
 ENDED = ("no_transaction", "unknown_transaction")
 
 
-def transaction(
-    name: str | None = None, policy: str = "rollback_on_failure", engine: str = "auto"
-) -> Transaction:
+def transaction(name: str | None = None, policy: str = "rollback_on_failure", engine: str = "auto") -> Transaction:
     """A block whose effects on the kernel's state are undone if it fails, in sync and async code.
 
     Policies: `rollback_on_failure` (also `commit_on_success`), and `rollback_always` (also `dry_run`). A block that was
@@ -72,14 +70,13 @@ class Transaction:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> None:
         if error is None:
             self._succeeded()
         elif process.is_leaving(error):
             self._left()
         else:
             self._failed(error, trace)
-        return False
 
     def _succeeded(self) -> None:
         if self.policy in ALWAYS:

@@ -53,7 +53,8 @@ def checkpoint(
 ) -> Checkpoint:
     """Save the variables durably, except those whose names match a pattern in `exclude` (`*` and `?` as in file names).
 
-    Returns when the checkpoint is stored; with `wait` false as soon as it is being written. What cannot be saved is named in `lost`.
+    Returns when the checkpoint is stored; with `wait` false as soon as it is being written. What cannot be saved is
+    named in `lost`.
     Raises SavepointError: `name_invalid`, `snapshot_failed`, `storage_failed`, `timeout`.
     """
     patterns = [exclude] if isinstance(exclude, str) else list(exclude)
@@ -67,9 +68,7 @@ def checkpoints(limit: int = 100) -> list[Checkpoint]:
     return [Checkpoint.of(record) for record in listed["items"]]
 
 
-def restore(
-    checkpoint: str | Checkpoint, mode: str = "clear", names: Iterable[str] | None = None
-) -> NoReturn:
+def restore(checkpoint: str | Checkpoint, mode: str = "clear", names: Iterable[str] | None = None) -> NoReturn:
     """Bring back the variables of a checkpoint (itself, its id, or the newest of that name). The cell ends here.
 
     `mode` "clear" removes the present variables first, "merge" keeps those that the checkpoint does not have; `names`
@@ -80,13 +79,12 @@ def restore(
     process.leave_cell()
 
 
-def request_restore(
-    checkpoint: str | Checkpoint, mode: str, names: Iterable[str] | None
-) -> dict[str, Any]:
+def request_restore(checkpoint: str | Checkpoint, mode: str, names: Iterable[str] | None) -> dict[str, Any]:
     """Restore, and say what came of it: `{"checkpoint_id", "restored", "lost", "warnings", "restore_ms"}`."""
     if mode not in ("clear", "merge"):
         raise SavepointError("bad_request", f"There is no mode {mode!r}. Use 'clear' or 'merge'.", {"mode": mode})
     wanted = checkpoint.checkpoint_id if isinstance(checkpoint, Checkpoint) else checkpoint
     chosen = [names] if isinstance(names, str) else list(names) if names is not None else None
-    result: dict[str, Any] = process.worker().ask("restore", {"checkpoint": wanted, "mode": mode, "names": chosen}).result
+    arguments = {"checkpoint": wanted, "mode": mode, "names": chosen}
+    result: dict[str, Any] = process.worker().ask("restore", arguments).result
     return result

@@ -17,7 +17,8 @@ def worker() -> Worker:
     module = sys.modules.get("savepoint_worker.worker")
     found: Worker | None = module.Worker.current() if module is not None else None
     if found is None:
-        raise SavepointError("not_in_kernel", "This works only in the main process of a Savepoint kernel. Run it in a cell.")
+        message = "This works only in the main process of a Savepoint kernel. Run it in a cell."
+        raise SavepointError("not_in_kernel", message)
     return found
 
 

@@ -1,7 +1,7 @@
 """Writing the user's variables to a file, and merging them back into a namespace.
 
-`write` runs in a process that does nothing else (see `writer`); `restore` runs in the worker, on a file that the gateway
-has verified: loading a file can run any code, so nobody else's file ever gets here.
+`write` runs in a process that does nothing else (see `writer`); `restore` runs in the worker, on a file that the
+gateway has verified: loading a file can run any code, so nobody else's file ever gets here.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ def _imports(variables: dict[str, Any]) -> Iterator[dict[str, str | None]]:
     """The modules that the user has imported under a name of his own, with their versions."""
     for name, value in variables.items():
         if type(value) is types.ModuleType:
-            version = getattr(value, "__version__", None)
+            # Not asked of the module itself: some compute it, or fail to.
+            version = vars(value).get("__version__")
             yield {"name": name, "module": value.__name__, "version": version if isinstance(version, str) else None}
 
 
@@ -197,7 +198,7 @@ def _apply(file: Reader, names: tuple[str, ...]) -> list[str]:
         name = place["name"].removeprefix(_PROCESS)
         if name in names:
             try:
-                parts[name] = file.section(place["name"]).rest()
+                parts[name] = file.contents(place["name"])
             except SavepointError as error:
                 warnings.append(error.message)
     return warnings + process.apply(parts, names)
@@ -205,7 +206,7 @@ def _apply(file: Reader, names: tuple[str, ...]) -> list[str]:
 
 def _provide_sources(file: Reader) -> list[str]:
     try:
-        sources.provide(json.loads(file.section("sources").rest()))
+        sources.provide(json.loads(file.contents("sources")))
     except (SavepointError, ValueError) as error:
         return [f"The source texts of functions could not be restored: {reason_of(error)}."]
     return []

@@ -12,9 +12,9 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
-from IPython.core.error import InputRejected
+from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from savepoint import SavepointError, begin, checkpoint, checkpoints, commit, status
@@ -22,10 +22,11 @@ from savepoint.durable import request_restore
 from savepoint.process import leave_cell
 from savepoint.transactions import request_rollback
 
-from .serialize.process import note_path
+from .serialize.process import note_start
 
 #: Magics after which nothing of the cell is run.
 REPLACING = frozenset({"rollback", "restore"})
+_REPLACING_LINE = re.compile(r"%\s*(?:rollback|restore)\b|run_line_magic")
 _TRANSACTION_LINE = re.compile(r"\s*%%transaction(?:\s|$)")
 #: Names of lost variables that a line shows.
 LOST_SHOWN_MAX = 5
@@ -36,9 +37,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def register(shell: Any) -> None:
     """Make the magics known to `shell`. Once per shell."""
     shell.register_magics(TransactionMagics, CheckpointMagics)
-    shell.input_transformer_manager.cleanup_transforms.insert(0, hide_transaction_line)
-    shell.ast_transformers.append(MustBeLast())
-    note_path()
+    shell.input_transformer_manager.cleanup_transforms[:0] = [hide_transaction_line, refuse_misplaced]
+    note_start()
 
 
 # ------------------------------------------------------------------------------------------- before a cell is run
@@ -56,36 +56,30 @@ def hide_transaction_line(lines: list[str]) -> list[str]:
     return [*lines[:first], "# " + lines[first].lstrip(), *body]
 
 
-def _rejection() -> type[SavepointError]:
-    # IPython rejects a cell by its own class of errors, but clients know ours by its name.
-    return type("SavepointError", (SavepointError, InputRejected), {"__module__": SavepointError.__module__})
+def refuse_misplaced(lines: list[str]) -> list[str]:
+    """The same lines. Raises SavepointError (`must_be_last`) if something follows a magic that replaces the state."""
+    text = "".join(lines)
+    if not _REPLACING_LINE.search(text):
+        return lines
+    try:
+        module = ast.parse(TransformerManager().transform_cell(text))
+    except SyntaxError:
+        # IPython will say so, better than we could.
+        return lines
+    for name in _misplaced(module):
+        message = f"%{name} replaces the state, so nothing can come after it. Put it into the last line of its cell."
+        raise brief(SavepointError("must_be_last", message, {"magic": name}))
+    return lines
 
 
-Rejected = _rejection()
+# IPython then leaves it out when it only wants to know whether a cell is complete.
+refuse_misplaced.has_side_effects = True  # type: ignore[attr-defined]
 
 
-class MustBeLast(ast.NodeTransformer):
-    """Refuses cells in which something follows a magic that replaces the state; changes nothing."""
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        """`node` itself. Raises SavepointError (`must_be_last`)."""
-        for name in _misplaced(node):
-            error = Rejected(
-                "must_be_last",
-                f"%{name} replaces the state, so nothing can come after it. Put it into the last line of its cell.",
-                {"magic": name},
-            )
-            raise brief(error)
-        return node
-
-
-def _misplaced(module: ast.AST) -> Iterator[str]:
+def _misplaced(module: ast.Module) -> Iterator[str]:
     """Names of replacing magics in a cell after whose call the cell would go on."""
-    statements: list[ast.stmt] = getattr(module, "body", [])
-    calls = [call for statement in statements for call in _magic_calls(statement)]
-    if not calls:
-        return
-    final = list(_final_expressions(statements))
+    calls = [call for statement in module.body for call in _magic_calls(statement)]
+    final = list(_final_expressions(module.body))
     yield from (name for node, name in calls if not any(node is each for each in final))
 
 
@@ -134,7 +128,7 @@ def _magic(function: F) -> F:
         except SavepointError as error:
             raise brief(error) from None
 
-    return line_magic(call)  # type: ignore[no-any-return]
+    return cast(F, line_magic(call))
 
 
 @magics_class

@@ -1,9 +1,9 @@
 """The processes that write a checkpoint, so that the kernel is held up for one fork only.
 
 The worker forks a *writer*, which tells the gateway how it went. The writer never runs code of the user's: it forks a
-*serializer* for that, and watches it. A serializer that dies, or that is stuck in some `__reduce__`, has left word which
-variable it was at; the next one leaves that variable alone. Neither ever writes to a file of the user's: the first
-thing that the writer does is to make all inherited descriptors read-only or dead.
+*serializer* for that, and watches it. A serializer that dies, or that is stuck in some `__reduce__`, has left word
+which variable it was at; the next one leaves that variable alone. Neither ever writes to a file of the user's: the
+first thing that the writer does is to make all inherited descriptors read-only or dead.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class WriteFailed(Exception):
 def fork_writer(worker: Worker, command: dict[str, Any]) -> tuple[int, float]:
     """Fork the writer of a checkpoint; its pid, and for how many milliseconds this process was held up.
 
-    `command` is the gateway's: `checkpoint`, `token`, `path`, `exclude`. Raises OSError if there is no process to be had.
+    `command` is the gateway's: `checkpoint`, `token`, `path`, `exclude`. Raises OSError if no process can be had.
     """
     began = time.perf_counter()
     namespace = worker.shell.user_ns

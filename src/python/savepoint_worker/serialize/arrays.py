@@ -135,7 +135,8 @@ def memory(pickler: Any, value: memoryview) -> Any:
     """A view of memory that is kept itself."""
     exporter = value.obj
     numpy = sys.modules.get("numpy")
-    if not value.c_contiguous or type(exporter) not in (bytes, bytearray, array.array, getattr(numpy, "ndarray", bytes)):
+    known = (bytes, bytearray, array.array, getattr(numpy, "ndarray", bytes))
+    if not value.c_contiguous or type(exporter) not in known:
         raise Unsaveable("a memoryview of this object cannot be saved; keep the object")
     whole = memoryview(exporter)
     if value.nbytes == whole.nbytes:

@@ -143,5 +143,3 @@ def _is_importable(value: Any) -> bool:
     for part in getattr(value, "__qualname__", value.__name__).split("."):
         found = getattr(found, part, None)
     return found is value
-
-

@@ -117,31 +117,36 @@ class Reader:
         return [place for name, place in self._sections.items() if name.startswith(prefix)]
 
     def section(self, name: str) -> Section:
-        """A section, verified. Raises SavepointError (`damaged_checkpoint`)."""
+        """A section, to be read and then verified. Raises SavepointError (`damaged_checkpoint`)."""
         place = self._sections.get(name)
         if place is None:
-            raise _damaged(f"The section {name} is not there.")
-        section = Section(self._file, place["offset"], place["length"])
-        if section.crc32() != place["crc32"]:
-            raise _damaged(f"The section {name} is not as it was written.")
-        return section
+            raise damaged(f"The section {name} is not there.")
+        return Section(self._file, place)
+
+    def contents(self, name: str) -> bytes:
+        """All of a section. Raises SavepointError (`damaged_checkpoint`)."""
+        section = self.section(name)
+        contents = section.take(section.length)
+        section.verify()
+        return contents
 
     def _read_manifest(self) -> dict[str, Any]:
         head = os.pread(self._file, HEAD_BYTES, 0)
         if head[: len(MAGIC)] != MAGIC:
             if head[:4] == MAGIC[:4]:
-                raise SavepointError("format_unsupported", "The checkpoint is of a later release. Use that one to restore it.")
-            raise _damaged("The file is no checkpoint.")
+                message = "The checkpoint is of a later release. Use that one to restore it."
+                raise SavepointError("format_unsupported", message)
+            raise damaged("The file is no checkpoint.")
         if len(head) < HEAD_BYTES:
-            raise _damaged("The file ends in its first bytes.")
+            raise damaged("The file ends in its first bytes.")
         (length,) = _LENGTH.unpack_from(head, len(MAGIC))
         text = os.pread(self._file, min(length, MANIFEST_BYTES_MAX), HEAD_BYTES)
         try:
             manifest = json.loads(text)
         except ValueError:
-            raise _damaged("The list of contents cannot be read.") from None
+            raise damaged("The list of contents cannot be read.") from None
         if not isinstance(manifest, dict) or not isinstance(manifest.get("sections"), list):
-            raise _damaged("The list of contents is none.")
+            raise damaged("The list of contents is none.")
         if manifest.get("format_version") != FORMAT_VERSION:
             raise SavepointError(
                 "format_unsupported",
@@ -151,27 +156,21 @@ class Reader:
 
 
 class Section:
-    """One section, read from its beginning to its end."""
+    """One section, read from its beginning to its end. What was read may be trusted only after `verify`."""
 
-    def __init__(self, file: int, offset: int, length: int) -> None:
+    def __init__(self, file: int, place: dict[str, Any]) -> None:
         self._file = file
-        self._offset = offset
-        self._end = offset + length
+        self._name = place["name"]
+        self._offset = place["offset"]
+        self._end = place["offset"] + place["length"]
+        self._expected = place["crc32"]
+        self._crc = 0
+        self.length: int = place["length"]
 
-    def crc32(self) -> int:
-        """The CRC of all of it; the place where it is read stays."""
-        crc, offset = 0, self._offset
-        while offset < self._end:
-            chunk = os.pread(self._file, min(CHUNK_BYTES, self._end - offset), offset)
-            if not chunk:
-                break
-            crc = zlib.crc32(chunk, crc)
-            offset += len(chunk)
-        return crc
-
-    def rest(self) -> bytes:
-        """All that was not read yet."""
-        return self.take(self._end - self._offset)
+    def verify(self) -> None:
+        """Raises SavepointError (`damaged_checkpoint`) unless all was read, and was what had been written."""
+        if self._offset != self._end or self._crc != self._expected:
+            raise damaged(f"The section {self._name} is not as it was written.")
 
     def take(self, length: int) -> bytes:
         """The next bytes. Raises SavepointError (`damaged_checkpoint`) if there are not so many."""
@@ -197,17 +196,19 @@ class Section:
 
     def _check(self, length: int) -> int:
         if length > self._end - self._offset:
-            raise _damaged("A section ends too early.")
+            raise damaged("A section ends too early.")
         return length
 
     def _fill(self, view: memoryview) -> None:
         while view:
             count = os.preadv(self._file, [view[:CHUNK_BYTES]], self._offset)
             if count == 0:
-                raise _damaged("The file ends too early.")
+                raise damaged("The file ends too early.")
+            self._crc = zlib.crc32(view[:count], self._crc)
             self._offset += count
             view = view[count:]
 
 
-def _damaged(what: str) -> SavepointError:
+def damaged(what: str) -> SavepointError:
+    """The error for a file that cannot be used; `what` is wrong with it."""
     return SavepointError("damaged_checkpoint", f"{what} Restore another checkpoint.")

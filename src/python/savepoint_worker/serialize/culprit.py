@@ -31,9 +31,7 @@ def path_to_culprit(value: Any, probe: Callable[[Any], None], error: BaseExcepti
     return f"in {path.lstrip('.')} ({type_name(culprit)}): {reason_of(error)}"
 
 
-def _failing_child(
-    value: Any, probe: Callable[[Any], None], deadline: float
-) -> tuple[str, Any, BaseException] | None:
+def _failing_child(value: Any, probe: Callable[[Any], None], deadline: float) -> tuple[str, Any, BaseException] | None:
     for number, (step, child) in enumerate(_children(value)):
         if number >= CHILDREN_MAX or time.monotonic() > deadline:
             return None

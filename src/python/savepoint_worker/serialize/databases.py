@@ -24,7 +24,7 @@ def connection(pickler: Any, value: sqlite3.Connection) -> Any:
     if path and value.in_transaction:
         raise Unsaveable("its transaction is open; commit it first")
     pickler.note("SQL functions and collations that were added to the connection are not kept")
-    settings = {"isolation_level": value.isolation_level, "row_factory": value.row_factory, "text_factory": value.text_factory}
+    settings = {name: getattr(value, name) for name in ("isolation_level", "row_factory", "text_factory")}
     if path:
         return rebuild_databases.open_connection, (os.path.abspath(path), type(value), settings)
     if hasattr(value, "serialize"):

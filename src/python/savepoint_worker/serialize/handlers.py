@@ -37,9 +37,7 @@ _exact: set[str] = set()
 _loaded = False
 
 
-def register(
-    *types: str, rank: int = REBUILT, tier: int | None = None, subclasses: bool = True
-) -> Callable[[F], F]:
+def register(*types: str, rank: int = REBUILT, tier: int | None = None, subclasses: bool = True) -> Callable[[F], F]:
     """Make a function the handler of the types with these full names (`module.QualifiedName`).
 
     `rank` is how faithful what it does is, `tier` an index of `TIERS` (default: "handler", for what is rebuilt);

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from . import anchors
-from .container import Section
+from .container import Section, damaged
 from .saving import Group
 from .verdict import Unloadable
 
@@ -54,10 +54,14 @@ def pieces(group: Group) -> Iterator[bytes | memoryview]:
 
 def load_group(section: Section, namespace: dict[str, Any], anchored: list[str]) -> Loaded:
     """Make the variables of one group. Raises SavepointError (`damaged_checkpoint`), and nothing of the user's."""
-    (length,) = _COUNT.unpack(section.take(_COUNT.size))
-    entries = json.loads(section.take(length))
-    streams = [section.take(entry["stream"]) for entry in entries]
-    buffers = [[section.take_memory(size) for size in entry["buffers"]] for entry in entries]
+    try:
+        (length,) = _COUNT.unpack(section.take(_COUNT.size))
+        entries = json.loads(section.take(length))
+        streams = [section.take(entry["stream"]) for entry in entries]
+        buffers = [[section.take_memory(size) for size in entry["buffers"]] for entry in entries]
+    except (ValueError, TypeError, KeyError):
+        raise damaged("The list of a section's variables cannot be read.") from None
+    section.verify()
     loaded = Loaded({}, {})
     loader = _Loader(namespace, anchored)
     for entry, stream, each in zip(entries, streams, buffers):

@@ -14,9 +14,6 @@ from .verdict import reason_of
 _VOLATILE = frozenset(["PYTHONPATH", "_", "SHLVL", "OLDPWD", "PWD"])
 
 
-_path_at_start: list[str] = []
-
-
 class Baseline(NamedTuple):
     """How the process was before any code of the user's ran."""
 
@@ -24,22 +21,20 @@ class Baseline(NamedTuple):
     path: list[str]
 
 
-def note_path() -> None:
-    """Remember the module search path as it is now as that from before any code of the user's ran."""
-    _path_at_start[:] = sys.path
+_at_start: Baseline | None = None
+
+
+def note_start() -> None:
+    """Remember the environment and the module search path as they are now, before any code of the user's runs."""
+    global _at_start
+    _at_start = Baseline(dict(os.environ), list(sys.path))
 
 
 def baseline(changes: dict[str, str | None]) -> Baseline:
-    """What this process began with: the environment of its program, with `changes` (None: removed)."""
-    with open("/proc/self/environ", "rb") as file:
-        entries = [entry.partition(b"=") for entry in file.read().split(b"\0") if entry]
-    environ = {os.fsdecode(name): os.fsdecode(value) for name, _, value in entries}
-    for name, value in changes.items():
-        if value is None:
-            environ.pop(name, None)
-        else:
-            environ[name] = value
-    return Baseline(environ, list(_path_at_start))
+    """What the user began with: what was noted, with the `changes` (None: removed) that were made for him."""
+    environ, path = _at_start or Baseline(dict(os.environ), list(sys.path))
+    changed: dict[str, str | None] = {**environ, **changes}
+    return Baseline({name: value for name, value in changed.items() if value is not None}, path)
 
 
 def collect(baseline: Baseline, random_state: Any) -> dict[str, bytes]:
@@ -89,9 +84,7 @@ _WORDS = {
 def _environ_changes(baseline: Baseline) -> dict[str, str | None]:
     present = dict(os.environ)
     changes: dict[str, str | None] = {
-        name: value
-        for name, value in present.items()
-        if baseline.environ.get(name) != value and name not in _VOLATILE
+        name: value for name, value in present.items() if baseline.environ.get(name) != value and name not in _VOLATILE
     }
     changes.update({name: None for name in baseline.environ if name not in present and name not in _VOLATILE})
     return changes
@@ -143,8 +136,8 @@ def _numpy_print(baseline: Baseline) -> Any:
 def _set_numpy_print(options: Any) -> None:
     import numpy
 
-    known = numpy.get_printoptions()
-    numpy.set_printoptions(**{name: value for name, value in options.items() if name in known and name != "override_repr"})
+    known = numpy.get_printoptions().keys() - {"override_repr"}
+    numpy.set_printoptions(**{name: value for name, value in options.items() if name in known})
 
 
 def _pandas(baseline: Baseline) -> Any:
@@ -170,9 +163,9 @@ def _matplotlib(baseline: Baseline) -> Any:
     module = sys.modules.get("matplotlib")
     if module is None:
         return None
-    defaults = module.rcParamsDefault
-    changed = {name: module.rcParams._get(name) for name in module.rcParams if not name.startswith(("backend", "interactive"))}
-    return {name: value for name, value in changed.items() if value != defaults._get(name)}
+    present, default = module.rcParams, module.rcParamsDefault
+    names = [name for name in present if not name.startswith(("backend", "interactive"))]
+    return {name: present._get(name) for name in names if present._get(name) != default._get(name)}
 
 
 def _set_matplotlib(settings: Any) -> None:

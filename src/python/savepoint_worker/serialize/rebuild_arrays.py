@@ -8,9 +8,7 @@ from typing import Any
 from .verdict import Unloadable
 
 
-def view(
-    root: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any, writeable: bool
-) -> Any:
+def view(root: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any, writeable: bool) -> Any:
     """The array that lies `offset` bytes into the memory of `root`."""
     import numpy
 

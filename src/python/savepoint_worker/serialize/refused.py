@@ -1,5 +1,8 @@
-"""What cannot be kept by anybody, and why. For most of these pickle would also fail, in words that help nobody; for some it
-would make a thing that looks alive and is not."""
+"""What cannot be kept by anybody, and why.
+
+For most of these pickle would also fail, in words that help nobody; for some it would make a thing that looks alive and
+is not.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,15 @@ register_lost(
 )
 register_lost("running code cannot be saved", "builtins.frame", "builtins.traceback")
 register_lost("a thread cannot be saved", "threading.Thread")
-register_lost("a task or future of an event loop cannot be saved", "_asyncio.Task", "_asyncio.Future", "asyncio.futures.Future")
+register_lost(
+    "a task or future of an event loop cannot be saved", "_asyncio.Task", "_asyncio.Future", "asyncio.futures.Future"
+)
 register_lost("the state of an event loop cannot be saved", "asyncio.events.AbstractEventLoop")
 register_lost("a future cannot be saved without the executor that works on it", "concurrent.futures._base.Future")
 register_lost("an executor of processes cannot be saved", "concurrent.futures.process.ProcessPoolExecutor")
-register_lost("an open connection cannot be saved", "_socket.socket", "ssl.SSLObject", "selectors.BaseSelector", "select.epoll")
+register_lost(
+    "an open connection cannot be saved", "_socket.socket", "ssl.SSLObject", "selectors.BaseSelector", "select.epoll"
+)
 register_lost(
     "a process is not part of the kernel's state",
     "subprocess.Popen",
@@ -36,7 +43,11 @@ register_lost(
 register_lost("mapped memory cannot be saved", "mmap.mmap", "multiprocessing.shared_memory.SharedMemory")
 register_lost("a match refers to the search that found it; keep its groups, or search again", "re.Match")
 register_lost("a pointer means nothing in another process", "_ctypes._Pointer", "_ctypes.CFuncPtr", "_ctypes.CField")
-register_lost("a live widget is tied to this kernel; run its cell again", "ipywidgets.widgets.widget.Widget", "comm.base_comm.BaseComm")
+register_lost(
+    "a live widget is tied to this kernel; run its cell again",
+    "ipywidgets.widgets.widget.Widget",
+    "comm.base_comm.BaseComm",
+)
 register_lost(
     "where it stands in what it reads cannot be saved",
     "_csv.reader",

@@ -48,9 +48,7 @@ class Saved(NamedTuple):
     sources: dict[str, str]
 
 
-def save(
-    variables: dict[str, Any], namespace: dict[str, Any], progress: Progress, skipped: dict[str, str]
-) -> Saved:
+def save(variables: dict[str, Any], namespace: dict[str, Any], progress: Progress, skipped: dict[str, str]) -> Saved:
     """Pickle `variables` of `namespace`; those in `skipped` are lost for the reasons given there."""
     saver = _Saver(variables, namespace, progress)
     alone: dict[str, Pickled] = {}

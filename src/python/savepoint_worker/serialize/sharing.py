@@ -1,7 +1,7 @@
 """Which variables share objects, and so have to be saved and loaded together.
 
-What two variables share must be one object again after a load. But what is loaded together is lost together, and much is
-shared that does not matter: strings, classes that can be imported, numpy's dtypes. So only objects that can be told
+What two variables share must be one object again after a load. But what is loaded together is lost together, and much
+is shared that does not matter: strings, classes that can be imported, numpy's dtypes. So only objects that can be told
 apart from a copy count.
 """
 
@@ -27,7 +27,8 @@ _INDIFFERENT: frozenset[type] = frozenset(
 _NEVER_WEAK: frozenset[type] = frozenset([dict, list, bytearray]) | _INDIFFERENT
 #: Of the types that `handlers` knows as exact, these can be changed.
 _CHANGEABLE = frozenset(
-    ["array.array", "io.BytesIO", "io.StringIO", "_io.BytesIO", "_io.StringIO", "random.Random", "types.SimpleNamespace"]
+    ["array.array", "io.BytesIO", "io.StringIO", "_io.BytesIO", "_io.StringIO"]
+    + ["random.Random", "types.SimpleNamespace"]
     + [f"collections.{name}" for name in ("Counter", "OrderedDict", "defaultdict", "deque")]
     + ["numpy.random._generator.Generator"]
 )

@@ -20,10 +20,11 @@ register_exact(
         "_io.StringIO", "operator.attrgetter", "operator.itemgetter", "operator.methodcaller", "pathlib.PosixPath",
         "pathlib.PurePosixPath", "pathlib.PureWindowsPath", "pathlib._local.PosixPath", "random.Random", "re.Pattern",
         "types.GenericAlias", "types.SimpleNamespace", "types.UnionType", "typing._GenericAlias", "uuid.UUID",
-        "zoneinfo.ZoneInfo", "numpy.dtype", "numpy.ufunc", "numpy.random._generator.Generator", "numpy._ArrayFunctionDispatcher",
+        "zoneinfo.ZoneInfo", "numpy.dtype", "numpy.ufunc", "numpy.random._generator.Generator",
+        "numpy._ArrayFunctionDispatcher",
         *(f"numpy.{name}" for name in (
-            "bool", "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
-            "float64", "complex64", "complex128", "str_", "bytes_", "datetime64", "timedelta64", "longdouble", "void",
+            "bool", "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
+            "float32", "float64", "complex64", "complex128", "str_", "bytes_", "datetime64", "timedelta64", "void",
         )),
     ]
 )  # fmt: skip
@@ -39,9 +40,9 @@ def reentrant_lock(pickler: Any, value: Any) -> Any:
     """One that this thread holds stays held; one that another thread held is free, for that thread is no more."""
     if not value._is_owned():
         return rebuild.reentrant_lock, (0,)
-    count, owner = value._release_save()
-    value._acquire_restore((count, owner))
-    return rebuild.reentrant_lock, (count,)
+    state = value._release_save()
+    value._acquire_restore(state)
+    return rebuild.reentrant_lock, (state[0],)
 
 
 @register("_queue.SimpleQueue")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-#: From best to worst; a variable's verdict is that of its worst part. `replayed` is for variables made by code run again.
+#: From best to worst; a variable's verdict is that of its worst part. `replayed`: made by running code again.
 VERDICTS = ("exact", "equal", "rebuilt", "replayed", "lost")
 EXACT, EQUAL, REBUILT, REPLAYED, LOST = range(len(VERDICTS))
 #: How it was done, in the order in which it is tried.
@@ -43,11 +43,11 @@ class Kept:
 
 
 def type_name(value: object) -> str:
-    """The qualified name of a value's type, without `builtins`. Does not touch the value."""
+    """The qualified name of a value's type, without `builtins`. Runs no code of the user's, nor of his metaclasses."""
     kind = type(value)
-    module, name = getattr(kind, "__module__", None), getattr(kind, "__qualname__", kind.__name__)
-    full = name if module in (None, "builtins") else f"{module}.{name}"
-    return str(full)[:TYPE_LENGTH_MAX]
+    module, name = (type.__dict__[key].__get__(kind) for key in ("__module__", "__qualname__"))
+    full: str = name if type(module) is not str or module == "builtins" else f"{module}.{name}"
+    return full[:TYPE_LENGTH_MAX]
 
 
 def reason_of(error: BaseException) -> str:
