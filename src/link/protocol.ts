@@ -189,6 +189,11 @@ export interface LinkError {
   readonly details: Readonly<Record<string, unknown>>
 }
 
+/** Sent by a worker to whoever interrupts it: the signal was noticed. Until then it is repeated. */
+export interface WorkerNotice {
+  readonly kind: 'interrupted'
+}
+
 /** Sent by a worker. `parent` is the msg_id of the request that it belongs to, or null. */
 export type WorkerEvent =
   | {

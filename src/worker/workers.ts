@@ -17,6 +17,7 @@ import type {
   Hello,
   WorkerCommand,
   WorkerEvent,
+  WorkerNotice,
   WriterEvent,
   ZygoteCommand,
   ZygoteEvent,
@@ -52,6 +53,8 @@ export interface WorkersOptions {
     readonly zygoteStopMs: number
     readonly earlyPollMs: number
     readonly writerDialMs: number
+    readonly interruptRepeatMs: number
+    readonly interruptsMax: number
   }
 }
 
@@ -95,6 +98,7 @@ export class Workers {
   readonly #writers = new Map<string, string>()
   readonly #running = new Map<number, Running>()
   #current: Running | null = null
+  #cancelInterrupt: (() => void) | null = null
   #adopted = false
   #stopping = false
   #stopped = false
@@ -189,13 +193,31 @@ export class Workers {
     this.#tell({ kind: 'kill', pid, signal: constants.signals.SIGKILL })
   }
 
-  /** SIGINT, as Ctrl-C. A worker that is gone by now is no error: its death is on its way. */
+  /**
+   * SIGINT, as Ctrl-C, until the worker has noticed it: one that comes in the instant before a system call would wait
+   * for the end of that call.
+   */
   interrupt(pid: number): void {
+    this.#repeatInterrupt(pid, this.#options.limits.interruptsMax)
+  }
+
+  #repeatInterrupt(pid: number, times: number): void {
+    this.#cancelInterrupt?.()
+    this.#cancelInterrupt = null
     try {
       process.kill(pid, 'SIGINT')
     } catch {
-      this.#options.log('debug', 'interrupt_missed', { pid })
+      // A worker that is gone by now is no error: its death is on its way.
+      return
     }
+    if (times <= 1) return
+    const { clock, limits } = this.#options
+    this.#cancelInterrupt = clock.after(limits.interruptRepeatMs, () => this.#repeatInterrupt(pid, times - 1))
+  }
+
+  #interruptNoticed(): void {
+    this.#cancelInterrupt?.()
+    this.#cancelInterrupt = null
   }
 
   command(command: WorkerCommand, parts: readonly Buffer[]): void {
@@ -269,7 +291,9 @@ export class Workers {
     this.#current = running
     running.connection = connect({
       onFrame: ({ envelope, parts }) => {
-        const event = envelope as WorkerEvent
+        const event = envelope as WorkerEvent | WorkerNotice
+        if (event.kind === 'interrupted' || event.kind === 'reply') this.#interruptNoticed()
+        if (event.kind === 'interrupted') return
         // What C code and child processes wrote before the cell ended must not come after its reply.
         if (event.kind === 'reply' || event.kind === 'input_request') this.#drain()
         this.#listener.workerSaid(generation, event, parts)
@@ -348,6 +372,7 @@ export class Workers {
     const running = this.#running.get(pid)
     if (!running) return
     running.death = death
+    if (this.#current === running) this.#interruptNoticed()
     // Its last words are still in the socket; a closed connection says that all of them were heard.
     running.cancel = this.#options.clock.after(this.#options.limits.deathMs, () => {
       running.connection?.close()

@@ -42,6 +42,8 @@ class _State:
         self.suspensions = 0
         #: An interrupt came since that task was suspended: it is being cancelled.
         self.cancelling = False
+        #: Called whenever an interrupt was noticed.
+        self.acknowledge: Callable[[], None] = lambda: None
         #: Says whether a frame waits in the link's socket.
         self.request_waits: Callable[[], bool] = lambda: False
 
@@ -78,9 +80,14 @@ def install() -> None:
     signal.signal(signal.SIGINT, _on_sigint)
 
 
-def watch(request_waits: Callable[[], bool]) -> None:
-    """From now on `request_waits` tells whether a request is waiting to be read."""
+def watch(request_waits: Callable[[], bool], acknowledge: Callable[[], None]) -> None:
+    """From now on `request_waits` tells whether a request is waiting to be read.
+
+    `acknowledge` is called when an interrupt was noticed. A signal that comes in the instant before a system call is
+    noticed only after that call, and time.sleep(60) is one: the gateway repeats what is not acknowledged.
+    """
     _state.request_waits = request_waits
+    _state.acknowledge = acknowledge
 
 
 def reinstall() -> None:
@@ -199,6 +206,7 @@ def _cancel(task: asyncio.Task[Any], suspension: int) -> None:
 
 
 def _on_sigint(number: int, frame: FrameType | None) -> None:
+    _state.acknowledge()
     if _below_drive(frame):
         if not _is_held(frame):
             raise KeyboardInterrupt

@@ -7,11 +7,16 @@ its class has to stay ipykernel's own.
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
+
+#: Where the files of the worker and of the `savepoint` module are.
+_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OURS = (os.path.join(_HOME, "savepoint_worker", ""), os.path.join(_HOME, "savepoint", ""))
 
 _GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())
 
@@ -50,6 +55,8 @@ class Reporter:
             # IPython would print it to stderr, where no client takes it for an error.
             self.publish(type(error), error, _plain_traceback(error))
             return
+        if error is not None:
+            _leave_out_ours(error.__traceback__)
         before, self.shown = self.shown, None
         try:
             self._show(exc_tuple, *arguments, **options)
@@ -102,6 +109,17 @@ def _holds_group(error: BaseException) -> bool:
             return True
         cause = cause.__context__
     return False
+
+
+def _leave_out_ours(frames: TracebackType | None) -> None:
+    """End a traceback at the user's line: that an interrupt or a rollback was raised in a file of ours is no news."""
+    last = None
+    while frames is not None:
+        if not frames.tb_frame.f_code.co_filename.startswith(OURS):
+            last = frames
+        frames = frames.tb_next
+    if last is not None:
+        last.tb_next = None
 
 
 def _plain_traceback(error: BaseException) -> list[str]:

@@ -37,6 +37,8 @@ class Request:
 async def serve(worker: Worker, frame: Frame) -> None:
     """Serve the request in `frame` and answer it. Raises only what ends the worker."""
     request = worker.request = Request(frame)
+    if request.type == "execute_request":
+        worker.warmth.cell_begins()
     try:
         await _handle(worker, request)
         worker.flush_streams()
@@ -44,6 +46,7 @@ async def serve(worker: Worker, frame: Frame) -> None:
             reply(worker, request, {}, {})
     finally:
         worker.request = None
+        worker.warmth.cell_ends()
         interrupts.end_request()
         interrupts.reinstall()
 

@@ -22,6 +22,7 @@ from . import kernel as kernels
 from .inbox import Inbox
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 from .reporting import safe_text
+from .warmth import Warmth
 
 WELCOME_TIMEOUT_S = 30.0
 #: How long exit handlers and threads of the user may take at the end.
@@ -77,6 +78,7 @@ class Worker:
         self.snapshots: Any = None
         #: The request that is being served.
         self.request: requests.Request | None = None
+        self.warmth = Warmth(self.loop, lambda: self.request is not None)
         self._requests: asyncio.Queue[Frame] = asyncio.Queue()
         self._asks = itertools.count(1)
 
@@ -122,7 +124,7 @@ class Worker:
         self.kernel.session.on_reply = self._on_reply
         asyncio.set_event_loop(self.loop)
         interrupts.held(Link.send)
-        interrupts.watch(self._request_waits)
+        interrupts.watch(self._request_waits, self._acknowledge_interrupt)
         signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
         self.inbox.on_commands = self._schedule_commands
         self.inbox.on_lost = _lose_link
@@ -192,6 +194,16 @@ class Worker:
 
     def _request_waits(self) -> bool:
         return bool(wait_readable([self.link.fileno()], 0))
+
+    def _acknowledge_interrupt(self) -> None:
+        link = self.outlet.link
+        # A process that the user forked has the handler, too, but nobody to tell.
+        if link is not None:
+            try:
+                link.send({"kind": "interrupted"})
+            except LinkClosed:
+                # The loop finds out by itself.
+                pass
 
     def _schedule_commands(self) -> None:
         if threading.get_ident() == threading.main_thread().ident:

@@ -1,0 +1,104 @@
+"""Preparing for a worker's first error while nobody waits for it.
+
+The first traceback of a process takes 40 ms: a lexer has to be compiled and every loaded module looked at. The first
+worker of a kernel is forked before that was done, since a start is waited for and most first cells do not fail. It
+makes up for it when it has nothing to do, or while a cell runs for longer than a moment, in a thread that ends when it
+is done: there is none of ours at rest, and none during a fork.
+"""
+
+from __future__ import annotations
+
+import _thread
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+#: A cell that is done sooner does not begin it; nor does a rest between two requests that is shorter.
+CELL_S = 0.005
+REST_S = 0.5
+#: A thread that looks at files gives up the interpreter each time, and would wait 5 ms to get it back from a busy cell.
+SWITCH_S = 0.0002
+
+
+class Warmth:
+    """Whether this worker is prepared, and what is under way."""
+
+    def __init__(self, loop: Any, is_busy: Callable[[], bool]) -> None:
+        self.ready = False
+        self._loop = loop
+        self._is_busy = is_busy
+        #: Held while the thread may go on; released to send it home.
+        self._leave: _thread.LockType | None = None
+        #: Held by the thread for as long as it lives.
+        self._alive = _thread.allocate_lock()
+        os.register_at_fork(before=self.quiesce)
+        loop.call_later(REST_S, self._rest)
+
+    def cell_begins(self) -> None:
+        """A cell is about to run."""
+        if self.ready or self._alive.locked():
+            return
+        self._leave = _thread.allocate_lock()
+        self._leave.acquire()
+        self._alive.acquire()
+        try:
+            _thread.start_new_thread(self._accompany, (self._leave,))
+        except RuntimeError:
+            # No thread can be had: then the first error takes its time.
+            self._alive.release()
+            self._leave = None
+
+    def cell_ends(self) -> None:
+        """The cell is done."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave.release()
+
+    def quiesce(self) -> None:
+        """Wait until there is no thread of ours: a fork would cut it off in the middle, with its locks held."""
+        self.cell_ends()
+        self._alive.acquire()
+        self._alive.release()
+
+    def _accompany(self, leave: _thread.LockType) -> None:
+        try:
+            if leave.acquire(timeout=CELL_S):
+                return
+            interval = sys.getswitchinterval()
+            sys.setswitchinterval(SWITCH_S)
+            try:
+                self._prepare()
+            finally:
+                sys.setswitchinterval(interval)
+        finally:
+            self._alive.release()
+
+    def _rest(self) -> None:
+        if self.ready:
+            return
+        if self._is_busy() or self._alive.locked():
+            self._loop.call_later(REST_S, self._rest)
+        else:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        try:
+            prepare()
+        except Exception:
+            # What fails here fails again, and is reported, when it is really needed.
+            pass
+        self.ready = True
+
+
+def prepare() -> None:
+    """Fill the caches that the first traceback would have to fill. They belong to modules, so any thread can do it."""
+    import stack_data  # noqa: F401
+    from pygments.formatters.terminal256 import Terminal256Formatter
+    from pygments.lexers.python import PythonLexer
+
+    Terminal256Formatter()
+    for _ in PythonLexer().get_tokens("raise ValueError('x')\n"):
+        pass
+    inspect.getmodule(sys._getframe())
