@@ -19,8 +19,15 @@ export interface CheckpointRequest {
   readonly exclude: unknown
 }
 
-/** Writes a checkpoint of the worker's namespace; the record once it is stored. */
-export function* create(state: KernelState, request: CheckpointRequest): Operation<unknown> {
+export interface Started {
+  /** What is known while it is being written. */
+  readonly writing: Readonly<Record<string, unknown>>
+  /** Waits until it is stored; the record. */
+  readonly finish: () => Operation<unknown>
+}
+
+/** Begins a checkpoint of the worker's namespace: the worker goes on as soon as its copy, the writer, was forked. */
+export function* start(state: KernelState, request: CheckpointRequest): Operation<Started> {
   const { limits } = state.options
   const name = checkpointName(request.name)
   const exclude = patterns(request.exclude)
@@ -28,27 +35,36 @@ export function* create(state: KernelState, request: CheckpointRequest): Operati
   const reserved = yield* store<{ checkpoint: string; path: string }>(state, { call: 'reserve_checkpoint', name, note })
   const { checkpoint, path } = reserved
   const token = mint(state)
-  state.writers.add(token)
-  try {
-    const in_transaction = state.transactions.length > 0
-    const execution_count = state.executionCount
-    command(state, { kind: 'checkpoint', checkpoint, token, path, exclude })
-    const fork = yield* waitFor<Extract<WorkerEvent, { kind: 'forked_writer' }>>(
-      `forked_writer:${checkpoint}`,
-      limits.wakeMs,
-    )
-    if (fork.error !== undefined) {
-      throw new SavepointError('snapshot_failed', `The process could not be copied for the checkpoint: ${fork.error}.`)
-    }
+  const in_transaction = state.transactions.length > 0
+  const execution_count = state.executionCount
+  command(state, { kind: 'checkpoint', checkpoint, token, path, exclude })
+  const fork = yield* orAbandon(state, checkpoint, forked(state, checkpoint))
+  const { pause_ms } = fork
+  function* write(): Operation<unknown> {
     const { write_ms } = yield* waitFor<{ write_ms: number }>(`written:${checkpoint}`, limits.checkpointMs)
-    const facts = { pause_ms: fork.pause_ms, write_ms, in_transaction, execution_count }
+    const facts = { pause_ms, write_ms, in_transaction, execution_count }
     return yield* store<unknown>(state, { call: 'seal_checkpoint', checkpoint, facts })
+  }
+  const writing = { checkpoint_id: checkpoint, name, note, state: 'writing', pause_ms, in_transaction, execution_count }
+  return { writing, finish: () => orAbandon(state, checkpoint, write()) }
+}
+
+type ForkedWriter = Extract<WorkerEvent, { kind: 'forked_writer' }>
+
+function* forked(state: KernelState, checkpoint: string): Operation<ForkedWriter> {
+  const fork = yield* waitFor<ForkedWriter>(`forked_writer:${checkpoint}`, state.options.limits.wakeMs)
+  if (fork.error === undefined) return fork
+  throw new SavepointError('snapshot_failed', `The process could not be copied for the checkpoint: ${fork.error}.`)
+}
+
+/** Gives back what was reserved when a step fails. */
+function* orAbandon<T>(state: KernelState, checkpoint: string, step: Operation<T>): Operation<T> {
+  try {
+    return yield* step
   } catch (error) {
     const id = `abandon ${checkpoint}`
     state.effects.push({ do: 'store', id, call: { call: 'abandon_checkpoint', checkpoint } })
     throw error
-  } finally {
-    state.writers.delete(token)
   }
 }
 

@@ -10,7 +10,7 @@ import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
 import type { DeathCause } from './effects.js'
 import { emitTransaction } from './events.js'
-import { finishCell, finishTurn, reportOf } from './execution.js'
+import { abortQueue, finishCell, finishTurn, reportOf } from './execution.js'
 import { failWaits, run, settle } from './operation.js'
 import { replyMetadata, type Recovery, type TransactionReport } from './reply-metadata.js'
 import { log, publish, reply } from './send.js'
@@ -107,6 +107,7 @@ export function endForGood(state: KernelState, cause: DeathCause, aftermath: Aft
   const tell = (): void => {
     const turn = unanswered(state)
     if (turn) failTurn(state, turn, cause, aftermath)
+    abortQueue(state)
   }
   if (state.shutdown) tell()
   else stop(state, { code: exitCode(cause), restart: false, request: null }, tell)

@@ -238,7 +238,7 @@ export function finishTurn(state: KernelState, turn: Turn): void {
 }
 
 /** Refuses every cell that waits; other requests keep their place. */
-function abortQueue(state: KernelState): void {
+export function abortQueue(state: KernelState): void {
   const waiting = state.queue.splice(0)
   for (const request of waiting) {
     if (request.message.header.msg_type !== 'execute_request') {

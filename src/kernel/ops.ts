@@ -57,7 +57,7 @@ const OPS: Readonly<
     status: { run: statusOp, fields: [] },
   },
   [CHECKPOINT_TARGET]: {
-    create: { run: createOp, fields: ['name', 'note', 'exclude'] },
+    create: { run: createOp, fields: ['name', 'note', 'exclude', 'wait'] },
     list: { run: (state, { args }) => checkpoints.list(state, args), fields: ['branch', 'limit', 'before'] },
     restore: { run: (state, { args }) => checkpoints.restore(state, args), fields: ['checkpoint', 'mode', 'names'] },
   },
@@ -156,10 +156,20 @@ function* statusOp(state: KernelState): Operation<unknown> {
 }
 
 function* createOp(state: KernelState, call: Call): Operation<unknown> {
-  const { name, note, exclude } = call.args
-  const checkpoint = yield* checkpoints.create(state, { name, note, exclude })
-  call.afterwards.push(() => emitCheckpoint(state, call.parent, checkpoint))
-  return checkpoint
+  const { name, note, exclude, wait } = call.args
+  const { writing, finish } = yield* checkpoints.start(state, { name, note, exclude })
+  if (wait !== false) {
+    const checkpoint = yield* finish()
+    call.afterwards.push(() => emitCheckpoint(state, call.parent, checkpoint))
+    return checkpoint
+  }
+  call.afterwards.push(() => {
+    run(state, finish(), (outcome) => {
+      const failed = { ...writing, state: 'failed' }
+      emitCheckpoint(state, call.parent, outcome.ok ? outcome.value : failed)
+    })
+  })
+  return writing
 }
 
 const REQUESTED: SwitchReason = { reason: { reason: 'requested' }, parts: [] }

@@ -129,8 +129,6 @@ export interface KernelState {
   /** Cells sent since the oldest snapshot was frozen: [execution count, raw code]. */
   inputs: (readonly [number, string])[]
   readonly waiters: Map<string, Waiter>
-  /** Tokens of checkpoint writers that may dial in. */
-  readonly writers: Set<string>
   /** kernel_info_requests that came before the zygote was warm. */
   readonly infoPending: Request[]
   shutdown: Shutdown | null
@@ -176,7 +174,6 @@ export function newState(options: KernelOptions): KernelState {
     transactionsMade: 0,
     inputs: [],
     waiters: new Map(),
-    writers: new Set(),
     infoPending: [],
     shutdown: null,
   }

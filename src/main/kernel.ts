@@ -12,6 +12,7 @@ import { config, places, resolveSettings, type Settings } from '../config.js'
 import type { KernelEvent } from '../kernel/effects.js'
 import { lineLog, type Log, type LogLevel } from '../log.js'
 import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
+import { openConnectionFile } from '../sockets/connection-file.js'
 import { makeRuntimeDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
 import { Workers } from '../worker/workers.js'
 import { parseFlags, usage } from './flags.js'
@@ -40,21 +41,24 @@ export interface KernelCommand {
 export async function runKernel(args: readonly string[]): Promise<number> {
   const command = parseKernelCommand(args)
   const log = lineLog(command.logLevel, (line) => void process.stderr.write(line))
+  const file = await openConnectionFile(command.connectionFile)
   const python = recallWorkerPython(command.settings) ?? (await provision(command.settings))
   const root = runtimeRoot()
   const dir = makeRuntimeDir(root)
+  // Events wait here until there is a kernel to take them.
+  const early: KernelEvent[] = []
+  const inbox = { deliver: (event: KernelEvent): void => void early.push(event) }
+  const workers = startWorkers(command, python, { root, dir, log, inbox })
   try {
-    // Events wait here until there is a kernel to take them.
-    const early: KernelEvent[] = []
-    const inbox = { deliver: (event: KernelEvent): void => void early.push(event) }
-    const workers = startWorkers(command, python, { root, dir, log, inbox })
     const started = workers.start()
+    // Whoever serves the kernel hears of a failure, but may have failed himself by then.
+    started.catch(() => {})
     const { serveKernel } = await import('./serve-kernel.js')
-    const code = await serveKernel({ command, log, workers, started, inbox, early })
-    sweep(root)
-    return code
+    return await serveKernel({ command, file, log, workers, started, inbox, early })
   } finally {
+    workers.abandon()
     dir.remove()
+    sweep(root)
   }
 }
 
@@ -95,7 +99,8 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
       dir,
       python: python.python,
       stack: python.stack,
-      kernelArguments: command.kernelArguments,
+      // IPython only shows it, to `%connect_info`.
+      kernelArguments: ['-f', command.connectionFile, ...command.kernelArguments],
       environment,
       rendezvous: rendezvousOf(root, command, python),
       lingerS: config.zygoteLingerS,

@@ -8,7 +8,7 @@ import { Host } from '../host/host.js'
 import type { KernelEvent } from '../kernel/effects.js'
 import type { Log } from '../log.js'
 import { bindChannels, type Channels } from '../sockets/channels.js'
-import { openConnectionFile } from '../sockets/connection-file.js'
+import type { ConnectionFile } from '../sockets/connection-file.js'
 import { SignatureGuard, createSigner, type Signer } from '../wire/signature.js'
 import type { Workers } from '../worker/workers.js'
 import type { KernelCommand } from './kernel.js'
@@ -16,6 +16,7 @@ import { kernelIdOf, kernelStore, type KernelStore } from './kernel-store.js'
 
 export interface KernelParts {
   readonly command: KernelCommand
+  readonly file: ConnectionFile
   readonly log: Log
   readonly workers: Workers
   /** The Python side, on its way. */
@@ -27,8 +28,7 @@ export interface KernelParts {
 
 /** Runs until the kernel has ended; its exit code. */
 export async function serveKernel(parts: KernelParts): Promise<number> {
-  const { command, log, workers, inbox } = parts
-  const file = await openConnectionFile(command.connectionFile)
+  const { command, file, log, workers, inbox } = parts
   const session = uuid()
   const signer = createSigner(file.connection.signatureScheme, file.connection.key)
   const channels = await bindChannels(file.connection, {

@@ -116,9 +116,10 @@ export class Workers {
     if (this.#options.early !== null) this.#await(this.#options.early.pid)
     else {
       this.#adopted = await this.#adopt()
-      if (!this.#adopted) this.#spawn()
+      if (!this.#adopted && !this.#stopped) this.#spawn()
     }
     await fifos
+    if (this.#stopped) return
     this.#fifos = (['stdout', 'stderr'] as const).map((name) =>
       readFifo(dir[name], (text) => this.#listener.output(name, text)),
     )
@@ -251,20 +252,45 @@ export class Workers {
   stop(linger: boolean): void {
     this.#stopping = true
     if (this.#zygote === null) {
-      this.#process?.kill('SIGKILL')
+      this.#killZygote()
       this.#finish()
       return
     }
     this.#tell({ kind: 'stop', linger })
     this.#options.clock.after(this.#options.limits.zygoteStopMs, () => {
-      if (!this.#stopped) this.#process?.kill('SIGKILL')
+      if (!this.#stopped) this.#killZygote()
       this.#finish()
     })
+  }
+
+  /** Ends what may still run, by force. Nothing is told any more; after an orderly stop there is nothing to do. */
+  abandon(): void {
+    if (this.#stopped) return
+    this.#stopping = this.#stopped = true
+    this.#killZygote()
+    this.#letGo()
+  }
+
+  /** With the zygote every worker and every snapshot ends. */
+  #killZygote(): void {
+    this.#process?.kill('SIGKILL')
+    if (this.#process !== null || this.#options.early === null) return
+    try {
+      process.kill(this.#options.early.pid, 'SIGKILL')
+    } catch {
+      // It has ended by itself.
+    }
   }
 
   #finish(): void {
     if (this.#stopped) return
     this.#stopped = true
+    this.#letGo()
+    this.#listener.stopped()
+  }
+
+  #letGo(): void {
+    this.#interruptNoticed()
     this.#door?.close()
     for (const { connection, cancel } of this.#running.values()) {
       cancel?.()
@@ -272,7 +298,6 @@ export class Workers {
     }
     this.#zygote?.close()
     for (const fifo of this.#fifos) fifo.close()
-    this.#listener.stopped()
   }
 
   #tell(command: ZygoteCommand): void {

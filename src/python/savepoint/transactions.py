@@ -18,9 +18,11 @@ def begin(name: str | None = None, policy: str = "explicit", engine: str = "auto
     """
     worker = process.worker()
     answer = worker.ask("begin", {"name": name, "policy": policy, "engine": engine, "block": False})
+    assert answer.permit is not None
     if worker.take(answer.permit) is not None:
         process.leave_cell()
-    record: dict[str, Any] = answer.result
+    # What the copy cost is known only now.
+    record: dict[str, Any] = status()["transactions"][-1]
     return record
 
 

@@ -77,6 +77,8 @@ class _Run:
                 shell.events.trigger("post_execute")
                 if not self.silent:
                     shell.events.trigger("post_run_cell", self.result)
+        if isinstance(self.result.error_before_exec, SyntaxError):
+            self.mode = modes.UNKNOWN
         if self.user_expressions and self.succeeded:
             self.expressions = shell.user_expressions(self.user_expressions)
 

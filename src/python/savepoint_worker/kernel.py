@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import os
 import sys
 import uuid
@@ -158,6 +159,9 @@ class WorkerApp(IPKernelApp):
     def initialize(self, argv: list[str] | None = None) -> None:
         """Do what IPKernelApp does at this point, except for everything that has to do with sockets."""
         BaseIPythonApplication.initialize(self, argv)
+        # What IPython logs is for whoever runs the kernel; on stderr it would be published as the cell's output.
+        self.log.handlers = [_GatewayLog()]
+        self.log.propagate = False
         # The gateway keeps the history. In memory, IPython's own serves the magics of this session, without a thread.
         self.config.HistoryManager.hist_file = ":memory:"
         self.session = LinkSession(parent=self)
@@ -207,6 +211,22 @@ class WorkerApp(IPKernelApp):
                 user_ns=self.user_ns,
             )
         self.displayhook.get_execution_count = lambda: self.kernel.execution_count
+
+
+class _GatewayLog(logging.Handler):
+    """Puts what IPython logs into the gateway's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one line, or write it to stderr as long as there is no worker."""
+        kernel = WorkerKernel._instance
+        worker = kernel.worker if kernel is not None else None
+        try:
+            if worker is None:
+                print(self.format(record), file=sys.__stderr__)
+            else:
+                worker.log("error" if record.levelno >= logging.ERROR else "warn", self.format(record))
+        except Exception:
+            self.handleError(record)
 
 
 class _WithoutDebugger:

@@ -38,8 +38,9 @@ def start(options: Options, arguments: list[str] | None, stack: str | None) -> N
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     if arguments is None:
+        starter = os.getppid()
         _import_stack(stack)
-        _wait_for_gateway(options.link)
+        _wait_for_gateway(options.link, starter)
         link = Link.dial(options.link, "zygote", options.kernel, options.token)
         settings = link.receive(SETTINGS_TIMEOUT_S).envelope
         arguments = settings["arguments"]
@@ -71,11 +72,14 @@ def start(options: Options, arguments: list[str] | None, stack: str | None) -> N
     worker.Worker.main(spec, kernel)
 
 
-def _wait_for_gateway(path: str) -> None:
-    """Wait until the gateway listens at `path`, in a folder that is this user's alone. Raises OSError."""
+def _wait_for_gateway(path: str, starter: int) -> None:
+    """Wait until the gateway listens at `path`, in a folder that is this user's alone. Raises OSError.
+
+    The process `starter`, our parent, is or becomes the gateway: when it has ended, none will come.
+    """
     deadline = time.monotonic() + SETTINGS_TIMEOUT_S
     while not os.path.exists(path):
-        if time.monotonic() > deadline:
+        if os.getppid() != starter or time.monotonic() > deadline:
             raise FileNotFoundError(f"No gateway came to {path}.")
         time.sleep(0.002)
     # In a shared temporary folder somebody else might have been first, to be given a Python of ours.
