@@ -147,6 +147,12 @@ class BadObjects(CheckpointCase):
         self.assertIn("in data['conn'][1] (generator): ", self.lost(manifest)["c"])
         self.restore("assert good == [1]")
 
+    def test_what_is_refused_itself_is_not_searched(self) -> None:
+        manifest = self.save("import asyncio\nloop = asyncio.new_event_loop()\nholder = {'loop': loop}")
+        reason = "the state of an event loop cannot be saved"
+        self.assertEqual(self.lost(manifest)["loop"], reason)
+        self.assertRegex(self.lost(manifest)["holder"], rf"^in \['loop'\] \(asyncio\.\S+\): {reason}$")
+
     def test_whatever_reduce_raises_costs_only_its_variable(self) -> None:
         raising = "RuntimeError('no')", "SystemExit(3)", "KeyboardInterrupt()", "RecursionError()", "MemoryError()"
         cells = [

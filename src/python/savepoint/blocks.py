@@ -56,6 +56,7 @@ class Transaction:
         answer = worker.ask("begin", arguments)
         self.id = answer.result["id"]
         self.engine = answer.result["engine"]
+        assert answer.permit is not None
         woken = worker.take(answer.permit)
         if woken is not None:
             _go_on(woken)

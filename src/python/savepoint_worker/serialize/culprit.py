@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .verdict import reason_of, type_name
+from .verdict import Unsaveable, reason_of, type_name
 
 DEPTH_MAX = 12
 #: The search pickles parts of the variable again, so it is not to take long.
@@ -21,6 +21,8 @@ def path_to_culprit(value: Any, probe: Callable[[Any], None], error: BaseExcepti
     deadline = time.monotonic() + SECONDS_MAX
     path, culprit = "", value
     for _ in range(DEPTH_MAX):
+        if isinstance(error, Unsaveable) and error.value is culprit:
+            break
         found = _failing_child(culprit, probe, deadline)
         if found is None:
             break

@@ -61,7 +61,7 @@ def register_lost(reason: str, *types: str) -> None:
     """Objects of these types cannot be kept, for this reason."""
 
     def refuse(pickler: Any, value: Any) -> NoReturn:
-        raise Unsaveable(reason)
+        raise Unsaveable(reason, value)
 
     register(*types)(refuse)
 

@@ -199,4 +199,4 @@ def _count(stream: bytes) -> int:
 def _references(stream: bytes) -> set[int]:
     """Which objects of the memo a stream refers to."""
     names = ("BINGET", "LONG_BINGET")
-    return {argument for code, argument, _ in pickletools.genops(stream) if code.name in names}
+    return {argument for code, argument, _ in pickletools.genops(stream) if code.name in names}  # type: ignore[misc]

@@ -53,5 +53,5 @@ def _open(path: str, opening: dict[str, Any]) -> Any:
         arguments["buffering"] = 1
     made = open(path, opening["mode"], opener=lambda name, flags: os.open(name, flags & ~_HARMFUL), **arguments)
     if opening.get("shown_mode"):
-        made.mode = opening["shown_mode"]  # type: ignore[misc]
+        made.mode = opening["shown_mode"]
     return made

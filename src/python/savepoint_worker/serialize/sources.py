@@ -30,7 +30,7 @@ def provide(texts: dict[str, str]) -> None:
     for name, text in texts.items():
         if name not in linecache.cache:
             # No modification time: linecache then never looks for a file.
-            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)  # type: ignore[assignment]
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
 
 
 def compile_anew(filename: str, line: int, name: str, freevars: tuple[str, ...], flags: int) -> types.CodeType:

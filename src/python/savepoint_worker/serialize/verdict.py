@@ -15,7 +15,11 @@ TYPE_LENGTH_MAX = 120
 
 
 class Unsaveable(Exception):
-    """An object cannot be kept; the text says why, in words that a user understands."""
+    """An object cannot be kept; the text says why, in words that a user understands. `value` is that object, if known."""
+
+    def __init__(self, reason: str, value: object = None) -> None:
+        super().__init__(reason)
+        self.value = value
 
 
 class Unloadable(Exception):
