@@ -82,8 +82,8 @@ class File(CheckpointCase):
 class Variables(CheckpointCase):
     def test_the_engines_names_are_not_the_users(self) -> None:
         namespace: dict[str, Any] = dict.fromkeys(
-            "_ __ ___ _i _ii _iii _1 _i12 _ih _oh _dh In Out _exit_code _exception __name__ __builtins__ exit open".split()
-            + ["x", "_x", "_private", "__secret"]
+            "_ __ ___ _i _ii _iii _1 _i12 _ih _oh _dh In Out _exit_code _exception __name__ __builtins__".split()
+            + ["exit", "open", "x", "_x", "_private", "__secret"]
         )
         given = {"exit": namespace["exit"], "open": namespace["open"]}
         self.assertEqual(list(user_variables(namespace, given)), ["x", "_x", "_private", "__secret"])

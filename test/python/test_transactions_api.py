@@ -53,7 +53,11 @@ class FakeWorker:
         if op == "begin":
             return Answer({"id": "tx_1", "name": args["name"], "engine": "fork"}, {"snapshot": "sn_1", "token": "t"})
         record = {"checkpoint_id": "cp_1", "name": args.get("name"), "namespace_size": 3, "unheard_of": 1}
-        results = {"checkpoint": record, "checkpoints": {"items": [record], "total_count": 1, "head": "cp_1"}}
+        results: dict[str, Any] = {
+            "checkpoint": record,
+            "checkpoints": {"items": [record], "total_count": 1, "head": "cp_1"},
+            "status": {"transactions": [{"id": "tx_0"}, {"id": "tx_1", "begin_ms": 0.7}]},
+        }
         return Answer(results.get(op, {"op": op}))
 
     def take(self, permit: dict[str, str]) -> Woken | None:
@@ -205,12 +209,15 @@ class Blocks(ApiCase):
 
 
 class Functions(ApiCase):
-    def test_begin_commit_and_status_ask(self) -> None:
-        self.assertEqual(savepoint.begin("mine")["id"], "tx_1")
-        self.assertEqual(savepoint.commit(), {"op": "commit"})
-        self.assertEqual(savepoint.status(), {"op": "status"})
+    def test_begin_tells_what_the_copy_cost(self) -> None:
+        self.assertEqual(savepoint.begin("mine"), {"id": "tx_1", "begin_ms": 0.7})
         begun = ("begin", {"name": "mine", "policy": "explicit", "engine": "auto", "block": False})
-        self.assertEqual(self.worker.asked, [begun, ("commit", {"transaction": None}), ("status", {})])
+        self.assertEqual(self.worker.asked[0], begun)
+
+    def test_commit_and_status_ask(self) -> None:
+        self.assertEqual(savepoint.commit(), {"op": "commit"})
+        self.assertEqual(len(savepoint.status()["transactions"]), 2)
+        self.assertEqual(self.worker.asked, [("commit", {"transaction": None}), ("status", {})])
 
     def test_a_copy_that_was_woken_at_begin_leaves_its_cell(self) -> None:
         self.worker.woken = Woken(False, {"reason": "requested"}, [])

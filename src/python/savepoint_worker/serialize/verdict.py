@@ -15,7 +15,7 @@ TYPE_LENGTH_MAX = 120
 
 
 class Unsaveable(Exception):
-    """An object cannot be kept; the text says why, in words that a user understands. `value` is that object, if known."""
+    """An object cannot be kept; the text says why, in words that a user understands. `value`: that object, if known."""
 
     def __init__(self, reason: str, value: object = None) -> None:
         super().__init__(reason)
