@@ -55,6 +55,8 @@ export const config = Object.freeze({
     zygoteStopMs: 3_000,
     /** How often we look whether a zygote that was started along with us still lives. */
     earlyPollMs: 50,
+    /** For a zygote that lingers to come after it was asked. */
+    adoptMs: 2_000,
     /** From the command to write a checkpoint until its writer has said who it is. */
     writerDialMs: 15_000,
     /** After how long an interrupt that the worker has not noticed is repeated, and how often it is sent in all. */

@@ -135,7 +135,7 @@ const AT_ONCE = tableOf<Handler>({
 const AT_ONCE_ON_CONTROL = tableOf<Handler>({
   // Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-interrupt
   interrupt_request: bracketed((state, request) => {
-    interrupt(state)
+    if (!isOlderThanTurn(state, request)) interrupt(state)
     reply(state, request, { content: json({ status: 'ok' }) })
   }),
   shutdown_request(state, request) {
@@ -175,6 +175,18 @@ function answering(state: KernelState, request: Request, serve: () => void): boo
 
 export function answerInfo(state: KernelState, request: Request, content: Buffer): void {
   bracketed(() => reply(state, request, { content }))(state, request)
+}
+
+/**
+ * Was this sent before the request that is being served? Two channels keep no order between them, but a client's dates
+ * do: an interrupt that was meant for an idle kernel must not hit the cell that its client sent next.
+ */
+function isOlderThanTurn(state: KernelState, { message: { header } }: Request): boolean {
+  const served = state.turn?.request.message.header
+  if (served?.session !== header.session) return false
+  const difference = Date.parse(header.date) - Date.parse(served.date)
+  // Date has milliseconds only; dates of one client have one form, so that microseconds can be compared as text.
+  return difference < 0 || (difference === 0 && header.date.length === served.date.length && header.date < served.date)
 }
 
 /** Interrupts whatever the worker does now; a worker at rest ignores it. */

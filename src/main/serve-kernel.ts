@@ -36,7 +36,11 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     session,
     signer,
     guard: new SignatureGuard(signer),
-    onRequest: (channel, routing, message) => inbox.deliver({ on: 'message', channel, client: { routing }, message }),
+    onRequest: (channel, routing, message) => {
+      // Signals that came before the message are dispatched in this turn of the event loop: an interrupt of an idle
+      // kernel must not hit the cell that is sent next.
+      setImmediate(() => inbox.deliver({ on: 'message', channel, client: { routing }, message }))
+    },
     onFull: () => workers.pause(),
     onDrained: () => workers.resume(),
     outboxBytesMax: config.outboxBytesMax,

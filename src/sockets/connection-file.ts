@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path'
 import { SavepointError } from '../errors.js'
 import { PORT_NAMES, mergePorts, newConnectionFields, parseConnection } from '../wire/connection.js'
 import type { Connection, Ports } from '../wire/connection.js'
+import { createSigner } from '../wire/signature.js'
 import { codeOf } from './fault.js'
 
 export interface ConnectionFile {
@@ -32,9 +33,8 @@ const KEY_BYTES = 32
 export async function openConnectionFile(path: string): Promise<ConnectionFile> {
   const text = await readExisting(path)
   const isNew = text === null
-  const connection = parseConnection(
-    text ?? JSON.stringify(newConnectionFields(randomBytes(KEY_BYTES).toString('hex'))),
-  )
+  const fields = text ?? JSON.stringify(newConnectionFields(randomBytes(KEY_BYTES).toString('hex')))
+  const connection = parseNamed(fields, path)
   let isWritten = false
   return {
     connection,
@@ -46,6 +46,20 @@ export async function openConnectionFile(path: string): Promise<ConnectionFile> 
     async dispose() {
       if (isNew && isWritten && (await holdsKey(path, connection.key))) await rm(path, { force: true }).catch(() => {})
     },
+  }
+}
+
+/** Parses, and says in an error which file it was. */
+function parseNamed(text: string, path: string): Connection {
+  try {
+    const connection = parseConnection(text)
+    createSigner(connection.signatureScheme, connection.key)
+    return connection
+  } catch (error) {
+    if (!(error instanceof SavepointError)) throw error
+    const message = error.message.replace(/^The connection file\b/, `The connection file ${path}`)
+    const named = message.includes(path) ? message : `The connection file ${path}: ${message}`
+    throw new SavepointError('CONNECTION_FILE_INVALID', named, { ...error.details, path }, { cause: error })
   }
 }
 

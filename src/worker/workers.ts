@@ -5,12 +5,7 @@
  * generations; deliver what a worker printed before its reply, and before the news of its death; end everything.
  */
 
-import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
-import { createConnection } from 'node:net'
-import { existsSync, readFileSync } from 'node:fs'
-import type { Clock } from '../clock.js'
-import { encodeFrame } from '../link/framing.js'
 import type {
   Envelope,
   Frame,
@@ -22,36 +17,25 @@ import type {
   ZygoteCommand,
   ZygoteEvent,
 } from '../link/protocol.js'
-import type { Log } from '../log.js'
 import type { Connection, ConnectionHandlers } from './connection.js'
 import { openDoor, type Door } from './door.js'
 import { makeFifos, readFifo, type Fifo } from './fifo.js'
+import { Interrupter } from './interrupter.js'
 import type { RuntimeDir } from './runtime-dir.js'
+import { ZygoteProcess, type ZygoteOptions } from './zygote-process.js'
 
-export interface WorkersOptions {
+export interface WorkersOptions extends Omit<ZygoteOptions, 'link'> {
   readonly kernel: string
   readonly dir: RuntimeDir
-  readonly python: string
-  /** Folder that IPython and ipykernel are imported from; null: the interpreter has its own. */
-  readonly stack: string | null
   /** For IPython: traitlets arguments. */
   readonly kernelArguments: readonly string[]
-  readonly environment: Readonly<Record<string, string | undefined>>
-  /** Socket at which a zygote waits for the next kernel process after a restart, or null. */
-  readonly rendezvous: string | null
   readonly lingerS: number
   readonly cwd: string | null
   readonly workerEnvironment: Readonly<Record<string, string | null>>
-  readonly token: string
-  /** A zygote that was started at the same time as this process and will dial in; null: start one. */
-  readonly early: { readonly pid: number } | null
-  readonly clock: Clock
-  readonly log: Log
-  readonly limits: {
+  readonly limits: ZygoteOptions['limits'] & {
     readonly helloMs: number
     readonly deathMs: number
     readonly zygoteStopMs: number
-    readonly earlyPollMs: number
     readonly writerDialMs: number
     readonly interruptRepeatMs: number
     readonly interruptsMax: number
@@ -90,7 +74,8 @@ export class Workers {
   readonly #listener: WorkersListener
   #door: Door | null = null
   #zygote: Connection | null = null
-  #process: ChildProcess | null = null
+  readonly #zygoteProcess: ZygoteProcess
+  readonly #interrupter: Interrupter
   #fifos: Fifo[] = []
   /** Tokens that may dial in, with the generation that they stand for. */
   readonly #expected = new Map<string, number>()
@@ -98,14 +83,14 @@ export class Workers {
   readonly #writers = new Map<string, string>()
   readonly #running = new Map<number, Running>()
   #current: Running | null = null
-  #cancelInterrupt: (() => void) | null = null
-  #adopted = false
   #stopping = false
   #stopped = false
 
   constructor(options: WorkersOptions, listener: WorkersListener) {
     this.#options = options
     this.#listener = listener
+    this.#interrupter = new Interrupter(options.clock, options.limits)
+    this.#zygoteProcess = new ZygoteProcess({ ...options, link: options.dir.link }, () => listener.zygoteDied())
   }
 
   /** Opens the door and gets a zygote: one that lingers from before a restart, else a new process. */
@@ -113,66 +98,12 @@ export class Workers {
     const { dir, limits, log } = this.#options
     const fifos = makeFifos(dir.stdout, dir.stderr)
     this.#door = await openDoor(dir.link, (hello, connect) => this.#admit(hello, connect), log, limits.helloMs)
-    if (this.#options.early !== null) this.#await(this.#options.early.pid)
-    else {
-      this.#adopted = await this.#adopt()
-      if (!this.#adopted && !this.#stopped) this.#spawn()
-    }
+    await this.#zygoteProcess.start()
     await fifos
     if (this.#stopped) return
     this.#fifos = (['stdout', 'stderr'] as const).map((name) =>
       readFifo(dir[name], (text) => this.#listener.output(name, text)),
     )
-  }
-
-  /** Asks a lingering zygote to serve this kernel. False if there is none. */
-  async #adopt(): Promise<boolean> {
-    const { rendezvous, dir, token, log } = this.#options
-    if (rendezvous === null || !existsSync(rendezvous)) return false
-    return await new Promise((resolve) => {
-      const socket = createConnection(rendezvous)
-      socket.once('error', () => resolve(false))
-      socket.once('connect', () => {
-        for (const chunk of encodeFrame({ kind: 'adopt', link: dir.link, token } as Envelope)) socket.write(chunk)
-        socket.end()
-        log('debug', 'zygote_adopted')
-        resolve(true)
-      })
-    })
-  }
-
-  /** Starts a zygote after all if the one that is on its way ends before it comes. */
-  #await(pid: number): void {
-    const { clock, log, limits } = this.#options
-    clock.after(limits.earlyPollMs, () => {
-      if (this.#zygote !== null || this.#stopping) return
-      if (isRunning(pid)) {
-        this.#await(pid)
-        return
-      }
-      log('warn', 'early_zygote_failed', { pid })
-      this.#spawn()
-    })
-  }
-
-  #spawn(): void {
-    const { python, environment, dir, token, stack } = this.#options
-    const args = ['-m', 'savepoint_worker', 'zygote', '--link', dir.link, '--token', token, '--stack', stack ?? '-']
-    args.push('--settings-follow')
-    // Its own process group: signals to ours (Ctrl-C, killpg of a client) are for us to pass on.
-    const child = spawn(python, args, { env: environment, detached: true, stdio: ['ignore', 'ignore', 'inherit'] })
-    child.once('error', (error) => this.#lost(`it could not be started: ${error.message}`))
-    child.once('exit', (code, signal) => this.#lost(`it ended with ${signal ?? `exit code ${code}`}`))
-    child.unref()
-    this.#process = child
-  }
-
-  #lost(reason: string): void {
-    this.#process = null
-    if (this.#zygote === null && !this.#stopping) {
-      this.#options.log('error', 'zygote_failed', { reason })
-      this.#listener.zygoteDied()
-    }
   }
 
   fork(token: string, generation: number): void {
@@ -194,31 +125,8 @@ export class Workers {
     this.#tell({ kind: 'kill', pid, signal: constants.signals.SIGKILL })
   }
 
-  /**
-   * SIGINT, as Ctrl-C, until the worker has noticed it: one that comes in the instant before a system call would wait
-   * for the end of that call.
-   */
   interrupt(pid: number): void {
-    this.#repeatInterrupt(pid, this.#options.limits.interruptsMax)
-  }
-
-  #repeatInterrupt(pid: number, times: number): void {
-    this.#cancelInterrupt?.()
-    this.#cancelInterrupt = null
-    try {
-      process.kill(pid, 'SIGINT')
-    } catch {
-      // A worker that is gone by now is no error: its death is on its way.
-      return
-    }
-    if (times <= 1) return
-    const { clock, limits } = this.#options
-    this.#cancelInterrupt = clock.after(limits.interruptRepeatMs, () => this.#repeatInterrupt(pid, times - 1))
-  }
-
-  #interruptNoticed(): void {
-    this.#cancelInterrupt?.()
-    this.#cancelInterrupt = null
+    this.#interrupter.interrupt(pid)
   }
 
   command(command: WorkerCommand, parts: readonly Buffer[]): void {
@@ -252,13 +160,13 @@ export class Workers {
   stop(linger: boolean): void {
     this.#stopping = true
     if (this.#zygote === null) {
-      this.#killZygote()
+      this.#zygoteProcess.kill()
       this.#finish()
       return
     }
     this.#tell({ kind: 'stop', linger })
     this.#options.clock.after(this.#options.limits.zygoteStopMs, () => {
-      if (!this.#stopped) this.#killZygote()
+      if (!this.#stopped) this.#zygoteProcess.kill()
       this.#finish()
     })
   }
@@ -267,19 +175,8 @@ export class Workers {
   abandon(): void {
     if (this.#stopped) return
     this.#stopping = this.#stopped = true
-    this.#killZygote()
+    this.#zygoteProcess.kill()
     this.#letGo()
-  }
-
-  /** With the zygote every worker and every snapshot ends. */
-  #killZygote(): void {
-    this.#process?.kill('SIGKILL')
-    if (this.#process !== null || this.#options.early === null) return
-    try {
-      process.kill(this.#options.early.pid, 'SIGKILL')
-    } catch {
-      // It has ended by itself.
-    }
   }
 
   #finish(): void {
@@ -290,7 +187,7 @@ export class Workers {
   }
 
   #letGo(): void {
-    this.#interruptNoticed()
+    this.#interrupter.noticed()
     this.#door?.close()
     for (const { connection, cancel } of this.#running.values()) {
       cancel?.()
@@ -317,7 +214,7 @@ export class Workers {
     running.connection = connect({
       onFrame: ({ envelope, parts }) => {
         const event = envelope as WorkerEvent | WorkerNotice
-        if (event.kind === 'interrupted' || event.kind === 'reply') this.#interruptNoticed()
+        if (event.kind === 'interrupted' || event.kind === 'reply') this.#interrupter.noticed()
         if (event.kind === 'interrupted') return
         // What C code and child processes wrote before the cell ended must not come after its reply.
         if (event.kind === 'reply' || event.kind === 'input_request') this.#drain()
@@ -339,6 +236,7 @@ export class Workers {
   #admitZygote(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
     const { token, kernel, kernelArguments, rendezvous, lingerS } = this.#options
     if (hello.token !== token || this.#zygote !== null) return false
+    this.#zygoteProcess.arrived()
     this.#zygote = connect({
       onFrame: (frame) => this.#hearZygote(frame),
       onClose: () => {
@@ -348,7 +246,7 @@ export class Workers {
       },
     })
     // One that was taken over keeps what it was built with.
-    if (!this.#adopted)
+    if (!this.#zygoteProcess.adopted)
       this.#tell({ kind: 'settings', kernel, arguments: kernelArguments, rendezvous, linger_s: lingerS })
     return true
   }
@@ -397,7 +295,7 @@ export class Workers {
     const running = this.#running.get(pid)
     if (!running) return
     running.death = death
-    if (this.#current === running) this.#interruptNoticed()
+    if (this.#current === running) this.#interrupter.noticed()
     // Its last words are still in the socket; a closed connection says that all of them were heard.
     running.cancel = this.#options.clock.after(this.#options.limits.deathMs, () => {
       running.connection?.close()
@@ -427,15 +325,6 @@ export class Workers {
 
 function newRunning(generation: number, pid: number): Running {
   return { generation, pid, connection: null, death: null, cancel: null }
-}
-
-/** A process that has ended but whose parent has not asked for its status (we are that parent) does not run. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
 }
 
 function signalOf(number: number | null): Death['signal'] {

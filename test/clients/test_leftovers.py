@@ -115,6 +115,9 @@ class Rounds(unittest.TestCase):
         manager, client = fresh_kernel(self)
         target = transactions(client)
         client.execute("state = [1]")
+        # What a process loads for its first error, or when it first has nothing to do, is no growth.
+        client.execute("1 / 0")
+        self.assertTrue(processes.wait_until_at_rest(manager.provisioner.pid, 1.5, 30))
 
         def go(rounds: int) -> None:
             for _ in range(rounds):

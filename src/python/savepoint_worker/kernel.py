@@ -20,6 +20,7 @@ from . import lazy
 lazy.defer("jupyter_client", {"write_connection_file": "jupyter_client.connect"})
 
 # ruff: noqa: E402
+from ipykernel import compiler
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.application import BaseIPythonApplication
@@ -296,6 +297,9 @@ def become_worker(kernel: WorkerKernel, session: str) -> None:
     kernel.session.session = session
     kernel.session.pid = os.getpid()
     kernel.shell.displayhook.topic = kernel._topic("execute_result")
+    # Cells are named after the first process of the kernel, so that a cell has one name before and after a rollback.
+    folder = compiler.get_tmp_directory()
+    compiler.get_tmp_directory = lambda: folder
     name = os.environ.get("JPY_SESSION_NAME")
     if name:
         kernel.shell.user_ns["__session__"] = name

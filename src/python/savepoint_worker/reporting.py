@@ -87,6 +87,8 @@ class Reporter:
     def format(self, exception: BaseException, *arguments: Any, **options: Any) -> dict[str, Any]:
         """What IPython keeps of an exception."""
         assert self._format is not None
+        if isinstance(exception, LeaveCell):
+            return {"ename": type(exception).__name__, "evalue": "", "traceback": []}
         try:
             return self._format(exception, *arguments, **options)
         except Exception:

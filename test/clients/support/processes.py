@@ -107,3 +107,31 @@ def private_memory_mib(pids: list[int]) -> float:
             if line.startswith(("Private_Clean:", "Private_Dirty:")):
                 kib += int(line.split()[1])
     return kib / 1024
+
+
+def wait_until_at_rest(root: int, rest: float, timeout: float) -> bool:
+    """Wait until `root` and its descendants have used no processor time for `rest` seconds. False after `timeout`.
+
+    What a kernel prepares when it has nothing to do is done by then.
+    """
+    deadline = time.monotonic() + timeout
+    used, since = _processor_ticks(root), time.monotonic()
+    while time.monotonic() - since < rest:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+        # A timer or two a second is rest.
+        if (now := _processor_ticks(root)) > used + 1:
+            used, since = now, time.monotonic()
+    return True
+
+
+def _processor_ticks(root: int) -> int:
+    total = 0
+    for member in family(root):
+        try:
+            fields = Path(f"/proc/{member.pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total
