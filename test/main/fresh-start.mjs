@@ -35,7 +35,8 @@ const tests = {
     assert.match(said, /print\(6 \* 7\) -> 42/)
     assert.ok(said.includes(folder), said)
     const { argv } = JSON.parse(readFileSync(join(folder, 'kernel.json'), 'utf8'))
-    assert.equal(argv[1], join(root, 'dist', 'main.js'))
+    assert.equal(argv[1], join(root, 'src', 'main', 'start-kernel.sh'))
+    assert.ok(argv.includes(join(root, 'dist', 'main.js')), argv.join(' '))
   },
   'a second npm start uses what the first one made': () => {
     const { status, said } = start()
