@@ -9,7 +9,7 @@ is done: there is none of ours at rest, and none during a fork.
 from __future__ import annotations
 
 import _thread
-import inspect
+import copy
 import os
 import sys
 from collections.abc import Callable
@@ -25,8 +25,9 @@ SWITCH_S = 0.0002
 class Warmth:
     """Whether this worker is prepared, and what is under way."""
 
-    def __init__(self, loop: Any, is_busy: Callable[[], bool]) -> None:
+    def __init__(self, loop: Any, shell: Any, is_busy: Callable[[], bool]) -> None:
         self.ready = False
+        self._shell = shell
         self._loop = loop
         self._is_busy = is_busy
         #: Held while the thread may go on; released to send it home.
@@ -85,20 +86,18 @@ class Warmth:
 
     def _prepare(self) -> None:
         try:
-            prepare()
+            prepare(self._shell.InteractiveTB)
         except Exception:
             # What fails here fails again, and is reported, when it is really needed.
             pass
         self.ready = True
 
 
-def prepare() -> None:
-    """Fill the caches that the first traceback would have to fill. They belong to modules, so any thread can do it."""
-    import stack_data  # noqa: F401
-    from pygments.formatters.terminal256 import Terminal256Formatter
-    from pygments.lexers.python import PythonLexer
-
-    Terminal256Formatter()
-    for _ in PythonLexer().get_tokens("raise ValueError('x')\n"):
-        pass
-    inspect.getmodule(sys._getframe())
+def prepare(formatter: Any) -> None:
+    """Fill the caches that the first traceback would have to fill; `formatter` is the shell's own."""
+    # The shell may need it at this moment, in another thread: what it keeps is kept by a copy, caches are shared.
+    formatter = copy.copy(formatter)
+    try:
+        raise ValueError("a first error")
+    except ValueError:
+        formatter.structured_traceback(*sys.exc_info())

@@ -78,7 +78,7 @@ class Worker:
         self.snapshots: Any = None
         #: The request that is being served.
         self.request: requests.Request | None = None
-        self.warmth = Warmth(self.loop, lambda: self.request is not None)
+        self.warmth = Warmth(self.loop, self.shell, lambda: self.request is not None)
         self._requests: asyncio.Queue[Frame] = asyncio.Queue()
         self._asks = itertools.count(1)
 
