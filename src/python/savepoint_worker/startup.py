@@ -41,8 +41,12 @@ def start(options: Options, arguments: list[str] | None, stack: str | None) -> N
         starter = os.getppid()
         _import_stack(stack)
         _wait_for_gateway(options.link, starter)
-        link = Link.dial(options.link, "zygote", options.kernel, options.token)
-        settings = link.receive(SETTINGS_TIMEOUT_S).envelope
+        try:
+            link = Link.dial(options.link, "zygote", options.kernel, options.token)
+            settings = link.receive(SETTINGS_TIMEOUT_S).envelope
+        except OSError:
+            # The gateway gave up while it was starting, and has said why.
+            sys.exit(1)
         arguments = settings["arguments"]
         named = {name: settings[name] for name in ("kernel", "rendezvous", "linger_s")}
         options = options._replace(**named)
@@ -73,14 +77,14 @@ def start(options: Options, arguments: list[str] | None, stack: str | None) -> N
 
 
 def _wait_for_gateway(path: str, starter: int) -> None:
-    """Wait until the gateway listens at `path`, in a folder that is this user's alone. Raises OSError.
+    """Wait until the gateway listens at `path`, in a folder that is this user's alone. Raises PermissionError.
 
-    The process `starter`, our parent, is or becomes the gateway: when it has ended, none will come.
+    The process `starter`, our parent, is or becomes the gateway: when it has ended, none will come, and we end too.
     """
     deadline = time.monotonic() + SETTINGS_TIMEOUT_S
     while not os.path.exists(path):
         if os.getppid() != starter or time.monotonic() > deadline:
-            raise FileNotFoundError(f"No gateway came to {path}.")
+            sys.exit(1)
         time.sleep(0.002)
     # In a shared temporary folder somebody else might have been first, to be given a Python of ours.
     status = os.stat(os.path.dirname(os.path.dirname(path)))

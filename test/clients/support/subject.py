@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import atexit
 import functools
-import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -57,20 +57,16 @@ def _on_jupyter_path() -> bool:
     return any((folder / "kernels" / KERNEL / "kernel.json").is_file() for folder in folders)
 
 
-def _write_kernelspec(share: Path) -> None:
+def _install_kernelspec(prefix: Path) -> None:
+    """Install it as a user does, into a folder of this run."""
     program = CHECKOUT / "dist" / "main.js"
     if not program.is_file():
         sys.exit(f"There is no {program.relative_to(CHECKOUT)} yet. Build the kernel first: npm run build")
-    folder = share / "kernels" / KERNEL
-    folder.mkdir(parents=True)
-    spec = {
-        "argv": [os.environ.get("SAVEPOINT_NODE", "node"), str(program), "kernel", "-f", "{connection_file}"],
-        "display_name": "Python 3 (Savepoint)",
-        "language": "python",
-        "interrupt_mode": "message",
-        "metadata": {},
-    }
-    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    node = os.environ.get("SAVEPOINT_NODE", "node")
+    arguments = ["install", "--prefix", str(prefix), "--name", KERNEL, "--python", os.environ["SAVEPOINT_PYTHON"]]
+    done = subprocess.run([node, str(program), *arguments], capture_output=True, text=True, check=False, timeout=600)
+    if done.returncode != 0:
+        sys.exit(f"The kernelspec could not be installed:\n{done.stdout}{done.stderr}")
 
 
 def prepare() -> None:
@@ -93,9 +89,9 @@ def prepare() -> None:
     # jupyter_console and the pager must see a plain terminal whatever the caller's is.
     os.environ.update({"TERM": "xterm", "PAGER": "cat"})
     if not IS_ORACLE and not _on_jupyter_path():
-        _write_kernelspec(home / "share")
+        _install_kernelspec(home)
         rest = os.environ.get("JUPYTER_PATH")
-        os.environ["JUPYTER_PATH"] = os.pathsep.join(p for p in (str(home / "share"), rest) if p)
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(p for p in (str(home / "share" / "jupyter"), rest) if p)
 
 
 prepare()
