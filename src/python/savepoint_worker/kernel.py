@@ -18,6 +18,8 @@ from . import lazy
 
 # Of the package that ipykernel builds on, a kernel needs the session and little else.
 lazy.defer("jupyter_client", {"write_connection_file": "jupyter_client.connect"})
+# Of this one, what reads a date that a machine has written.
+lazy.defer("dateutil.parser", {"isoparse": "dateutil.parser.isoparser"})
 
 # ruff: noqa: E402
 from ipykernel import compiler
@@ -161,7 +163,7 @@ class WorkerApp(IPKernelApp):
         """Do what IPKernelApp does at this point, except for everything that has to do with sockets."""
         BaseIPythonApplication.initialize(self, argv)
         # What IPython logs is for whoever runs the kernel; on stderr it would be published as the cell's output.
-        self.log.handlers = [_GatewayLog()]
+        self.log.handlers = [_GatewayLog(self.log_level)]
         self.log.propagate = False
         # The gateway keeps the history. In memory, IPython's own serves the magics of this session, without a thread.
         self.config.HistoryManager.hist_file = ":memory:"
