@@ -17,7 +17,7 @@ from typing import Any
 
 #: A cell that is done sooner does not begin it; nor does a rest between two requests that is shorter.
 CELL_S = 0.005
-REST_S = 0.5
+REST_S = 0.03
 #: A thread that looks at files gives up the interpreter each time, and would wait 5 ms to get it back from a busy cell.
 SWITCH_S = 0.0002
 
