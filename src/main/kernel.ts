@@ -58,7 +58,7 @@ export async function runKernel(args: readonly string[]): Promise<number> {
   } finally {
     workers.abandon()
     dir.remove()
-    sweep(root)
+    sweep(root, systemClock.date())
   }
 }
 

@@ -43,12 +43,20 @@ export function makeRuntimeDir(root: string): RuntimeDir {
   }
 }
 
-/** Removes what kernels that were killed left behind. */
-export function sweep(root: string): void {
+/** Removes what kernels and lingering zygotes that were killed left behind. */
+export function sweep(root: string, now: Date): void {
   for (const name of readdirSync(root)) {
+    const path = join(root, name)
     const pid = /^k(\d+)$/.exec(name)?.[1]
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(root, name), { recursive: true, force: true })
+    const left = pid === undefined ? isOldSocket(path, now) : !isAlive(Number(pid))
+    if (left) rmSync(path, { recursive: true, force: true })
   }
+}
+
+/** Zygotes linger for seconds, so a rendezvous that was opened a minute ago has nobody behind it. */
+function isOldSocket(path: string, now: Date): boolean {
+  const found = statSync(path, { throwIfNoEntry: false })
+  return found?.isSocket() === true && now.getTime() - found.mtimeMs > 60_000
 }
 
 function isAlive(pid: number): boolean {

@@ -21,7 +21,6 @@ lazy.defer("jupyter_client", {"write_connection_file": "jupyter_client.connect"}
 # Of this one, what reads a date that a machine has written.
 lazy.defer("dateutil.parser", {"isoparse": "dateutil.parser.isoparser"})
 
-# ruff: noqa: E402
 from ipykernel import compiler
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
