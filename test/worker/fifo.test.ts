@@ -1,0 +1,58 @@
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { constants } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeFifos, readFifo } from '../../src/worker/fifo.js'
+
+let folder: string
+let path: string
+let end: number
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'savepoint-fifo-'))
+  path = join(folder, 'stdout')
+  await makeFifos(path)
+  // As a worker opens it: there is always a reader, the writer itself.
+  end = openSync(path, constants.O_RDWR)
+})
+afterEach(() => {
+  closeSync(end)
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function collect(): { text: () => string; fifo: ReturnType<typeof readFifo> } {
+  const chunks: Buffer[] = []
+  const fifo = readFifo(path, (text) => void chunks.push(text))
+  return { text: () => JSON.parse(`"${Buffer.concat(chunks).toString()}"`) as string, fifo }
+}
+
+describe('a named pipe', () => {
+  test('is drained of all that was written, at once', () => {
+    const { text, fifo } = collect()
+    const written = 'line\n'.repeat(10_000)
+    writeSync(end, written)
+    fifo.drain()
+    expect(text()).toBe(written)
+    fifo.drain()
+    expect(text()).toBe(written)
+    fifo.close()
+  })
+
+  test('delivers without being drained, too', async () => {
+    const { text, fifo } = collect()
+    writeSync(end, 'soon')
+    while (text() === '') await new Promise(setImmediate)
+    expect(text()).toBe('soon')
+    fifo.close()
+  })
+
+  test('keeps characters whole that are cut between two reads, and replaces what is no UTF-8', () => {
+    const { text, fifo } = collect()
+    const [first, ...rest] = Buffer.from('é')
+    writeSync(end, Buffer.from([first ?? 0]))
+    fifo.drain()
+    writeSync(end, Buffer.from([...rest, 0xff, 0x22, 0x0a]))
+    fifo.drain()
+    expect(text()).toBe('é\ufffd"\n')
+    fifo.close()
+  })
+})
