@@ -1,7 +1,8 @@
 /** `savepoint install`: prepares the Python, then makes the kernel known to Jupyter. */
 import type { Settings } from '../config.js'
-import { places, resolveSettings } from '../config.js'
+import { config, places, resolveSettings } from '../config.js'
 import { SavepointError } from '../errors.js'
+import { runCommand } from '../provision/command.js'
 import { isExecutable } from '../provision/find.js'
 import { locate } from '../provision/interpreter.js'
 import { workerPython } from '../provision/worker-python.js'
@@ -40,6 +41,8 @@ export async function install(args: readonly string[], progress: (line: string) 
   const settings = { ...asked, python: asked.python === null ? null : absolute(asked.python) }
   const kernels = kernelsFolder(given, settings.python, process.env)
   const worker = await workerPython(settings, progress)
+  // Where the program lies in a folder that its users may not write to, each start would compile it anew.
+  await runCommand([worker.python, '-m', 'compileall', '-q', places.python], { deadlineMs: config.interpreterProbeMs })
   const spec = makeSpec(readTemplate(), process.execPath, places.program, {
     displayName: given['--display-name'],
     python: settings.python,
