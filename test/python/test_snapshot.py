@@ -195,7 +195,7 @@ task = asyncio.create_task(tick())
         ):
             seq = self.worker.send_execute(cell)
             self.worker.wait_for("stream")
-            os.kill(self.worker.pid, signal.SIGINT)
+            self.worker.interrupt()
             self.assertEqual(self.worker.reply(seq).content["ename"], "KeyboardInterrupt")
 
     def test_handlers_and_masks_of_signals_are_as_they_were(self) -> None:

@@ -289,6 +289,18 @@ class WorkerEnd(FakeGateway):
             if on_event is not None:
                 on_event(frame)
 
+    def interrupt(self) -> None:
+        """SIGINT until the worker has noticed it, as the gateway does. Events that come before are dropped."""
+        for _ in range(40):
+            os.kill(self.pid, signal.SIGINT)
+            try:
+                while self.link.receive(0.05).envelope["kind"] != "interrupted":
+                    pass
+            except TimeoutError:
+                continue
+            return
+        raise AssertionError(f"The worker does not notice interrupts.\n{self.last_words()}")
+
     def _grant(self, ask: dict[str, Any]) -> None:
         if ask["op"] == "begin":
             self.link.send({"kind": "answer", "id": ask["id"], "ok": True, "result": {}, "permit": self.permit()})
