@@ -77,8 +77,10 @@ class WhileFrozen(SnapshotTest):
                 worker._grant(frame.envelope)
                 worker._note(worker.wait_for("taken"))
                 worker.wait_for("stream")
-                os.killpg(os.getpgid(worker.pid), number)
-                os.killpg(os.getpgid(worker.pid), signal.SIGCONT)
+                # Some of these end the worker; the group lives on in the copy.
+                group = os.getpgid(worker.pid)
+                os.killpg(group, number)
+                os.killpg(group, signal.SIGCONT)
                 os.kill(worker.frozen[worker.latest], number)
                 self.assertTrue(alive(worker.frozen[worker.latest]))
                 worker.roll_back(orderly=False)
