@@ -52,6 +52,15 @@ class WhileFrozen(SnapshotTest):
         for _ in range(10):
             self.worker.run(f"{cell}; s.bind(a)")
 
+    def test_a_child_may_print_although_nobody_reads_any_more(self) -> None:
+        nowhere = os.open(os.devnull, os.O_RDONLY)
+        for end in self.gateway.outputs:
+            os.dup2(nowhere, end)
+        os.close(nowhere)
+        self.worker.snapshot()
+        self.worker.run("child = subprocess.run(['sh', '-c', 'echo one && echo two >&2 && exit 3'])")
+        self.worker.run("assert child.returncode == 3, child.returncode")
+
     def test_a_lock_is_released(self) -> None:
         self.worker.run(
             "import fcntl, tempfile; f = tempfile.NamedTemporaryFile(); fcntl.flock(f, fcntl.LOCK_EX); begin()"
