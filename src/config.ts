@@ -60,8 +60,8 @@ export const config = Object.freeze({
     /** From the command to write a checkpoint until its writer has said who it is. */
     writerDialMs: 15_000,
     /** After how long an interrupt that the worker has not noticed is repeated, and how often it is sent in all. */
-    interruptRepeatMs: 50,
-    interruptsMax: 40,
+    interruptRepeatMs: 250,
+    interruptsMax: 8,
   }),
   /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */
   zygoteLingerS: 3,
