@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { config, packageRoot } from '../src/config.js'
 import { INTERNAL_CODES, PUBLIC_CODES } from '../src/errors.js'
 import { TRANSITIONS } from '../src/kernel/lifecycle.js'
+import { SETTINGS, variableOf } from '../src/settings.js'
 import { storeLimits } from '../src/store/limits.js'
 
 function doc(name: string): string {
@@ -55,8 +56,18 @@ describe('the documents', () => {
   })
 
   test('list every limit with its value', () => {
-    const listed = rows(doc('limits.md')).map(([name, value]) => `${name?.replaceAll('`', '')} ${value}`)
+    const listed = rows(doc('limits.md'), 'Limits').map(([name, value]) => `${name?.replaceAll('`', '')} ${value}`)
     expect(listed.toSorted()).toEqual(limitsOf({ ...config, store: storeLimits }).toSorted())
+  })
+
+  test('list every setting with its variable, what it is unless set, and what it may be', () => {
+    const listed = rows(doc('limits.md'), 'Settings').map(([name, variable, initial, allowed]) =>
+      [name?.replaceAll('`', ''), variable?.replaceAll('`', ''), initial, allowed].join(' '),
+    )
+    const real = Object.entries(SETTINGS).map(([name, { initial, allowed }]) =>
+      [name, variableOf(name), typeof initial === 'boolean' ? (initial ? 'on' : 'off') : initial, allowed].join(' '),
+    )
+    expect(listed.toSorted()).toEqual(real.toSorted())
   })
 
   test('name a proof that exists for every feature', () => {

@@ -13,6 +13,7 @@ const SRC = join(packageRoot, 'src')
 const TOP = ['errors', 'config', 'clock', 'log']
 
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  settings: [],
   wire: [],
   link: [],
   kernel: ['wire', 'link'],
@@ -22,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: [],
   host: ['kernel', 'wire', 'link'],
   provision: [],
-  main: ['wire', 'link', 'kernel', 'worker', 'pool', 'sockets', 'store', 'host', 'provision', 'main'],
+  main: ['settings', 'wire', 'link', 'kernel', 'worker', 'pool', 'sockets', 'store', 'host', 'provision', 'main'],
 }
 
 const PURE = ['wire', 'link', 'kernel']

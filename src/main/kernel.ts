@@ -12,6 +12,7 @@ import { config, places, resolveSettings, type Settings } from '../config.js'
 import type { KernelEvent } from '../kernel/effects.js'
 import { lineLog, type Log, type LogLevel } from '../log.js'
 import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
+import { readSettings, type SettingValues } from '../settings.js'
 import { openConnectionFile } from '../sockets/connection-file.js'
 import { makeRuntimeDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
 import { Workers } from '../worker/workers.js'
@@ -31,6 +32,9 @@ const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies L
 export interface KernelCommand {
   readonly connectionFile: string
   readonly settings: Settings
+  readonly values: SettingValues
+  /** Variables that look like settings and are none. */
+  readonly unknownSettings: readonly string[]
   readonly recover: boolean
   readonly logLevel: LogLevel
   /** For IPython: traitlets arguments such as `--HistoryManager.enabled=False`. */
@@ -41,6 +45,9 @@ export interface KernelCommand {
 export async function runKernel(args: readonly string[]): Promise<number> {
   const command = parseKernelCommand(args)
   const log = lineLog(command.logLevel, (line) => void process.stderr.write(line))
+  if (command.unknownSettings.length > 0) {
+    log('warn', 'unknown_settings', { ignored: command.unknownSettings.join(' ') })
+  }
   const file = await openConnectionFile(command.connectionFile)
   const python = recallWorkerPython(command.settings) ?? (await provision(command.settings))
   const root = runtimeRoot()
@@ -68,9 +75,12 @@ export function parseKernelCommand(args: readonly string[]): KernelCommand {
   const level = given['--log-level'] ?? process.env['SAVEPOINT_LOG_LEVEL'] ?? 'warn'
   if (!LEVELS.includes(level)) throw usage(`There is no log level ${level}; there are ${LEVELS.join(', ')}.`)
   const { '--python': python, '--data-dir': dataDir } = given
+  const { values, unknown } = readSettings()
   return {
     connectionFile: given['-f'],
     settings: resolveSettings({ ...(python ? { python } : {}), ...(dataDir ? { dataDir } : {}) }),
+    values,
+    unknownSettings: unknown,
     recover: given['--recover'] || given['--guard'],
     logLevel: level as LogLevel,
     kernelArguments: rest,

@@ -43,7 +43,7 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     },
     onFull: () => workers.pause(),
     onDrained: () => workers.resume(),
-    outboxBytesMax: config.outboxBytesMax,
+    outboxBytesMax: command.values['output.waiting_bytes_max'],
   })
   await file.writePorts(channels.ports)
   const store = kernelStore(command.settings.dataDir, kernelIdOf(command.connectionFile, session), log)
@@ -83,7 +83,10 @@ async function lifeOf(
       signer,
       clock: systemClock,
       log,
-      pacing: config.streams,
+      pacing: {
+        intervalMs: command.values['output.merge_ms'],
+        bytesMax: command.values['output.merge_bytes_max'],
+      },
       onExit: (code) => {
         stopListening()
         resolve(code)
