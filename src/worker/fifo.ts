@@ -29,7 +29,8 @@ const CHUNK_BYTES = 65_536
 
 /** Reads a named pipe; `onText` gets text escaped as the inside of a JSON string. */
 export function readFifo(path: string, onText: (text: Buffer) => void): Fifo {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  // For writing, too: with no writer left, as when a worker died and the next is not there yet, reading would end.
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
   // Characters may be cut between two reads.
   const decoder = new StringDecoder('utf8')
   const deliver = (bytes: Buffer): void => {

@@ -45,6 +45,19 @@ describe('a named pipe', () => {
     fifo.close()
   })
 
+  test('goes on with the next writer when the last one is gone', async () => {
+    const { text, fifo } = collect()
+    writeSync(end, 'one ')
+    while (text() !== 'one ') await new Promise(setImmediate)
+    closeSync(end)
+    // An end of the stream would be noticed within these turns of the loop.
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate)
+    end = openSync(path, constants.O_RDWR)
+    writeSync(end, 'two')
+    while (text() !== 'one two') await new Promise(setImmediate)
+    fifo.close()
+  })
+
   test('keeps characters whole that are cut between two reads, and replaces what is no UTF-8', () => {
     const { text, fifo } = collect()
     const [first, ...rest] = Buffer.from('é')
