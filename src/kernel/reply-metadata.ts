@@ -29,6 +29,8 @@ export interface ReplyFacts {
   readonly recovery?: Recovery | null
 }
 
+const NO_CHANGES = { added: [], changed: [], removed: [] }
+
 export function replyMetadata(state: KernelState, facts: ReplyFacts): Buffer {
   const base = objectOf(facts.worker)
   const given = isObject(base['savepoint']) ? base['savepoint'] : {}
@@ -41,6 +43,8 @@ export function replyMetadata(state: KernelState, facts: ReplyFacts): Buffer {
       mode: 'unknown',
       execution_time: 0,
       ...given,
+      // What a rolled back cell did to the names is undone.
+      changes: facts.transaction?.outcome === 'rolled_back' ? NO_CHANGES : (given['changes'] ?? NO_CHANGES),
       worker: { pid: state.worker?.pid ?? null, generation: state.generation },
       transaction: facts.transaction ? transactionBlock(facts.transaction) : null,
       guard: { taken: false, skipped: 'off' },

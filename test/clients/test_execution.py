@@ -99,6 +99,17 @@ class Cells(KernelCase):
         self.assertGreaterEqual(self.run_ok("import time; time.sleep(0.05)").ours["execution_time"], 0.05)
 
     @ours
+    def test_NS_7_a_reply_tells_which_names_the_cell_changed(self) -> None:
+        self.assertEqual(self.run_ok("nx = 1; ny = 2").ours["changes"], changes(added=["nx", "ny"]))
+        self.assertEqual(self.run_ok("del nx; ny = 3").ours["changes"], changes(changed=["ny"], removed=["nx"]))
+        self.assertEqual(self.run_ok("ny").ours["changes"], changes())
+        failed = self.client.execute("nz = 1\n1 / 0").ours
+        self.assertEqual(failed["changes"], changes(added=["nz"]))
+        policy = {"savepoint": {"transaction": "rollback_on_failure"}}
+        self.assertEqual(self.client.execute("nw = 1\n1 / 0", metadata=policy).ours["changes"], changes())
+        self.assertEqual(self.run_ok("nz = 2", metadata=policy).ours["changes"], changes(changed=["nz"]))
+
+    @ours
     def test_code_that_does_not_parse_has_an_unknown_mode(self) -> None:
         self.assertEqual(self.client.execute("x = = 1").ours["mode"], "unknown")
 
@@ -258,6 +269,10 @@ class History(KernelCase):
     def test_in_and_out_know_the_cells(self) -> None:
         count = self.run_ok("'remembered'").content["execution_count"]
         self.assertEqual(self.run_ok(f"In[{count}], Out[{count}]").result, "(\"'remembered'\", 'remembered')")
+
+
+def changes(**lists: list[str]) -> dict[str, list[str]]:
+    return {"added": [], "changed": [], "removed": [], **lists}
 
 
 if __name__ == "__main__":

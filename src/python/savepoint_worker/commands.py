@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import execution
 from .link import Frame
 from .reporting import safe_text
 
@@ -56,6 +57,8 @@ def _restore(worker: Worker, command: dict[str, Any]) -> None:
     event |= {"restored": 0, "lost": [], "warnings": [], "ms": 0.0}
     try:
         report = checkpoints.restore(command["path"], worker.shell.user_ns, command["mode"], command["names"])
+        # What a restore did is told in its own report, not as the next cell's doing.
+        execution.watch_of(worker.kernel).changes()
         event |= {"restored": report.restored, "lost": report.lost, "warnings": report.warnings, "ms": report.ms}
     except Exception as error:
         code = getattr(error, "code", "restore_failed")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from IPython.core.interactiveshell import InteractiveShell, _asyncio_runner
 
 from . import interrupts, modes
+from .changes import Changes, Watch
 from .reporting import LeaveCell, safe_text
 
 # Which of these IPython's method takes depends on its version.
@@ -28,6 +29,7 @@ class Outcome(NamedTuple):
     content: dict[str, Any]
     mode: str
     seconds: float
+    changes: Changes
 
 
 class _Run:
@@ -100,6 +102,8 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     count = shell.execution_count
     shell._last_traceback = None
     kernel.reporter.shown = None
+    watch = watch_of(kernel)
+    watch.cell_begins(cell.code)
     began = time.perf_counter()
     try:
         await interrupts.run(cell.run())
@@ -124,7 +128,15 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     reply["user_expressions"] = cell.expressions
     reply["payload"] = shell.payload_manager.read_payload()
     shell.payload_manager.clear_payload()
-    return Outcome(reply, cell.mode.name, seconds)
+    return Outcome(reply, cell.mode.name, seconds, watch.changes())
+
+
+def watch_of(kernel: Any) -> Watch:
+    """What follows the kernel's namespace."""
+    shell = kernel.shell
+    if kernel.watch is None or kernel.watch.namespace is not shell.user_ns:
+        kernel.watch = Watch(shell.user_ns, shell.user_ns_hidden)
+    return kernel.watch
 
 
 def _error_content(kernel: Any, error: BaseException | None) -> dict[str, Any]:
@@ -151,7 +163,12 @@ def reply_metadata(kernel: Any, started: datetime, outcome: Outcome) -> dict[str
         "dependencies_met": outcome.content.get("ename") != "UnmetDependency",
         "engine": kernel.ident,
         "status": outcome.content["status"],
-        "savepoint": {"mode": outcome.mode, "execution_time": outcome.seconds, "warnings": []},
+        "savepoint": {
+            "mode": outcome.mode,
+            "execution_time": outcome.seconds,
+            "changes": outcome.changes.report(),
+            "warnings": outcome.changes.warnings(),
+        },
     }
 
 

@@ -53,6 +53,8 @@ class WorkerKernel(IPythonKernel):
     reporter: Reporter
     #: The worker that serves this kernel in this process; None in the zygote.
     worker: Any = None
+    #: Follows the names of the namespace from one cell to the next.
+    watch: Any = None
     _supports_kernel_subshells = False
 
     @property
@@ -297,6 +299,7 @@ def become_worker(kernel: WorkerKernel, session: str) -> None:
     kernel.ident = str(uuid.uuid4())
     kernel.session.session = session
     kernel.session.pid = os.getpid()
+    kernel.watch = None
     kernel.shell.displayhook.topic = kernel._topic("execute_result")
     # Cells are named after the first process of the kernel, so that a cell has one name before and after a rollback.
     folder = compiler.get_tmp_directory()

@@ -27,3 +27,11 @@ def user_variables(namespace: dict[str, Any], given: dict[str, Any], exclude: tu
         and not (name in given and given[name] is value)
         and not any(fnmatchcase(name, pattern) for pattern in exclude)
     }
+
+
+def is_engines(name: str, value: Any, hidden: dict[str, Any]) -> bool:
+    """Whether a name is the engine's: one of its own, or one that it gave and that still holds what it gave."""
+    if name in hidden and hidden[name] is value:
+        return True
+    # Most names begin with none of these.
+    return name[:1] in ("_", "I", "O", "j") and _ENGINE.fullmatch(name) is not None
