@@ -84,6 +84,7 @@ describe('cells', () => {
         version: 1,
         mode: 'simple_sync',
         execution_time: 0.5,
+        changes: { added: [], changed: [], removed: [] },
         worker: { pid: 101, generation: 1 },
         transaction: null,
         guard: { taken: false, skipped: 'off' },
