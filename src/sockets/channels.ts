@@ -92,7 +92,13 @@ const PEER_OPTIONS = {
  */
 export async function bindChannels(connection: Connection, options: ChannelsOptions): Promise<Channels> {
   const zmq = await import('zeromq')
-  const common = { linger: LINGER_MS, sendHighWaterMark: 0, ipv6: connection.ip.includes(':'), ...PEER_OPTIONS }
+  const common = {
+    linger: LINGER_MS,
+    sendHighWaterMark: 0,
+    ipv6: connection.ip.includes(':'),
+    ...PEER_OPTIONS,
+    ...encryption(connection, zmq.capability.curve),
+  }
   const routerOptions = {
     ...common,
     handover: true,
@@ -119,6 +125,22 @@ export async function bindChannels(connection: Connection, options: ChannelsOpti
     for (const socket of Object.values(sockets)) socket.close()
     throw error
   }
+}
+
+/**
+ * Options for all five sockets: heartbeats, too, are only for who knows the key. Plain text is no choice when keys are
+ * there, whatever this ZeroMQ can do.
+ */
+function encryption({ curve }: Connection, isAvailable: boolean | undefined): object {
+  if (curve === null) return {}
+  if (!isAvailable) {
+    throw new SavepointError(
+      'CONNECTION_FILE_INVALID',
+      'The connection file asks for encryption, which the ZeroMQ of this Node cannot do. ' +
+        'Reinstall the packages (npm ci), or start the kernel without encryption.',
+    )
+  }
+  return { curveServer: true, curvePublicKey: curve.publicKey, curveSecretKey: curve.secretKey }
 }
 
 /** One after the other, since with ipc each takes the first number that is free. */

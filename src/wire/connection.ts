@@ -5,6 +5,7 @@
  */
 
 import { SavepointError } from '../errors.js'
+import { belongTogether, decodeKey, type CurveKeys } from './curve.js'
 
 export const PORT_NAMES = ['shell', 'iopub', 'stdin', 'control', 'hb'] as const
 export type PortName = (typeof PORT_NAMES)[number]
@@ -21,6 +22,8 @@ export interface Connection {
   readonly kernelName: string | null
   /** Name of the notebook that started the kernel. */
   readonly jupyterSession: string | null
+  /** With them every channel is encrypted; null: none is. */
+  readonly curve: CurveKeys | null
   /** Everything that the file said, for writing it back. */
   readonly original: Readonly<Record<string, unknown>>
 }
@@ -32,11 +35,6 @@ const SOCKET_PATH_BYTES_MAX = 107
 /** Throws CONNECTION_FILE_INVALID, which names the field that is wrong but never shows the key. */
 export function parseConnection(text: string): Connection {
   const original = parseObject(text)
-  for (const name of ['curve_publickey', 'curve_secretkey']) {
-    if (original[name]) {
-      throw invalid(`asks for encryption (${name}), which is not supported; start the kernel without encryption`)
-    }
-  }
   const transport = original['transport'] ?? 'tcp'
   if (transport !== 'tcp' && transport !== 'ipc') throw invalid('names a transport that is neither "tcp" nor "ipc"')
   const connection: Connection = {
@@ -47,6 +45,7 @@ export function parseConnection(text: string): Connection {
     signatureScheme: optionalText(original, 'signature_scheme') || 'hmac-sha256',
     kernelName: optionalText(original, 'kernel_name'),
     jupyterSession: optionalText(original, 'jupyter_session'),
+    curve: checkedCurve(original),
     original,
   }
   if (transport === 'ipc') checkPathLengths(connection)
@@ -146,6 +145,26 @@ function optionalText(original: Readonly<Record<string, unknown>>, name: string)
   if (typeof value !== 'string') throw invalid(`has a ${name} that is no text`)
   return value
 }
+
+/** An encryption that was asked for is never left out: a pair that cannot be used is refused. */
+function checkedCurve(original: Readonly<Record<string, unknown>>): CurveKeys | null {
+  const [publicKey, secretKey] = CURVE_FIELDS.map((name) => optionalText(original, name) || null)
+  if (!publicKey && !secretKey) return null
+  for (const [name, key] of [
+    ['curve_publickey', publicKey],
+    ['curve_secretkey', secretKey],
+  ]) {
+    if (!key) throw invalid(`asks for encryption but has no ${name}; both keys of the pair are needed`)
+  }
+  const [publicBytes, secretBytes] = [publicKey, secretKey].map((key) => decodeKey(key ?? ''))
+  if (!publicBytes) throw invalid('has a curve_publickey that is no key of 40 characters in Z85')
+  if (!secretBytes) throw invalid('has a curve_secretkey that is no key of 40 characters in Z85')
+  if (!belongTogether(publicBytes, secretBytes))
+    throw invalid('has a curve_publickey and a curve_secretkey of two pairs')
+  return { publicKey: publicKey ?? '', secretKey: secretKey ?? '' }
+}
+
+const CURVE_FIELDS = ['curve_publickey', 'curve_secretkey'] as const
 
 function checkPathLengths(connection: Connection): void {
   for (const name of PORT_NAMES) {

@@ -1,3 +1,4 @@
+import { curveKeyPair } from 'zeromq'
 import { SavepointError } from '../../src/errors.js'
 import { endpointOf, mergePorts, newConnectionFields, parseConnection } from '../../src/wire/connection.js'
 
@@ -13,6 +14,12 @@ const FIELDS: Readonly<Record<string, unknown>> = {
   signature_scheme: 'hmac-sha256',
   kernel_name: 'savepoint',
   jupyter_session: '/home/ada/notebook.ipynb',
+}
+
+/** The pair of an example in the documentation of libzmq. */
+const CURVE = {
+  curve_publickey: 'Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID',
+  curve_secretkey: 'D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs',
 }
 
 function parse(changes: Readonly<Record<string, unknown>> = {}): ReturnType<typeof parseConnection> {
@@ -38,6 +45,7 @@ test('a connection file says where the channels are and how messages are signed'
     signatureScheme: 'hmac-sha256',
     kernelName: 'savepoint',
     jupyterSession: '/home/ada/notebook.ipynb',
+    curve: null,
     original: FIELDS,
   })
 })
@@ -95,8 +103,13 @@ test.each<[string, Readonly<Record<string, unknown>>, RegExp]>([
   ['a key that is a number', { key: 12 }, /has no key/],
   ['a scheme that is a number', { signature_scheme: 12 }, /signature_scheme/],
   ['a path too long for a socket', { transport: 'ipc', ip: `/${'x'.repeat(110)}` }, /too long/],
-  ['a public key for encryption', { curve_publickey: 'x'.repeat(40) }, /encryption \(curve_publickey\)/],
-  ['a secret key for encryption', { curve_secretkey: 'x'.repeat(40) }, /encryption \(curve_secretkey\)/],
+  ['a public key alone', { curve_publickey: 'x'.repeat(40) }, /has no curve_secretkey/],
+  ['a secret key alone', { curve_secretkey: 'x'.repeat(40) }, /has no curve_publickey/],
+  ['a public key that is no text', { ...CURVE, curve_publickey: 7 }, /curve_publickey that is no text/],
+  ['a public key that is too short', { ...CURVE, curve_publickey: 'x'.repeat(39) }, /curve_publickey that is no key/],
+  ['a secret key with a space', { ...CURVE, curve_secretkey: `${'x'.repeat(39)} ` }, /curve_secretkey that is no key/],
+  ['a secret key beyond 32 bytes', { ...CURVE, curve_secretkey: '#'.repeat(40) }, /curve_secretkey that is no key/],
+  ['halves of two pairs', { ...CURVE, curve_secretkey: '0'.repeat(40) }, /of two pairs/],
 ])('%s is refused with a reason that does not show the key', (_name, changes, reason) => {
   const message = messageOf(() => parse(changes))
   expect(message).toMatch(reason)
@@ -105,7 +118,18 @@ test.each<[string, Readonly<Record<string, unknown>>, RegExp]>([
 })
 
 test('encryption that is not asked for may be mentioned', () => {
-  expect(parse({ curve_publickey: null, curve_secretkey: '' }).key).toBe('the-secret-key')
+  expect(parse({ curve_publickey: null, curve_secretkey: '' }).curve).toBeNull()
+})
+
+test('a key pair means that all channels are encrypted', () => {
+  expect(parse(CURVE).curve).toEqual({ publicKey: CURVE.curve_publickey, secretKey: CURVE.curve_secretkey })
+})
+
+test("pairs that ZeroMQ makes are pairs, in ZeroMQ's own spelling", () => {
+  for (let n = 0; n < 50; n += 1) {
+    const { publicKey, secretKey } = curveKeyPair()
+    expect(parse({ curve_publickey: publicKey, curve_secretkey: secretKey }).curve).toEqual({ publicKey, secretKey })
+  }
 })
 
 test.each(['', 'junk', '{"key":"the-secret-key"', '[]', 'null', '"text"', '7'])('the text %j is refused', (text) => {
