@@ -248,7 +248,8 @@ export function abortQueue(state: KernelState): void {
     const parent = request.message.headerBytes
     publishStatus(state, 'busy', parent)
     reply(state, request, {
-      content: json({ status: 'aborted', execution_count: state.executionCount }),
+      // The spec wants a number in every execute_reply; front ends show this one as the number of a cell, unless it is 0.
+      content: json({ status: 'aborted', execution_count: 0 }),
       metadata: replyMetadata(state, { status: 'aborted' }),
     })
     publishStatus(state, 'idle', parent)

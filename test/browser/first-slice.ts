@@ -2,78 +2,17 @@
  * The notebook of the first slice in a real JupyterLab in a real Chromium.
  *
  *   node build/test/browser/first-slice.js [FOLDER FOR SCREENSHOTS]
- *
- * `SAVEPOINT_TEST_PYTHON` is a Python with JupyterLab (default `python3`), `SAVEPOINT_CHROMIUM` a Chromium (default:
- * Debian's), and `SAVEPOINT_TEST_KERNEL` the kernelspec (default `savepoint`; another one is run as an oracle, without
- * what only Savepoint can do). The last line is `N passed, N failed`.
  */
 
-import { existsSync, mkdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { chromium, type Browser } from 'playwright-core'
-import { startLab, type Lab } from './lab.js'
-import { NotebookPage } from './notebook-page.js'
+import { inLab } from './in-lab.js'
+import type { Lab } from './lab.js'
+import type { NotebookPage } from './notebook-page.js'
 import { kill } from './processes.js'
-import { assert, Report } from './report.js'
-
-const ROOT = new URL('../../../', import.meta.url)
-const SOURCES = new URL('test/browser/', ROOT)
-const CHROMIUMS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-
-async function main(): Promise<number> {
-  const folder = process.argv[2] ?? fileURLToPath(new URL('build/screenshots', ROOT))
-  mkdirSync(folder, { recursive: true })
-  const report = new Report()
-  let lab: Lab | null = null
-  let browser: Browser | null = null
-  try {
-    const python = process.env['SAVEPOINT_TEST_PYTHON'] ?? 'python3'
-    const [server, window] = await Promise.allSettled([startLab(python, SOURCES), openBrowser()])
-    if (server.status === 'fulfilled') lab = server.value
-    if (window.status === 'fulfilled') browser = window.value
-    if (server.status === 'rejected') throw server.reason
-    if (window.status === 'rejected') throw window.reason
-    const page = await window.value.newPage({ viewport: { width: 1280, height: 1000 } })
-    const faults: string[] = []
-    page.on('pageerror', (error) => faults.push(error.message))
-    await runNotebook(report, server.value, new NotebookPage(page, server.value.notebook, folder))
-    await report.check('the page reports no errors of its own', async () => {
-      assert(faults.length === 0, faults.join('\n'))
-    })
-  } catch (error) {
-    await report.check('the browser and JupyterLab start', () => Promise.reject(error))
-  } finally {
-    await browser?.close()
-    const left = (await lab?.stop()) ?? []
-    await report.check('nothing is left running', async () => {
-      assert(left.length === 0, `these processes outlived JupyterLab: ${left.join(' ')}`)
-    })
-  }
-  return report.sumUp()
-}
-
-async function openBrowser(): Promise<Browser> {
-  const executablePath = process.env['SAVEPOINT_CHROMIUM'] ?? CHROMIUMS.find((path) => existsSync(path))
-  if (executablePath === undefined) {
-    throw new Error(
-      'There is no Chromium. Install it (on Debian: apt-get install chromium) or name one in SAVEPOINT_CHROMIUM.',
-    )
-  }
-  return await chromium.launch({ executablePath, args: FLAGS, headless: true })
-}
+import { assert, type Report } from './report.js'
 
 async function runNotebook(report: Report, lab: Lab, notebook: NotebookPage): Promise<void> {
+  const opened = await report.check('the notebook opens with an idle kernel', () => notebook.open(lab, 'first_slice'))
   const ours = notebook.has('restore')
-  const opened = await report.check('the notebook opens with an idle kernel', () => notebook.open(lab))
   if (!opened) {
     await notebook.picture('not-open')
     return
@@ -168,4 +107,4 @@ async function secondLife(report: Report, lab: Lab, notebook: NotebookPage, ours
   })
 }
 
-process.exitCode = await main()
+process.exitCode = await inLab(runNotebook)

@@ -1,6 +1,6 @@
 """Starts JupyterLab for the browser test, on a free port of the loopback address, with everything private to this run.
 
-The first line on stdout is JSON: `url`, `token`, `notebook` (the ids and tags of its cells, in order).
+The first line on stdout is JSON: `url`, `token`, `notebooks` (of each the ids and tags of its cells, in order).
 SIGTERM, and the end of the process that started it, end it, and its kernels with it.
 """
 
@@ -17,7 +17,9 @@ from pathlib import Path
 TEST = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TEST / "clients"), str(TEST / "notebooks")]
 
+import everyday  # noqa: E402
 import make_notebook  # noqa: E402
+import nbformat  # noqa: E402
 from support.subject import KERNEL, scratch  # noqa: E402
 
 SETTINGS = {
@@ -39,8 +41,13 @@ def main() -> None:
     # The test may be killed; then nobody would end this server.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     root = scratch("lab")
-    notebook = make_notebook.build(KERNEL)
-    (root / "first_slice.ipynb").write_text(make_notebook.text(KERNEL), encoding="utf-8")
+    notebooks = {
+        "first_slice": make_notebook.build(KERNEL),
+        "everyday": everyday.build(everyday.DAY, KERNEL),
+        "run_all": everyday.build(everyday.RUN_ALL, KERNEL),
+    }
+    for name, notebook in notebooks.items():
+        nbformat.write(notebook, root / f"{name}.ipynb")
     settings = Path(os.environ["JUPYTER_CONFIG_DIR"], "lab", "user-settings")
     for plugin, values in SETTINGS.items():
         file = settings / f"{plugin}.jupyterlab-settings"
@@ -62,9 +69,12 @@ def main() -> None:
             "--LabApp.extension_manager=readonly",
         ]
     )
-    cells = [{"id": cell.id, "tags": cell.metadata.get("tags", [])} for cell in notebook.cells]
+    cells = {
+        name: [{"id": cell.id, "tags": cell.metadata.get("tags", [])} for cell in notebook.cells]
+        for name, notebook in notebooks.items()
+    }
     url = f"http://127.0.0.1:{server.port}{server.base_url}"
-    print(json.dumps({"url": url, "token": token, "notebook": cells}), flush=True)
+    print(json.dumps({"url": url, "token": token, "notebooks": cells}), flush=True)
     server.start()
 
 

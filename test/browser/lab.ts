@@ -14,7 +14,8 @@ export interface CellOfNotebook {
 export interface Lab {
   readonly url: string
   readonly token: string
-  readonly notebook: readonly CellOfNotebook[]
+  /** The cells of each notebook, by its name. */
+  readonly notebooks: Readonly<Record<string, readonly CellOfNotebook[]>>
   /** Processes of the kernels that it runs now. */
   kernelProcesses(): number[]
   /** Ends the server and what it started. Returns the processes that an orderly end would have left behind: ended, too. */
@@ -52,8 +53,8 @@ export async function startLab(python: string, sources: URL): Promise<Lab> {
       throw new Error('JupyterLab ended before it accepted connections; its log is above.')
     })
     const [line] = (await Promise.race([once(lines, 'line', { signal }), ended])) as [string]
-    const { url, token, notebook } = JSON.parse(line) as Pick<Lab, 'url' | 'token' | 'notebook'>
-    return { url, token, notebook, kernelProcesses: () => family(pid ?? 0).slice(1), stop }
+    const { url, token, notebooks } = JSON.parse(line) as Pick<Lab, 'url' | 'token' | 'notebooks'>
+    return { url, token, notebooks, kernelProcesses: () => family(pid ?? 0).slice(1), stop }
   } catch (error) {
     await stop()
     throw error

@@ -8,14 +8,13 @@ export const PATIENCE_MS = 30_000
 
 export class NotebookPage {
   readonly page: Page
-  private readonly cells: readonly CellOfNotebook[]
+  private cells: readonly CellOfNotebook[] = []
   private readonly folder: string
   private readonly kernel = new EventEmitter()
   private taken = 0
 
-  constructor(page: Page, cells: readonly CellOfNotebook[], folder: string) {
+  constructor(page: Page, folder: string) {
     this.page = page
-    this.cells = cells
     this.folder = folder
     page.setDefaultTimeout(PATIENCE_MS)
     page.on('websocket', (socket) => {
@@ -36,9 +35,10 @@ export class NotebookPage {
     await once(this.kernel, 'greeted', { signal: AbortSignal.timeout(PATIENCE_MS) })
   }
 
-  /** Opens the notebook and waits until its kernel is idle. */
-  async open({ url, token }: Lab): Promise<void> {
-    const address = `${url}lab/tree/first_slice.ipynb?reset&token=${token}`
+  /** Opens a notebook, in the place of the one before, and waits until its kernel is idle. */
+  async open({ url, token, notebooks }: Lab, name: string): Promise<void> {
+    this.cells = notebooks[name] ?? []
+    const address = `${url}lab/tree/${name}.ipynb?reset&token=${token}`
     await Promise.all([this.greeting(), this.page.goto(address, { waitUntil: 'domcontentloaded' })])
     await this.cell(this.cells.at(-1)?.id ?? '').waitFor({ state: 'attached' })
     await this.waitUntilIdle()
@@ -67,6 +67,14 @@ export class NotebookPage {
     const prompt = this.cell(id).locator('.jp-InputPrompt')
     await prompt.scrollIntoViewIfNeeded()
     await prompt.click()
+  }
+
+  /** Types into a cell, at its end. */
+  async type(id: string, text: string): Promise<void> {
+    await this.cell(id).locator('.cm-content').click()
+    await this.page.keyboard.press('Control+End')
+    // By inserting, so that the editor adds no indentation and no brackets of its own.
+    await this.page.keyboard.insertText(text)
   }
 
   /** Runs a cell as Ctrl+Enter does, and waits until its number is there. */

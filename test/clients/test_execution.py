@@ -153,6 +153,8 @@ class Queue(KernelCase):
         failing.wait()
         for cell in aborted:
             self.assertEqual(cell.wait().status, "aborted")
+            # JupyterLab would show it as the number of a cell that was not run.
+            self.assertFalse(cell.content.get("execution_count"))
             self.assertEqual([m["msg_type"] for m in cell.on("iopub")], ["status", "status"])
         self.assertEqual(self.run_ok("'ran' in dir()").result, "False")
         self.assertEqual(self.run_ok("1").content["execution_count"], count + 3)

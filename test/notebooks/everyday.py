@@ -1,0 +1,89 @@
+"""What a person does all day in a notebook, as two notebooks for the browser: single cells, and one for Run All."""
+
+from __future__ import annotations
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+DAY = {
+    "complete": "",
+    "tooltip": "",
+    "long": 'for line in range(20_000):\n    print(f"line {line} of a long output")',
+    "loop": 'import time\nprint("started", flush=True)\nwhile True:\n    time.sleep(0.01)',
+    "after-interrupt": 'print("still", "here")',
+    "gallery": """
+import ipywidgets as widgets
+from IPython.display import display
+
+said = widgets.Output()
+controls = {
+    "slider": widgets.IntSlider(3, 0, 10),
+    "range": widgets.FloatRangeSlider(value=[2.0, 5.0], max=10.0),
+    "number": widgets.BoundedIntText(4, max=100),
+    "text": widgets.Text("abc"),
+    "area": widgets.Textarea("several\\nlines"),
+    "check": widgets.Checkbox(False, description="a check"),
+    "toggle": widgets.ToggleButton(description="a toggle"),
+    "choice": widgets.Dropdown(options=["red", "green", "blue"]),
+    "radio": widgets.RadioButtons(options=["tea", "coffee"]),
+    "many": widgets.SelectMultiple(options=["a", "b", "c"]),
+    "date": widgets.DatePicker(),
+    "colour": widgets.ColorPicker(value="#336699"),
+    "valid": widgets.Valid(True),
+    "progress": widgets.IntProgress(7, max=10),
+    "button": widgets.Button(description="press me"),
+    "tab": widgets.Tab([widgets.Label("first"), widgets.Label("second")], titles=["one", "two"]),
+    "accordion": widgets.Accordion([widgets.HTML("<b>inside</b>")], titles=["fold"]),
+}
+
+@said.capture()
+def heard(change):
+    print(change["name"], "is", change["new"])
+
+for control in controls.values():
+    if control.has_trait("value"):
+        control.observe(heard, "value")
+
+@controls["button"].on_click
+def pressed(_):
+    with said:
+        print("pressed")
+
+display(widgets.VBox([*controls.values(), said]))
+""",
+    "linked": """
+double = widgets.IntSlider(0, 0, 20)
+mirror = widgets.IntText(0)
+widgets.jslink((double, "value"), (mirror, "value"))
+
+def square(x=3):
+    return x * x
+
+display(double, mirror)
+widgets.interact(square, x=(0, 9));
+""",
+    "replaced": """
+from IPython.display import clear_output, display
+handle = display("first state", display_id=True)
+handle.update("second state")
+for i in range(5):
+    clear_output(wait=True)
+    print("pass", i)
+""",
+    "remember": "kept = 42\nprint(kept)",
+    "forgotten": "print('kept' in globals())",
+}
+
+RUN_ALL = {
+    "before": 'print("ran before")',
+    "fails": "raise RuntimeError('in the middle')",
+    "after": 'print("ran after")',
+    "last": 'print("ran last")',
+}
+
+
+def build(cells: dict[str, str], kernel: str) -> nbformat.NotebookNode:
+    """A notebook of these cells for a kernel."""
+    notebook = new_notebook(metadata={"kernelspec": {"display_name": kernel, "language": "python", "name": kernel}})
+    notebook.cells = [new_code_cell(code.strip("\n"), id=name) for name, code in cells.items()]
+    return notebook
