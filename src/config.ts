@@ -45,6 +45,8 @@ export const config = Object.freeze({
     /** For what clients had sent before a cell failed to be read from the sockets. */
     settleMs: 1_000,
     checkpointMs: 600_000,
+    /** For what a client asks of the variables; a repr of the user's may take its time. */
+    namespaceMs: 30_000,
   }),
   workers: Object.freeze({
     /** From connecting to the link until the process has said who it is. */

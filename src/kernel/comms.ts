@@ -18,7 +18,8 @@ export type Comms = Map<string, Comm>
 
 export const TRANSACTION_TARGET = 'savepoint.transaction'
 export const CHECKPOINT_TARGET = 'savepoint.checkpoint'
-export const OUR_TARGETS: readonly string[] = [TRANSACTION_TARGET, CHECKPOINT_TARGET]
+export const NAMESPACE_TARGET = 'savepoint.namespace'
+export const OUR_TARGETS: readonly string[] = [TRANSACTION_TARGET, CHECKPOINT_TARGET, NAMESPACE_TARGET]
 
 export function openComm(comms: Comms, id: string, target: string, snapshotsBefore: number): void {
   comms.set(id, { target, ours: OUR_TARGETS.includes(target), snapshotsBefore })

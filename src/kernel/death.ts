@@ -20,7 +20,7 @@ import { forkFresh } from './switching.js'
 import { loseAll, rollback, type Transaction } from './transactions.js'
 
 /** Waits that only a living worker can end. */
-const WORKER_WAITS = ['opened:', 'handed_over:', 'forked_writer:', 'restored:']
+const WORKER_WAITS = ['opened:', 'handed_over:', 'forked_writer:', 'restored:', 'namespace:']
 
 export function workerDied(state: KernelState, cause: DeathCause): void {
   settle(state, 'worker_ended', null)

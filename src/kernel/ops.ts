@@ -10,10 +10,11 @@ import { SavepointError } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import * as checkpoints from './checkpoints.js'
-import { CHECKPOINT_TARGET, TRANSACTION_TARGET } from './comms.js'
+import { CHECKPOINT_TARGET, NAMESPACE_TARGET, TRANSACTION_TARGET } from './comms.js'
 import { emitCheckpoint, emitTransaction } from './events.js'
 import { endWithoutWorker } from './death.js'
 import { finishCell, finishTurn, leftContent, reportOf } from './execution.js'
+import { askWorker, NAMESPACE_OPS, RawJson, type NamespaceOp } from './namespace.js'
 import { run, type Operation } from './operation.js'
 import { isObject } from './policy.js'
 import { replyMetadata } from './reply-metadata.js'
@@ -42,14 +43,16 @@ interface Call {
   /** Session of the client that asked. */
   readonly by: string | null
   readonly parent: Buffer
+  /** The client's message; null for what code in the kernel asks. */
+  readonly content: Buffer | null
   /** What is told to everybody once the one that asked has its answer. */
   readonly afterwards: (() => void)[]
 }
 type Op = (state: KernelState, call: Call) => Operation<unknown>
 
-const OPS: Readonly<
-  Record<string, Readonly<Record<string, { readonly run: Op; readonly fields: readonly string[] }>>>
-> = {
+type Ops = Readonly<Record<string, { readonly run: Op; readonly fields: readonly string[] }>>
+
+const OPS: Readonly<Record<string, Ops>> = {
   [TRANSACTION_TARGET]: {
     begin: { run: beginOp, fields: ['name', 'policy', 'engine'] },
     rollback: { run: rollbackOp, fields: ['to', 'transaction'] },
@@ -61,6 +64,16 @@ const OPS: Readonly<
     list: { run: (state, { args }) => checkpoints.list(state, args), fields: ['branch', 'limit', 'before'] },
     restore: { run: (state, { args }) => checkpoints.restore(state, args), fields: ['checkpoint', 'mode', 'names'] },
   },
+  [NAMESPACE_TARGET]: namespaceOps(),
+}
+
+function namespaceOps(): Ops {
+  const names = Object.keys(NAMESPACE_OPS) as NamespaceOp[]
+  const entries = names.map((op) => {
+    const runOp: Op = (state, { content }) => askWorker(state, op, content ?? Buffer.from('{}'))
+    return [op, { run: runOp, fields: NAMESPACE_OPS[op] }] as const
+  })
+  return Object.fromEntries(entries)
 }
 
 // ------------------------------------------------------------------------------------------------ from clients
@@ -82,7 +95,7 @@ export function serveComm(state: KernelState, turn: Turn, comm_id: string, targe
   const op = isObject(data) && typeof data['op'] === 'string' ? data['op'] : null
   const parent = turn.request.message.headerBytes
   const answer = (body: object): void => {
-    publish(state, 'comm_msg', parent, { content: json({ comm_id, data: { id, op, ...body } }) })
+    publish(state, 'comm_msg', parent, { content: answerOf(comm_id, { id, op, ...body }) })
   }
   const refuse = (error: SavepointError): void => {
     answer({ ok: false, error: { code: error.code, message: error.message, details: error.details } })
@@ -106,7 +119,8 @@ export function serveComm(state: KernelState, turn: Turn, comm_id: string, targe
   const warnings = Object.keys(args)
     .filter((key) => !entry.fields.includes(key))
     .map((key) => `Ignored the field ${key}: this version does not know it.`)
-  const call: Call = { args, by: turn.request.message.header.session, parent, afterwards: [] }
+  const content = turn.request.message.contentBytes
+  const call: Call = { args, by: turn.request.message.header.session, parent, content, afterwards: [] }
   run(state, called(entry.run, state, call), (outcome) => {
     if (outcome.ok) {
       answer({ ok: true, result: outcome.value, ...(warnings.length > 0 ? { warnings } : {}) })
@@ -117,6 +131,14 @@ export function serveComm(state: KernelState, turn: Turn, comm_id: string, targe
     refuse(outcome.error)
     if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
   })
+}
+
+/** A result that the worker made is put in as it is. */
+function answerOf(comm_id: string, data: Readonly<Record<string, unknown>>): Buffer {
+  const { result, ...others } = data
+  if (!(result instanceof RawJson)) return json({ comm_id, data })
+  const head = JSON.stringify({ comm_id, data: others }).slice(0, -2)
+  return Buffer.concat([Buffer.from(`${head},"result":`), result.bytes, Buffer.from('}}')])
 }
 
 /** Argument errors are thrown before the first step: inside a generator they reach the caller like all others. */
@@ -215,7 +237,7 @@ export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[
     return
   }
   const parent = parentOf(state, event.parent)
-  const call: Call = { args: event.args, by: sessionOf(state), parent, afterwards: [] }
+  const call: Call = { args: event.args, by: sessionOf(state), parent, content: null, afterwards: [] }
   const op = Object.hasOwn(ASKS, event.op) ? ASKS[event.op] : undefined
   if (event.op === 'begin') {
     answerBegin(state, event, call)

@@ -35,6 +35,7 @@ export interface KernelLimits {
   readonly stopMs: number
   readonly settleMs: number
   readonly checkpointMs: number
+  readonly namespaceMs: number
 }
 
 /** A client's request from its arrival to its idle. */

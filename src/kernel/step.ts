@@ -141,6 +141,8 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return void settle(state, `forked_writer:${event.checkpoint}`, event)
     case 'restored':
       return void settle(state, `restored:${event.id}`, event)
+    case 'namespace':
+      return void settle(state, `namespace:${event.id}`, { event, result: parts[0] })
     case 'log':
       return log(state, event.level, 'worker_says', { text: event.text })
     default:

@@ -181,6 +181,12 @@ export type WorkerCommand =
       readonly mode: 'clear' | 'merge'
       readonly names: readonly string[] | null
     }
+  | {
+      /** Do something with the user's variables; answered by `namespace`. Parts: [content of the comm_msg that asks]. */
+      readonly kind: 'namespace'
+      readonly id: string
+      readonly op: 'list' | 'get' | 'set' | 'delete' | 'changes'
+    }
   | { /** Run the exit handlers and end. */ readonly kind: 'stop' }
 
 export interface LinkError {
@@ -256,6 +262,11 @@ export type WorkerEvent =
       readonly lost: readonly LostObject[]
       readonly warnings: readonly string[]
       readonly ms: number
+      readonly error?: LinkError
+    }
+  | {
+      /** Parts: [result as JSON], unless `error`. */ readonly kind: 'namespace'
+      readonly id: string
       readonly error?: LinkError
     }
   | {

@@ -20,6 +20,7 @@ interface Served {
 
 const TRANSACTION_OPS = ['begin', 'begin', 'rollback', 'commit', 'status', 'fly']
 const CHECKPOINT_OPS = ['create', 'list', 'restore']
+const NAMESPACE_OPS = ['list', 'set', 'fly']
 const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
 const REQUESTS = ['complete_request', 'history_request', 'comm_info_request', 'kernel_info_request', 'odd_request']
 
@@ -61,6 +62,7 @@ export class Disorder {
         stopMs: 1,
         settleMs: 1,
         checkpointMs: 1,
+        namespaceMs: 1,
       },
     }
     const { state, effects } = start(options, this.#now)
@@ -116,8 +118,10 @@ export class Disorder {
 
   #anyRequest(): [string, unknown, unknown] {
     const { random } = this
-    const comm = random.pick(['t', 'c', 'w1'])
-    const target = { t: 'savepoint.transaction', c: 'savepoint.checkpoint', w1: 'widget' }[comm]
+    const comm = random.pick(['t', 'c', 'n', 'w1'])
+    const target = { t: 'savepoint.transaction', c: 'savepoint.checkpoint', n: 'savepoint.namespace', w1: 'widget' }[
+      comm
+    ]
     if (random.chance(0.4))
       return [
         'execute_request',
@@ -131,7 +135,7 @@ export class Disorder {
         {},
       ]
     if (random.chance(0.2)) return [random.pick(REQUESTS), {}, {}]
-    const op = comm === 'c' ? random.pick(CHECKPOINT_OPS) : random.pick(TRANSACTION_OPS)
+    const op = random.pick(comm === 'c' ? CHECKPOINT_OPS : comm === 'n' ? NAMESPACE_OPS : TRANSACTION_OPS)
     return [
       'comm_msg',
       {

@@ -86,6 +86,8 @@ export class RandomWorker {
         const event = { kind: 'restored', id: command.id, restored: 1, lost: [], warnings: [], ms: 1 } as const
         return this.#do(() => ({ event, parts: [] }))
       }
+      case 'namespace':
+        return this.#do(() => ({ event: { kind: 'namespace', id: command.id }, parts: [Buffer.from('{}')] }))
       case 'input': {
         const index = this.#questions.indexOf(command.id)
         if (index >= 0) this.#questions.splice(index, 1)

@@ -22,6 +22,7 @@ export const LIMITS: KernelLimits = {
   stopMs: 100,
   settleMs: 50,
   checkpointMs: 60_000,
+  namespaceMs: 500,
 }
 
 /** Something that a client can see. */

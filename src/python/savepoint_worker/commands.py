@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import execution
+from savepoint.errors import SavepointError
+
+from . import execution, interrupts
 from .link import Frame
 from .reporting import safe_text
+from .session import pack
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -19,44 +22,44 @@ def perform(worker: Worker, frame: Frame) -> None:
     if command is None:
         worker.log("warn", f"The worker does not know the command {frame.envelope['kind']!r}.")
         return
-    command(worker, frame.envelope)
+    command(worker, frame)
 
 
-def _snapshot(worker: Worker, command: dict[str, Any]) -> None:
+def _snapshot(worker: Worker, frame: Frame) -> None:
     # In a copy that was woken this returns, too: to the loop, which waits for requests.
-    worker.take(command["permit"])
+    worker.take(frame.envelope["permit"])
 
 
-def _hand_over(worker: Worker, command: dict[str, Any]) -> None:
+def _hand_over(worker: Worker, frame: Frame) -> None:
     from . import snapshot
 
     worker.flush_streams()
-    snapshot.hand_over(worker, command["snapshot"])
+    snapshot.hand_over(worker, frame.envelope["snapshot"])
 
 
-def _forget(worker: Worker, command: dict[str, Any]) -> None:
-    worker.snapshots.forget(command["snapshot"])
+def _forget(worker: Worker, frame: Frame) -> None:
+    worker.snapshots.forget(frame.envelope["snapshot"])
 
 
-def _checkpoint(worker: Worker, command: dict[str, Any]) -> None:
+def _checkpoint(worker: Worker, frame: Frame) -> None:
     from . import writer
 
-    event: dict[str, Any] = {"kind": "forked_writer", "checkpoint": command["checkpoint"], "pid": 0, "pause_ms": 0.0}
+    event: dict[str, Any] = {"kind": "forked_writer", "checkpoint": frame.envelope["checkpoint"], "pid": 0, "pause_ms": 0.0}
     worker.flush_streams()
     try:
-        event["pid"], event["pause_ms"] = writer.fork_writer(worker, command)
+        event["pid"], event["pause_ms"] = writer.fork_writer(worker, frame.envelope)
     except Exception as error:
         event["error"] = f"{type(error).__name__}: {safe_text(error)}"
     worker.link.send(event)
 
 
-def _restore(worker: Worker, command: dict[str, Any]) -> None:
+def _restore(worker: Worker, frame: Frame) -> None:
     from . import checkpoints
 
-    event: dict[str, Any] = {"kind": "restored", "id": command["id"]}
+    event: dict[str, Any] = {"kind": "restored", "id": frame.envelope["id"]}
     event |= {"restored": 0, "lost": [], "warnings": [], "ms": 0.0}
     try:
-        report = checkpoints.restore(command["path"], worker.shell.user_ns, command["mode"], command["names"])
+        report = checkpoints.restore(frame.envelope["path"], worker.shell.user_ns, frame.envelope["mode"], frame.envelope["names"])
         # What a restore did is told in its own report, not as the next cell's doing.
         execution.watch_of(worker.kernel).changes()
         event |= {"restored": report.restored, "lost": report.lost, "warnings": report.warnings, "ms": report.ms}
@@ -67,15 +70,32 @@ def _restore(worker: Worker, command: dict[str, Any]) -> None:
     worker.link.send(event)
 
 
-def _stop(worker: Worker, command: dict[str, Any]) -> None:
+def _namespace(worker: Worker, frame: Frame) -> None:
+    from . import variables
+
+    event: dict[str, Any] = {"kind": "namespace", "id": frame.envelope["id"]}
+    parts: list[bytes] = []
+    try:
+        parts.append(pack(interrupts.run_sync(variables.perform, worker, frame.envelope["op"], frame.parts[0])))
+    except SavepointError as error:
+        event["error"] = {"code": error.code, "message": error.message, "details": error.details}
+    except BaseException as error:
+        message = f"{type(error).__name__}: {safe_text(error)}"
+        event["error"] = {"code": "internal", "message": message, "details": {}}
+    worker.flush_streams()
+    worker.link.send(event, *parts)
+
+
+def _stop(worker: Worker, frame: Frame) -> None:
     worker.end()
 
 
-_COMMANDS: dict[str, Callable[[Worker, dict[str, Any]], None]] = {
+_COMMANDS: dict[str, Callable[[Worker, Frame], None]] = {
     "snapshot": _snapshot,
     "hand_over": _hand_over,
     "forget": _forget,
     "checkpoint": _checkpoint,
     "restore": _restore,
+    "namespace": _namespace,
     "stop": _stop,
 }

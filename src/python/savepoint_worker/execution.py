@@ -128,7 +128,9 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     reply["user_expressions"] = cell.expressions
     reply["payload"] = shell.payload_manager.read_payload()
     shell.payload_manager.clear_payload()
-    return Outcome(reply, cell.mode.name, seconds, watch.changes())
+    changes = watch.changes()
+    kernel.latest_changes = (reply["execution_count"], changes)
+    return Outcome(reply, cell.mode.name, seconds, changes)
 
 
 def watch_of(kernel: Any) -> Watch:

@@ -55,6 +55,8 @@ class WorkerKernel(IPythonKernel):
     worker: Any = None
     #: Follows the names of the namespace from one cell to the next.
     watch: Any = None
+    #: The number of the latest cell, and what it changed of them; None before the first.
+    latest_changes: Any = None
     _supports_kernel_subshells = False
 
     @property
@@ -299,7 +301,7 @@ def become_worker(kernel: WorkerKernel, session: str) -> None:
     kernel.ident = str(uuid.uuid4())
     kernel.session.session = session
     kernel.session.pid = os.getpid()
-    kernel.watch = None
+    kernel.watch = kernel.latest_changes = None
     kernel.shell.displayhook.topic = kernel._topic("execute_result")
     # Cells are named after the first process of the kernel, so that a cell has one name before and after a rollback.
     folder = compiler.get_tmp_directory()

@@ -215,7 +215,7 @@ class Worker:
         """In the loop: queue what has to wait for its turn, do the rest."""
         while self.inbox.commands:
             frame = self.inbox.commands.popleft()
-            if frame.envelope["kind"] in ("request", "snapshot", "restore"):
+            if frame.envelope["kind"] in ("request", "snapshot", "restore", "namespace"):
                 self._requests.put_nowait(frame)
             else:
                 self._perform(frame)
