@@ -47,6 +47,8 @@ export const config = Object.freeze({
     checkpointMs: 600_000,
     /** For what a client asks of the variables; a repr of the user's may take its time. */
     namespaceMs: 30_000,
+    /** For looking at what a worker uses. */
+    usageMs: 5_000,
   }),
   workers: Object.freeze({
     /** From connecting to the link until the process has said who it is. */

@@ -15,13 +15,14 @@ import { seal } from '../wire/codec.js'
 import { EMPTY_OBJECT, type OutgoingMessage } from '../wire/message.js'
 import type { Signer } from '../wire/signature.js'
 import { Pacer, type PacerLimits } from './pacer.js'
-import type { ClientPort, StorePort, WorkerPort } from './ports.js'
+import type { ClientPort, StorePort, UsagePort, WorkerPort } from './ports.js'
 
 export interface HostParts {
   readonly options: KernelOptions
   readonly clients: ClientPort
   readonly workers: WorkerPort
   readonly store: StorePort
+  readonly usage: UsagePort
   readonly signer: Signer
   readonly clock: Clock
   readonly log: Log
@@ -111,6 +112,11 @@ export class Host {
         return store.remember(effect.line, effect.source)
       case 'store':
         return this.#callStore(effect.id, effect.call)
+      case 'measure': {
+        const { id, worker, frozen } = effect
+        void this.#parts.usage.measure(worker, frozen).then((usage) => this.deliver({ on: 'measured', id, usage }))
+        return
+      }
       case 'deadline':
         this.#deadlines.set(
           effect.id,

@@ -24,6 +24,11 @@ export interface WorkerPort {
   stop(linger: boolean): void
 }
 
+export interface UsagePort {
+  /** The content of a usage_reply. Never rejects. */
+  measure(worker: number | null, frozen: readonly number[]): Promise<object>
+}
+
 /** What is kept. Every call may take its time; failures are SavepointErrors. */
 export interface StorePort {
   remember(line: number, source: string): void

@@ -40,6 +40,8 @@ export type KernelEvent =
   /** Bytes that C code or a child process wrote, escaped as the inside of an ASCII JSON string. */
   | { readonly on: 'output'; readonly name: StreamName; readonly text: Buffer }
   | { readonly on: 'store'; readonly id: string; readonly outcome: StoreOutcome }
+  /** What was to be measured; the content of a usage_reply. */
+  | { readonly on: 'measured'; readonly id: string; readonly usage: object }
   | { readonly on: 'deadline'; readonly id: string }
   /** Whatever clients had sent when `settle` was asked for has been delivered. */
   | { readonly on: 'settled' }
@@ -82,6 +84,8 @@ export type Effect =
   | { readonly do: 'discard'; readonly snapshots: readonly string[] }
   | { readonly do: 'remember'; readonly line: number; readonly source: string }
   | { readonly do: 'store'; readonly id: string; readonly call: StoreCall }
+  /** Find out what a worker and all below it use, apart from frozen copies of it. */
+  | { readonly do: 'measure'; readonly id: string; readonly worker: number | null; readonly frozen: readonly number[] }
   | { readonly do: 'deadline'; readonly id: string; readonly afterMs: number }
   | { readonly do: 'cancel_deadline'; readonly id: string }
   | { readonly do: 'settle' }

@@ -145,8 +145,23 @@ const AT_ONCE_ON_CONTROL = tableOf<Handler>({
   },
   comm_info_request: bracketed(commInfoReply),
   connect_request: bracketed(connectReply),
+  usage_request: measureUsage,
   debug_request: bracketed((state, request) => reply(state, request, { content: json({}) })),
 })
+
+/** Not in the specification: what JupyterLab and jupyter-resource-usage ask, and ipykernel answers. */
+function measureUsage(state: KernelState, request: Request): void {
+  const parent = request.message.headerBytes
+  publishStatus(state, 'busy', parent)
+  const id = `usage ${request.seq}`
+  const frozen = [...state.snapshots.values()].flatMap(({ pid }) => pid ?? [])
+  state.effects.push({ do: 'measure', id, worker: state.worker?.pid ?? null, frozen })
+  run(state, waitFor<object>(id, state.options.limits.usageMs), (outcome) => {
+    if (outcome.ok) reply(state, request, { content: json(outcome.value) })
+    else replyError(state, request, outcome.error)
+    publishStatus(state, 'idle', parent)
+  })
+}
 
 /** Types of messages are whatever a client writes: a map, since an object also has keys that nobody put there. */
 function tableOf<H>(handlers: Readonly<Record<string, H>>): ReadonlyMap<string, H> {

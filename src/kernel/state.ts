@@ -36,6 +36,7 @@ export interface KernelLimits {
   readonly settleMs: number
   readonly checkpointMs: number
   readonly namespaceMs: number
+  readonly usageMs: number
 }
 
 /** A client's request from its arrival to its idle. */

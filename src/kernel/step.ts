@@ -89,6 +89,8 @@ function take(state: KernelState, event: KernelEvent): void {
         )
       return
     }
+    case 'measured':
+      return void settle(state, event.id, event.usage)
     case 'deadline':
       return void settle(state, event.id, null, new SavepointError('timeout', 'This took too long and was given up.'))
     case 'settled':

@@ -10,6 +10,7 @@ import type { Log } from '../log.js'
 import { bindChannels, type Channels } from '../sockets/channels.js'
 import type { ConnectionFile } from '../sockets/connection-file.js'
 import { SignatureGuard, createSigner, type Signer } from '../wire/signature.js'
+import { UsageMeter } from '../worker/usage.js'
 import type { Workers } from '../worker/workers.js'
 import type { KernelCommand } from './kernel.js'
 import { kernelIdOf, kernelStore, type KernelStore } from './kernel-store.js'
@@ -80,6 +81,7 @@ async function lifeOf(
       },
       workers,
       store,
+      usage: new UsageMeter(systemClock),
       signer,
       clock: systemClock,
       log,

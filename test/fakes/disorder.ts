@@ -39,6 +39,8 @@ export class Disorder {
   readonly #dials: (() => void)[] = []
   readonly #deadlines = new Set<string>()
   readonly #calls: string[] = []
+  /** What was looked at and not told yet. */
+  readonly #measured: string[] = []
   readonly #writers: string[] = []
   readonly #workers = new Map<number, RandomWorker>()
   #settles = 0
@@ -63,6 +65,7 @@ export class Disorder {
         settleMs: 1,
         checkpointMs: 1,
         namespaceMs: 1,
+        usageMs: 1,
       },
     }
     const { state, effects } = start(options, this.#now)
@@ -171,6 +174,8 @@ export class Disorder {
     if (dial) return dial()
     const call = this.#calls.shift()
     if (call !== undefined) return this.#store(call)
+    const measured = this.#measured.shift()
+    if (measured !== undefined) return this.#deliver({ on: 'measured', id: measured, usage: {} })
     const checkpoint = this.#writers.shift()
     if (checkpoint !== undefined) {
       const event = random.chance(0.8)
@@ -243,7 +248,7 @@ export class Disorder {
 
   #interrupt(): void {
     if (this.random.chance(0.5)) this.#deliver({ on: 'interrupt' })
-    else this.#send('control', 'interrupt_request', {})
+    else this.#send('control', this.random.pick(['interrupt_request', 'usage_request']), {})
   }
 
   #end(): void {
@@ -314,6 +319,10 @@ export class Disorder {
         return
       case 'store':
         if (effect.call.call !== 'abandon_checkpoint') this.#calls.push(effect.id)
+        return
+      case 'measure':
+        // Sometimes nothing comes of it, and its deadline has to pass.
+        if (this.random.chance(0.7)) this.#measured.push(effect.id)
         return
       case 'settle':
         this.#settles += 1

@@ -1,6 +1,6 @@
 /** The ports of a host as lists: what it did, in the order in which it did it. */
 
-import type { ClientPort, StorePort, WorkerPort } from '../../src/host/ports.js'
+import type { ClientPort, StorePort, UsagePort, WorkerPort } from '../../src/host/ports.js'
 import { parsed } from '../support/messages.js'
 
 export interface Done {
@@ -31,6 +31,8 @@ export class FakePorts {
     command: (command) => this.#tell(command.kind, { ...command }),
     stop: (linger) => this.#tell('stop_workers', { linger }),
   }
+
+  readonly usage: UsagePort = { measure: async (worker, frozen) => ({ pid: worker, frozen }) }
 
   readonly store: StorePort = {
     remember: (line, source) => this.#note('store', 'remember', { line, source }),

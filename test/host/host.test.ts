@@ -25,6 +25,7 @@ function stage(key = 'key'): Stage {
     clients: ports.clients,
     workers: ports.workers,
     store: ports.store,
+    usage: ports.usage,
     signer: createSigner('hmac-sha256', key),
     clock,
     log: (_, event) => void logged.push(event),

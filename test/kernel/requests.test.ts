@@ -126,4 +126,25 @@ describe('requests', () => {
     expect(late('never heard of')).toBe(latest)
     expect(kernel.state.parents.size).toBe(2)
   })
+
+  test('for the usage are answered while a cell runs, with what was measured', () => {
+    const kernel = new TestKernel()
+    kernel.execute('while True: pass')
+    const usage = kernel.send('control', 'usage_request')
+    const { id } = kernel.effects.findLast((each) => each.do === 'measure') ?? { id: '' }
+    expect(kernel.conversation(usage)).toEqual(['iopub status busy'])
+    kernel.deliver({ on: 'measured', id, usage: { kernel_memory: 7 } })
+    expect(kernel.reply(usage).content).toEqual({ kernel_memory: 7 })
+    expect(kernel.conversation(usage)).toEqual(['iopub status busy', 'control usage_reply', 'iopub status idle'])
+  })
+
+  test('for the usage that cannot be measured in time are answered with an error', () => {
+    const kernel = new TestKernel()
+    const usage = kernel.send('control', 'usage_request')
+    const { id } = kernel.effects.findLast((each) => each.do === 'measure') ?? { id: '' }
+    kernel.deliver({ on: 'deadline', id })
+    expect(kernel.reply(usage).content).toMatchObject({ status: 'error', evalue: expect.stringMatching(/^timeout: /) })
+    kernel.deliver({ on: 'measured', id, usage: {} })
+    expect(kernel.conversation(usage)).toHaveLength(3)
+  })
 })

@@ -23,6 +23,7 @@ export const LIMITS: KernelLimits = {
   settleMs: 50,
   checkpointMs: 60_000,
   namespaceMs: 500,
+  usageMs: 100,
 }
 
 /** Something that a client can see. */
