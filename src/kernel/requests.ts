@@ -151,6 +151,11 @@ const AT_ONCE_ON_CONTROL = tableOf<Handler>({
 
 /** Not in the specification: what JupyterLab and jupyter-resource-usage ask, and ipykernel answers. */
 function measureUsage(state: KernelState, request: Request): void {
+  if (state.shutdown) {
+    // The kernel may be gone before anything is measured, and idle must not stay away.
+    refuse(state, request, new SavepointError('kernel_restarting', 'The kernel is shutting down.'))
+    return
+  }
   const parent = request.message.headerBytes
   publishStatus(state, 'busy', parent)
   const id = `usage ${request.seq}`

@@ -137,7 +137,10 @@ async function restarting(report: Report, notebook: NotebookPage): Promise<void>
     await notebook.waitForText('remember', '42')
     const restart = async (): Promise<void> => {
       await page.getByRole('menuitem', { name: 'Kernel', exact: true }).click()
-      await page.getByRole('menuitem', { name: /^Restart Kernel/ }).first().click()
+      await page
+        .getByRole('menuitem', { name: /^Restart Kernel/ })
+        .first()
+        .click()
       await page.locator('.jp-Dialog').getByRole('button', { name: 'Confirm Kernel Restart' }).click()
     }
     await Promise.all([notebook.greeting(), restart()])
