@@ -49,6 +49,8 @@ export const config = Object.freeze({
     namespaceMs: 30_000,
     /** For looking at what a worker uses. */
     usageMs: 5_000,
+    /** What a cell of stream mode `buffered` may have printed before some of it is sent. */
+    bufferedBytesMax: 16_777_216,
   }),
   workers: Object.freeze({
     /** From connecting to the link until the process has said who it is. */

@@ -19,6 +19,7 @@ export interface Setting<T> {
 export const SETTINGS = {
   'output.merge_ms': integer(config.streams.intervalMs, 0, 1_000),
   'output.merge_bytes_max': integer(config.streams.bytesMax, 1_024, 16_777_216),
+  'output.buffered_bytes_max': integer(config.kernel.bufferedBytesMax, 0, 536_870_912),
   'output.waiting_bytes_max': integer(config.outboxBytesMax, 65_536, 4_294_967_296),
 } as const satisfies Readonly<Record<string, Setting<unknown>>>
 

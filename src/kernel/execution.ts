@@ -20,6 +20,7 @@ import { parseObject, wishesOf, type CellWishes } from './policy.js'
 import { command, publish, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { cue, type Cell, type KernelState, type Request, type Turn } from './state.js'
+import { newGathered, release } from './streams.js'
 import { commit, open, rollback, rolledBackLine, type RollbackReport, type Transaction } from './transactions.js'
 import { endWithoutWorker } from './death.js'
 
@@ -67,6 +68,7 @@ export function startCell(state: KernelState, request: Request): void {
   }
   cell.warnings.push(...wishes.warnings)
   cell.byMagic = wishes.byMagic
+  if (wishes.streamMode === 'buffered') cell.gathered = newGathered()
   const parent = request.message.headerBytes
   state.latestParent = parent
   state.latestClient = request.client
@@ -92,6 +94,7 @@ function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>):
     startedAt: state.now,
     transaction: null,
     byMagic: false,
+    gathered: null,
     warnings: [],
   }
 }
@@ -214,6 +217,7 @@ export function finishCell(
   result: { readonly content: Buffer; readonly metadata: Buffer; readonly failed: boolean },
 ): void {
   if (turn.answered) return
+  release(state)
   turn.answered = true
   const { cell } = turn
   const aborts = result.failed && cell?.silent !== true && cell?.stopOnError !== false && state.phase !== 'stopping'

@@ -2,6 +2,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { IncomingMessage } from '../wire/message.js'
+import type { StreamMode } from './streams.js'
 import { checkEngine, checkName, policyNamed, type Policy } from './transactions.js'
 
 export interface CellWishes {
@@ -9,11 +10,12 @@ export interface CellWishes {
   readonly transaction: { readonly policy: Policy; readonly name: string | null } | null
   /** Wished for in the cell's text, by a person who reads what it prints. */
   readonly byMagic: boolean
+  readonly streamMode: StreamMode
   /** Named in the reply: what was asked for and is not understood. */
   readonly warnings: readonly string[]
 }
 
-const NOTHING: CellWishes = { transaction: null, byMagic: false, warnings: [] }
+const NOTHING: CellWishes = { transaction: null, byMagic: false, streamMode: 'realtime', warnings: [] }
 const MAGIC = /^\s*%%transaction\b([^\n]*)/
 
 /** Reads a cell's wishes. Throws SavepointError for values that do not exist: then the cell must not run. */
@@ -21,7 +23,7 @@ export function wishesOf(message: IncomingMessage, code: string): CellWishes {
   const magic = MAGIC.exec(code)
   const fromMetadata = message.metadataBytes.includes('"savepoint"') ? fromMetadataOf(message.metadataBytes) : NOTHING
   if (!magic) return fromMetadata
-  return { transaction: transactionOf(parseMagic(magic[1] ?? '')), byMagic: true, warnings: fromMetadata.warnings }
+  return { ...fromMetadata, transaction: transactionOf(parseMagic(magic[1] ?? '')), byMagic: true }
 }
 
 function fromMetadataOf(bytes: Buffer): CellWishes {
@@ -29,9 +31,10 @@ function fromMetadataOf(bytes: Buffer): CellWishes {
   const wishes = metadata['savepoint']
   if (wishes === undefined) return NOTHING
   if (!isObject(wishes)) throw new SavepointError('bad_request', 'The metadata key "savepoint" must be an object.')
-  const { transaction, ...others } = wishes
+  const { transaction, stream_mode, ...others } = wishes
+  const streamMode = streamModeNamed(stream_mode)
   const warnings = Object.keys(others).map((key) => `Ignored metadata savepoint.${key}: this version does not know it.`)
-  if (transaction === undefined || transaction === null) return { ...NOTHING, warnings }
+  if (transaction === undefined || transaction === null) return { ...NOTHING, streamMode, warnings }
   const spec = typeof transaction === 'string' ? { policy: transaction } : transaction
   if (!isObject(spec)) {
     throw new SavepointError('bad_request', 'The metadata key savepoint.transaction must be a policy or an object.')
@@ -40,7 +43,16 @@ function fromMetadataOf(bytes: Buffer): CellWishes {
   for (const key of Object.keys(unknown)) {
     warnings.push(`Ignored metadata savepoint.transaction.${key}: this version does not know it.`)
   }
-  return { ...NOTHING, transaction: transactionOf({ policy: policy ?? 'commit_always', name, engine }), warnings }
+  const wished = transactionOf({ policy: policy ?? 'commit_always', name, engine })
+  return { ...NOTHING, transaction: wished, streamMode, warnings }
+}
+
+function streamModeNamed(value: unknown): StreamMode {
+  if (value === undefined || value === null || value === 'realtime') return 'realtime'
+  if (value === 'buffered') return 'buffered'
+  throw new SavepointError('bad_request', 'The metadata key savepoint.stream_mode must be "realtime" or "buffered".', {
+    stream_mode: value,
+  })
 }
 
 interface TransactionSpec {

@@ -5,6 +5,7 @@ import type { WorkerCommand } from '../link/protocol.js'
 import { EMPTY_OBJECT, json } from '../wire/message.js'
 import type { StreamName } from './effects.js'
 import type { KernelState, Request } from './state.js'
+import { publishStream } from './streams.js'
 
 export interface Body {
   readonly content: Buffer
@@ -42,8 +43,7 @@ const STATUS = {
 }
 
 export function publishText(state: KernelState, name: StreamName, parentBytes: Buffer, text: string): void {
-  const text_ = Buffer.from(JSON.stringify(text).slice(1, -1))
-  state.effects.push({ do: 'publish_stream', name, parentBytes, text: text_ })
+  publishStream(state, name, parentBytes, Buffer.from(JSON.stringify(text).slice(1, -1)))
 }
 
 /** The one answer to a request, to the client that asked, on the channel that it used. */

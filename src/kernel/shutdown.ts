@@ -9,6 +9,7 @@ import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
 import { failWaits, run, waitFor, type Operation } from './operation.js'
 import { command, publish, publishStatus, reply } from './send.js'
+import { release } from './streams.js'
 import { cue, type KernelState, type Request, type Shutdown } from './state.js'
 
 export interface StopOrder {
@@ -44,6 +45,8 @@ export function stop(
   lastWords()
   run(state, stopWorker(state, shutdown), () => {
     const content = json({ status: 'ok', restart })
+    // Of a cell that did not even end when it was interrupted.
+    release(state)
     for (const each of shutdown.requests) {
       const parent = each.message.headerBytes
       publish(state, 'shutdown_reply', parent, { content })

@@ -9,6 +9,7 @@ import type { IncomingMessage, RequestChannel } from '../wire/message.js'
 import type { Client, Effect } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'
 import type { Comms } from './comms.js'
+import type { Gathered } from './streams.js'
 import type { Transaction } from './transactions.js'
 
 export interface KernelOptions {
@@ -37,6 +38,7 @@ export interface KernelLimits {
   readonly checkpointMs: number
   readonly namespaceMs: number
   readonly usageMs: number
+  readonly bufferedBytesMax: number
 }
 
 /** A client's request from its arrival to its idle. */
@@ -70,6 +72,8 @@ export interface Cell {
   transaction: Transaction | null
   /** Its transaction was wished for by `%%transaction`. */
   byMagic: boolean
+  /** What it has printed, in stream mode `buffered`; else null. */
+  gathered: Gathered | null
   readonly warnings: string[]
 }
 

@@ -26,6 +26,7 @@ import { serveAsk } from './ops.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
+import { publishStream, release } from './streams.js'
 import { newState, parentOf, parentOfTurn, trimInputs, type KernelOptions, type KernelState } from './state.js'
 import { forkFresh } from './switching.js'
 import { taken } from './transactions.js'
@@ -54,12 +55,7 @@ function take(state: KernelState, event: KernelEvent): void {
     case 'worker':
       return event.generation === state.generation ? hear(state, event.event, event.parts) : undefined
     case 'output':
-      return void state.effects.push({
-        do: 'publish_stream',
-        name: event.name,
-        parentBytes: state.latestParent,
-        text: event.text,
-      })
+      return publishStream(state, event.name, state.latestParent, event.text)
     case 'worker_up':
       return workerUp(state, event.token, event.pid)
     case 'worker_died':
@@ -111,19 +107,19 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
   switch (event.kind) {
     case 'stream': {
       const [text] = parts
-      if (text)
-        state.effects.push({ do: 'publish_stream', name: event.name, parentBytes: parentOf(state, event.parent), text })
-      return
+      return text ? publishStream(state, event.name, parentOf(state, event.parent), text) : undefined
     }
     case 'publish': {
       const [content, metadata, ...buffers] = parts
       followComms(state, event)
+      if (event.type === 'clear_output') release(state)
       const body = { content: content ?? EMPTY_OBJECT, metadata: metadata ?? EMPTY_OBJECT, buffers }
       return publish(state, event.type, parentOf(state, event.parent), body)
     }
     case 'reply':
       return hearReply(state, event, parts)
     case 'input_request':
+      release(state)
       return ask(state, event, parts[0] ?? EMPTY_OBJECT)
     case 'input_abandoned':
       return abandon(state, event.id)

@@ -73,7 +73,7 @@ async function lifeOf(
         ports: portsForConnectReply(channels),
         recover: command.recover,
         linger: true,
-        limits: config.kernel,
+        limits: { ...config.kernel, bufferedBytesMax: command.values['output.buffered_bytes_max'] },
       },
       clients: {
         publish: (topic, frames) => channels.publish(topic, frames),

@@ -66,6 +66,7 @@ export class Disorder {
         checkpointMs: 1,
         namespaceMs: 1,
         usageMs: 1,
+        bufferedBytesMax: 200,
       },
     }
     const { state, effects } = start(options, this.#now)
@@ -129,7 +130,9 @@ export class Disorder {
       return [
         'execute_request',
         this.#cell(),
-        random.chance(0.4) ? { savepoint: { transaction: random.pick(POLICIES) } } : {},
+        random.chance(0.4)
+          ? { savepoint: { transaction: random.pick(POLICIES), stream_mode: random.pick(['realtime', 'buffered']) } }
+          : {},
       ]
     if (random.chance(0.2))
       return [

@@ -24,6 +24,7 @@ export const LIMITS: KernelLimits = {
   checkpointMs: 60_000,
   namespaceMs: 500,
   usageMs: 100,
+  bufferedBytesMax: 1_000,
 }
 
 /** Something that a client can see. */
