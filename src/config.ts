@@ -73,6 +73,8 @@ export const config = Object.freeze({
   zygoteLingerS: 3,
   /** Chunks of one stream that follow each other within the interval become one message. */
   streams: Object.freeze({ intervalMs: 5, bytesMax: 262_144 }),
+  /** How long busy and execute_input wait, to go out together with what follows. */
+  holdMs: 2,
   /** Bytes that may wait for slow clients before the worker is held up, and how long the end waits for them. */
   outboxBytesMax: 67_108_864,
   flushMs: 1_000,

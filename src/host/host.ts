@@ -1,6 +1,9 @@
 /**
  * One kernel at work: events in, effects out. The imperative shell around `kernel/step`.
  *
+ * Of the effects of one event, those for the worker come first: it sets to work while clients are still being told.
+ * What they bring about comes back as later events, so that nothing can overtake what clients are told now.
+ *
  * Invariant: events are stepped one at a time, in the order in which they were delivered; what performing an effect
  * brings about waits until all effects of its event are done.
  */
@@ -27,15 +30,30 @@ export interface HostParts {
   readonly clock: Clock
   readonly log: Log
   readonly pacing: PacerLimits
+  /** How long what is told at the beginning of a request waits for what follows. */
+  readonly holdMs: number
   /** The kernel has ended; everything that it had to say was handed to `clients`. */
   readonly onExit: (code: number) => void
 }
+
+const FOR_WORKERS: ReadonlySet<Effect['do']> = new Set([
+  'command',
+  'interrupt_worker',
+  'fork',
+  'wake',
+  'kill',
+  'discard',
+  'stop_workers',
+])
 
 export class Host {
   readonly #parts: HostParts
   readonly #pacer: Pacer
   readonly #state: KernelState
   readonly #events: KernelEvent[] = []
+  /** Publications that wait for what follows. */
+  readonly #held: { readonly topic: string; readonly frames: readonly Buffer[] }[] = []
+  #cancelHold: (() => void) | null = null
   readonly #deadlines = new Map<string, () => void>()
   /** Difference between the monotonic clock and milliseconds since the epoch. */
   readonly #epoch: number
@@ -60,7 +78,9 @@ export class Host {
     this.#stepping = true
     try {
       for (let next = this.#events.shift(); next; next = this.#events.shift()) {
-        for (const effect of step(this.#state, next, this.#now())) this.#attempt(effect)
+        const effects = step(this.#state, next, this.#now())
+        for (const effect of effects) if (FOR_WORKERS.has(effect.do)) this.#attempt(effect)
+        for (const effect of effects) if (!FOR_WORKERS.has(effect.do)) this.#attempt(effect)
       }
     } finally {
       this.#stepping = false
@@ -86,15 +106,15 @@ export class Host {
     switch (effect.do) {
       case 'publish':
         this.#pacer.flush()
-        return this.#send(effect.topic, effect.message)
+        return effect.soon ? this.#hold(effect.topic, effect.message) : this.#send(effect.topic, effect.message)
       case 'publish_stream':
         return this.#pacer.add(effect.name, effect.parentBytes, effect.text)
       case 'reply':
         // On another socket: nobody can rely on the order between the two, but output that came first goes first.
-        this.#pacer.flush()
+        this.#flush()
         return clients.reply(effect.channel, effect.client, this.#seal(effect.message))
       case 'ask_client':
-        this.#pacer.flush()
+        this.#flush()
         return clients.reply('stdin', effect.client, this.#seal(effect.message, effect.messageId))
       case 'command':
         return workers.command(effect.command, effect.parts)
@@ -134,7 +154,7 @@ export class Host {
       case 'stop_workers':
         return workers.stop(effect.linger)
       case 'exit':
-        this.#pacer.flush()
+        this.#flush()
         for (const cancel of this.#deadlines.values()) cancel()
         return this.#parts.onExit(effect.code)
       case 'log':
@@ -145,7 +165,27 @@ export class Host {
   }
 
   #send(topic: string, message: OutgoingMessage): void {
+    this.#release()
     this.#parts.clients.publish(topic, this.#seal(message))
+  }
+
+  /** To be sent with what follows: each message that a socket sends by itself costs a wake-up here and at the client. */
+  #hold(topic: string, message: OutgoingMessage): void {
+    this.#held.push({ topic, frames: this.#seal(message) })
+    this.#cancelHold ??= this.#parts.clock.after(this.#parts.holdMs, () => this.#release())
+  }
+
+  #release(): void {
+    if (this.#held.length === 0) return
+    this.#cancelHold?.()
+    this.#cancelHold = null
+    for (const { topic, frames } of this.#held.splice(0)) this.#parts.clients.publish(topic, frames)
+  }
+
+  /** Publishes all that waits to be. */
+  #flush(): void {
+    this.#pacer.flush()
+    this.#release()
   }
 
   #seal(message: OutgoingMessage, id?: string): Buffer[] {

@@ -17,7 +17,7 @@ import { json } from '../wire/message.js'
 import { emitTransaction } from './events.js'
 import { run, waitFor } from './operation.js'
 import { parseObject, wishesOf, type CellWishes } from './policy.js'
-import { command, publish, publishStatus, publishText, reply } from './send.js'
+import { command, publish, publishSoon, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { cue, type Cell, type KernelState, type Request, type Turn } from './state.js'
 import { newGathered, release } from './streams.js'
@@ -110,7 +110,7 @@ function wrap(
 }
 
 function publishInput(state: KernelState, parent: Buffer, cell: Cell): void {
-  publish(state, 'execute_input', parent, { content: json({ code: cell.code, execution_count: cell.count }) })
+  publishSoon(state, 'execute_input', parent, { content: json({ code: cell.code, execution_count: cell.count }) })
 }
 
 /** The cell is not run: an error of ours instead of one of its own. */

@@ -2,7 +2,7 @@
 
 import type { LogFields, LogLevel } from '../log.js'
 import type { WorkerCommand } from '../link/protocol.js'
-import { EMPTY_OBJECT, json } from '../wire/message.js'
+import { EMPTY_OBJECT, json, type OutgoingMessage } from '../wire/message.js'
 import type { StreamName } from './effects.js'
 import type { KernelState, Request } from './state.js'
 import { publishStream } from './streams.js'
@@ -15,17 +15,22 @@ export interface Body {
 
 /** To everybody, on iopub. */
 export function publish(state: KernelState, type: string, parentBytes: Buffer, body: Body): void {
-  state.effects.push({
-    do: 'publish',
-    topic: type,
-    message: {
-      type,
-      parentBytes,
-      metadataBytes: body.metadata ?? EMPTY_OBJECT,
-      contentBytes: body.content,
-      buffers: body.buffers ?? [],
-    },
-  })
+  state.effects.push({ do: 'publish', topic: type, message: publication(type, parentBytes, body) })
+}
+
+/** To everybody, together with what follows within a moment: for what is told at the beginning of every request. */
+export function publishSoon(state: KernelState, type: string, parentBytes: Buffer, body: Body): void {
+  state.effects.push({ do: 'publish', topic: type, message: publication(type, parentBytes, body), soon: true })
+}
+
+function publication(type: string, parentBytes: Buffer, body: Body): OutgoingMessage {
+  return {
+    type,
+    parentBytes,
+    metadataBytes: body.metadata ?? EMPTY_OBJECT,
+    contentBytes: body.content,
+    buffers: body.buffers ?? [],
+  }
 }
 
 /** The protocol's execution state, with the request that it belongs to. */
@@ -34,7 +39,8 @@ export function publishStatus(
   execution_state: 'busy' | 'idle' | 'starting',
   parentBytes: Buffer,
 ): void {
-  publish(state, 'status', parentBytes, { content: STATUS[execution_state] })
+  const send = execution_state === 'busy' ? publishSoon : publish
+  send(state, 'status', parentBytes, { content: STATUS[execution_state] })
 }
 const STATUS = {
   busy: json({ execution_state: 'busy' }),

@@ -89,6 +89,7 @@ async function lifeOf(
         intervalMs: command.values['output.merge_ms'],
         bytesMax: command.values['output.merge_bytes_max'],
       },
+      holdMs: config.holdMs,
       onExit: (code) => {
         stopListening()
         resolve(code)

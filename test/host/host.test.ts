@@ -30,6 +30,7 @@ function stage(key = 'key'): Stage {
     clock,
     log: (_, event) => void logged.push(event),
     pacing: { intervalMs: 5, bytesMax: 1_000 },
+    holdMs: 2,
     onExit: (code) => void exits.push(code),
   })
   let sent = 0
@@ -76,6 +77,41 @@ describe('a host', () => {
     const ids = ports.done.map(({ details }) => (details['header'] as { msg_id?: string } | undefined)?.msg_id)
     const given = ids.filter((id) => id !== undefined)
     expect(new Set(given).size).toBe(given.length)
+  })
+
+  test('gives a cell to the worker before it tells of it, and tells of it together with what follows', () => {
+    const { host, ports, send } = started()
+    send('execute_request', { code: '1' })
+    expect(ports.done.slice(-2).map(({ what }) => what)).toEqual(['request', 'remember'])
+    host.deliver({
+      on: 'worker',
+      generation: 1,
+      event: { kind: 'reply', seq: 1, status: 'ok' },
+      parts: [Buffer.from('{"status":"ok"}'), Buffer.from('{}')],
+    })
+    const told = ports.done.slice(-4).map(({ what }) => what)
+    expect(told).toEqual(['status', 'execute_input', 'shell', 'status'])
+  })
+
+  test('tells of a cell that lasts within a moment', () => {
+    const { ports, clock, send } = started()
+    send('execute_request', { code: '1' })
+    clock.advance(2)
+    expect(ports.done.slice(-2).map(({ what }) => what)).toEqual(['status', 'execute_input'])
+  })
+
+  test('gives the next cell to the worker before it answers the last one', () => {
+    const { host, ports, send } = started()
+    send('execute_request', { code: '1' })
+    send('execute_request', { code: '2' })
+    host.deliver({
+      on: 'worker',
+      generation: 1,
+      event: { kind: 'reply', seq: 1, status: 'ok' },
+      parts: [Buffer.from('{"status":"ok"}'), Buffer.from('{}')],
+    })
+    const order = ports.done.map(({ what }) => what).filter((what) => what !== 'remember')
+    expect(order.slice(-6)).toEqual(['request', 'request', 'status', 'execute_input', 'shell', 'status'])
   })
 
   test('sends output before whatever was said after it', () => {
@@ -166,11 +202,12 @@ describe('a host', () => {
   })
 
   test('goes on with the other effects when one cannot be performed', () => {
-    const { ports, send, logged } = started()
+    const { ports, clock, send, logged } = started()
     ports.broken = new SavepointError('ZYGOTE_FAILED', 'gone')
     send('execute_request', { code: '1' })
     expect(logged).toContain('effect_failed')
-    expect(ports.done.slice(-3).map(({ what }) => what)).toEqual(['status', 'execute_input', 'remember'])
+    clock.advance(2)
+    expect(ports.done.slice(-3).map(({ what }) => what)).toEqual(['remember', 'status', 'execute_input'])
   })
 
   test('leaves messages unsigned when there is no key', () => {
