@@ -21,8 +21,12 @@ export const CHECKPOINT_TARGET = 'savepoint.checkpoint'
 export const NAMESPACE_TARGET = 'savepoint.namespace'
 export const OUR_TARGETS: readonly string[] = [TRANSACTION_TARGET, CHECKPOINT_TARGET, NAMESPACE_TARGET]
 
+export function isOurTarget(target: string): boolean {
+  return OUR_TARGETS.includes(target)
+}
+
 export function openComm(comms: Comms, id: string, target: string, snapshotsBefore: number): void {
-  comms.set(id, { target, ours: OUR_TARGETS.includes(target), snapshotsBefore })
+  comms.set(id, { target, ours: isOurTarget(target), snapshotsBefore })
 }
 
 /** Content of comm_info_reply; all comms, or those of one target. */

@@ -14,6 +14,7 @@
 import { SavepointError } from '../errors.js'
 import type { RollbackReason, WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
+import { handOverComms } from './beside.js'
 import { emitTransaction } from './events.js'
 import { run, waitFor } from './operation.js'
 import { parseObject, wishesOf, type CellWishes } from './policy.js'
@@ -74,6 +75,7 @@ export function startCell(state: KernelState, request: Request): void {
   state.latestClient = request.client
   publishStatus(state, 'busy', parent)
   if (!cell.silent) publishInput(state, parent, cell)
+  if (state.queue.length > 0) handOverComms(state)
   if (!cell.stored) return
   state.executionCount = cell.count
   if (state.snapshots.size > 0) state.inputs.push([cell.count, cell.code])

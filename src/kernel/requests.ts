@@ -10,6 +10,7 @@
 
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
+import { handOverComms, isComm } from './beside.js'
 import { commInfo, openComm } from './comms.js'
 import type { KernelEvent } from './effects.js'
 import { errorContent, finishTurn, startCell } from './execution.js'
@@ -35,17 +36,21 @@ export function receive(state: KernelState, { channel, client, message }: Messag
   const atOnce = AT_ONCE.get(type) ?? (channel === 'control' ? AT_ONCE_ON_CONTROL.get(type) : undefined)
   if (atOnce) {
     atOnce(state, request)
-  } else if (state.queue.length >= state.options.limits.queueLengthMax) {
+  } else if (state.queue.length + state.beside.size >= state.options.limits.queueLengthMax) {
     refuse(state, request, queueFull())
   } else {
     state.queue.push(request)
+    if (state.turn !== null && isComm(request)) handOverComms(state)
     advance(state)
   }
 }
 
-/** Starts the next request's turn, as long as nothing is in the way. */
+/**
+ * Starts the next request's turn, as long as nothing is in the way. What the worker may yet give back is in the way,
+ * since it came before what waits here.
+ */
 export function advance(state: KernelState): void {
-  while (state.phase === 'idle' && state.turn === null) {
+  while (state.phase === 'idle' && state.turn === null && state.beside.size === 0) {
     const request = state.queue.shift()
     if (!request) return
     if (request.message.header.msg_type === 'execute_request') startCell(state, request)

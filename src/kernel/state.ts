@@ -115,6 +115,8 @@ export interface KernelState {
   generation: number
   readonly queue: Request[]
   turn: Turn | null
+  /** Comm messages that the worker was given beside the running cell, by their seq, until it says what became of them. */
+  readonly beside: Map<number, { readonly request: Request; readonly comm_id: string }>
   nextSeq: number
   minted: number
   executionCount: number
@@ -166,6 +168,7 @@ export function newState(options: KernelOptions): KernelState {
     generation: 0,
     queue: [],
     turn: null,
+    beside: new Map(),
     nextSeq: 1,
     minted: 0,
     executionCount: 0,

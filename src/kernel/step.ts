@@ -15,6 +15,7 @@
 import { SavepointError, unreachable } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { EMPTY_OBJECT } from '../wire/message.js'
+import { cellEnded, takeBack } from './beside.js'
 import { openComm } from './comms.js'
 import { endForGood, workerDied } from './death.js'
 import type { Effect, KernelEvent } from './effects.js'
@@ -118,6 +119,10 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
     }
     case 'reply':
       return hearReply(state, event, parts)
+    case 'served':
+      return void state.beside.delete(event.seq)
+    case 'returned':
+      return takeBack(state, [event.seq])
     case 'input_request':
       release(state)
       return ask(state, event, parts[0] ?? EMPTY_OBJECT)
@@ -157,6 +162,7 @@ function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer
     return
   turn.atWorker = false
   if (turn.cell) {
+    if (state.beside.size > 0) cellEnded(state, event)
     endCell(state, turn, turn.cell, event, parts)
     return
   }

@@ -8,6 +8,7 @@
 import { SavepointError } from '../errors.js'
 import type { RollbackReason } from '../link/protocol.js'
 import { json } from '../wire/message.js'
+import { handOverComms, takeBack } from './beside.js'
 import { dropWorkerComms } from './comms.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, log, publish } from './send.js'
@@ -59,6 +60,7 @@ export function* switchTo(
   )
   trimInputs(state)
   cue(state, state.turn ? 'resumed' : 'worker_up')
+  if (resumes(state, snapshot)) handOverComms(state)
   return { ms: Math.round((state.now - startedAt) * 1000) / 1000, limits }
 }
 
@@ -106,8 +108,9 @@ export function forkFresh(state: KernelState, onUp: () => void, onFailure: (erro
   })
 }
 
-/** Comms that the next worker does not know are closed, or widgets would wait for answers for ever. */
+/** What waited with the old worker waits here again; comms that the next one does not know are closed, or widgets would wait for answers for ever. */
 function closeWorkerComms(state: KernelState, order: number): void {
+  takeBack(state)
   for (const comm_id of dropWorkerComms(state.comms, order)) {
     publish(state, 'comm_close', parentOfTurn(state), { content: json({ comm_id, data: {} }) })
   }

@@ -131,7 +131,8 @@ export type WorkerCommand =
     }
   | {
       /**
-       * A shell request to serve; every one is answered by one `reply` with the same seq (comm messages too).
+       * A shell request to serve; every one is answered by one `reply` with the same seq (comm messages too), and each
+       * with `beside` by `served`, by `returned`, or in the reply of its cell.
        * Parts: [header, metadata, content, ...buffers], the client's raw bytes.
        */
       readonly kind: 'request'
@@ -141,6 +142,8 @@ export type WorkerCommand =
       readonly execution_count?: number
       /** execute_request only: freeze a copy before the cell runs; reported by `taken` before the reply. */
       readonly permit?: SnapshotPermit
+      /** comm messages only: to be served while the cell of this seq awaits or polls. */
+      readonly beside?: number
     }
   | {
       /** Freeze a copy now, between cells; answered by `taken`. */ readonly kind: 'snapshot'
@@ -222,6 +225,14 @@ export type WorkerEvent =
       /** How an execute_request failed, for transactions. */
       readonly ename?: string
       readonly evalue?: string
+      /** Messages beside this cell that were not begun, and those that were begun and have not ended. */
+      readonly returned?: readonly number[]
+      readonly going_on?: readonly number[]
+    }
+  | { /** A message beside a cell was served. */ readonly kind: 'served'; readonly seq: number }
+  | {
+      /** A message beside a cell came when that cell was over; it was not begun. */ readonly kind: 'returned'
+      readonly seq: number
     }
   | { /** Parts: [content]. */ readonly kind: 'input_request'; readonly id: string; readonly parent: string | null }
   | {

@@ -14,6 +14,8 @@ import { RandomWorker, type Frozen, type Saying } from './random-worker.js'
 interface Served {
   readonly type: string
   busy: number
+  /** How often a worker was through with it beside a cell. */
+  beside: number
   replies: number
   idle: number
 }
@@ -43,6 +45,8 @@ export class Disorder {
   readonly #measured: string[] = []
   readonly #writers: string[] = []
   readonly #workers = new Map<number, RandomWorker>()
+  /** msg_id by seq, of what was handed over beside a cell. */
+  readonly #beside = new Map<number, string>()
   #settles = 0
   #stops = 0
 
@@ -270,14 +274,22 @@ export class Disorder {
 
   #send(channel: RequestChannel, type: string, content: unknown, metadata: unknown = {}): void {
     const id = `m${(this.#sent += 1)}`
-    this.served.set(id, { type, busy: 0, replies: 0, idle: 0 })
+    this.served.set(id, { type, busy: 0, beside: 0, replies: 0, idle: 0 })
     const message = incoming({ id, type, content, metadata })
     this.#deliver({ on: 'message', channel, client: { routing: [Buffer.from('ann')] }, message })
   }
 
   #say({ event, parts }: Saying): void {
+    if (event.kind === 'served') this.#servedBeside(event.seq)
+    if (event.kind === 'reply') event.going_on?.forEach((seq) => this.#servedBeside(seq))
     if (event.kind === 'forked_writer' && event.error === undefined) this.#writers.push(event.checkpoint)
     this.#deliver({ on: 'worker', generation: this.state.generation, event, parts: parts.map(bytes) })
+  }
+
+  #servedBeside(seq: number): void {
+    const request = this.served.get(this.#beside.get(seq) ?? '')
+    if (request && this.state.beside.has(seq)) request.beside += 1
+    if (request && request.beside + request.busy > 1) throw new Error(`${request.type} was served twice`)
   }
 
   #current(): RandomWorker | undefined {
@@ -344,6 +356,8 @@ export class Disorder {
 
   /** Commands that nobody hears are in order while a worker is being replaced, and else a mistake. */
   #command({ command, parts }: Extract<Effect, { do: 'command' }>): void {
+    if (command.kind === 'request' && command.beside !== undefined)
+      this.#beside.set(command.seq, msgIdOf(parts[0] ?? bytes({})) ?? '')
     if ('permit' in command && command.permit) this.#permitted.add(command.permit.snapshot)
     const worker = this.#current()
     if (worker) worker.hear(command, parts)
@@ -382,7 +396,7 @@ export class Disorder {
     const { execution_state } = parsed(message.contentBytes) as { execution_state: string }
     if (execution_state === 'busy') request.busy += 1
     else request.idle += 1
-    if (request.busy !== 1 || request.idle > 1)
+    if (request.busy !== 1 || request.idle > 1 || request.beside > 0)
       throw new Error(`${request.type}: ${request.busy} busy, ${request.idle} idle`)
   }
 
@@ -412,14 +426,19 @@ export class Disorder {
     }
     for (const key of state.waiters.keys())
       if (!this.#deadlines.has(key)) throw new Error(`${key} is waited for without a deadline`)
-    if (state.queue.length > limits.queueLengthMax) throw new Error('the queue is too long')
+    if (state.queue.length + state.beside.size > limits.queueLengthMax) throw new Error('the queue is too long')
     if (open.length > limits.transactionDepthMax) throw new Error('transactions nest too deep')
     if (state.snapshots.size > limits.snapshotsMax) throw new Error('too many snapshots are held')
     if (state.parents.size > limits.parentsMax) throw new Error('too many headers are kept')
     if (state.snapshots.size === 0 && state.inputs.length > 0 && (state.phase === 'idle' || state.phase === 'busy'))
       throw new Error('texts of cells are kept for nobody')
-    if (state.phase === 'idle' && (state.turn !== null || state.queue.length > 0))
+    if (state.phase === 'idle' && (state.turn !== null || (state.queue.length > 0 && state.beside.size === 0)))
       throw new Error('it is idle, and there is work')
+    for (const [seq, { request }] of state.beside) {
+      if (seq !== request.seq || state.queue.includes(request)) throw new Error(`${seq} is in two places`)
+    }
+    if (state.queue.some((each, i) => i > 0 && each.seq <= (state.queue[i - 1]?.seq ?? 0)))
+      throw new Error('the queue is out of order')
     if (state.phase === 'busy' && state.turn === null) throw new Error('it is busy with nothing')
     if (state.phase === 'dead' && this.exit === null) throw new Error('it is dead and has not ended')
   }

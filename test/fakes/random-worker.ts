@@ -36,6 +36,9 @@ export class RandomWorker {
   #asked: string | null = null
   #asks = 0
   readonly #questions: string[] = []
+  /** Comm messages beside the cell: those that it has not begun, and those that it is at. */
+  readonly #beside: number[] = []
+  readonly #begun: number[] = []
   #leaving = false
   stopping = false
 
@@ -60,6 +63,7 @@ export class RandomWorker {
         if (command.woken?.resume !== true) this.#task = null
         return
       case 'request': {
+        if (command.beside !== undefined) return this.#hearBeside(command.seq, command.beside)
         const { msg_id } = JSON.parse(String(parts[0])) as { msg_id: string }
         this.#task = { seq: command.seq, parent: msg_id, type: command.type }
         if (command.permit) this.#take(command.permit, null)
@@ -104,6 +108,7 @@ export class RandomWorker {
   speak(sober: boolean): Saying | null {
     const duty = this.#duties.shift()
     if (duty) return duty()
+    if (this.#begun.length > 0 && !this.#leaving && (sober || this.#random.chance(0.1))) return this.#served()
     if (this.#asked !== null || this.#leaving || !this.#task) return sober ? null : this.#mumble()
     if (sober) return this.#reply(this.#task)
     return this.#work(this.#task)
@@ -112,6 +117,10 @@ export class RandomWorker {
   #work(task: Task): Saying {
     const random = this.#random
     if (task.type !== 'execute_request' || random.chance(0.4)) return this.#reply(task)
+    if (this.#beside.length > 0 && random.chance(0.5)) {
+      this.#begun.push(...this.#beside.splice(0, 1))
+      return this.#mumble()
+    }
     if (random.chance(0.5)) return this.#ask(task.parent)
     if (this.#questions.length > 0)
       return { event: { kind: 'input_abandoned', id: this.#questions.pop() ?? '' }, parts: [] }
@@ -132,9 +141,23 @@ export class RandomWorker {
   #reply(task: Task): Saying {
     this.#task = null
     const { seq } = task
+    const beside = { returned: this.#beside.splice(0), going_on: [...this.#begun] }
     if (task.type.startsWith('comm_')) return { event: { kind: 'reply', seq, status: null }, parts: [] }
     const status = this.#random.pick(['ok', 'ok', 'error'] as const)
-    return { event: { kind: 'reply', seq, status, ename: 'ValueError', evalue: 'no' }, parts: [{ status }, {}] }
+    return {
+      event: { kind: 'reply', seq, status, ename: 'ValueError', evalue: 'no', ...beside },
+      parts: [{ status }, {}],
+    }
+  }
+
+  /** One that comes when its cell is over goes back at once. */
+  #hearBeside(seq: number, cell: number): void {
+    if (this.#task?.seq !== cell) this.#do(() => ({ event: { kind: 'returned', seq }, parts: [] }))
+    else if (!this.#begun.includes(seq)) this.#beside.push(seq)
+  }
+
+  #served(): Saying {
+    return { event: { kind: 'served', seq: this.#begun.shift() ?? 0 }, parts: [] }
   }
 
   #ask(parent: string): Saying {

@@ -70,6 +70,8 @@ class Inbox:
         self.link = link
         #: Frames for the worker itself, oldest first.
         self.commands: deque[Frame] = deque()
+        #: Called, in whatever thread reads, with each message beside a cell.
+        self.on_beside: Callable[[Frame], None] = lambda frame: None
         #: Called, in whatever thread reads, when there are new commands.
         self.on_commands: Callable[[], None] = lambda: None
         #: Called, in whatever thread reads, when the link is lost.
@@ -120,6 +122,9 @@ class Inbox:
                     if expected is not None:
                         expected.frame = frame
                         expected.wake()
+                elif "beside" in frame.envelope:
+                    self.on_beside(frame)
+                    fresh = True
                 else:
                     self.commands.append(frame)
                     requests += kind == "request"

@@ -135,6 +135,11 @@ def deliver() -> None:
             raise KeyboardInterrupt
 
 
+def is_suspended() -> bool:
+    """Is the cell suspended, so that whatever runs now is not the cell?"""
+    return _state.suspended is not None
+
+
 def drive(coroutine: Coroutine[Any, Any, Any], task: asyncio.Task[Any]) -> Generator[Any, Any, Any]:
     """Run user code to its end as part of `task`; used as `await run(coroutine)`.
 

@@ -29,6 +29,7 @@ from traitlets import Any as AnyTrait
 from traitlets import default
 
 from . import execution, interrupts, magics, prompt
+from .besides import Iteration
 from .reporting import Reporter
 from .session import Channel, LinkSession
 from .streams import Outlet, OutStream
@@ -81,6 +82,12 @@ class WorkerKernel(IPythonKernel):
             # The zygote, or a process that the user forked: no client knows it.
             self._no_raw_input()
         return prompt.request(self.worker, text, parent, password)
+
+    def do_one_iteration(self) -> Iteration:
+        """Serve one message of a comm that has come while this cell runs. It may be awaited, and need not be."""
+        if self.worker is not None and type(self.worker).current() is self.worker:
+            self.worker.besides.poll()
+        return Iteration()
 
     async def execute_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Run a cell and reply."""

@@ -39,6 +39,9 @@ async def serve(worker: Worker, frame: Frame) -> None:
     request = worker.request = Request(frame)
     if request.type == "execute_request":
         worker.warmth.cell_begins()
+        if worker.besides.waiting:
+            # They are served when the cell lets the loop run.
+            worker.loop.call_soon(worker.besides.serve_waiting)
     try:
         await _handle(worker, request)
         worker.flush_streams()
@@ -103,6 +106,8 @@ def reply(worker: Worker, request: Request, content: dict[str, Any], metadata: d
     if content.get("status") == "error":
         envelope["ename"] = content.get("ename")
         envelope["evalue"] = str(content.get("evalue"))[:EVALUE_CHARACTERS_MAX]
+    if request.type == "execute_request" and (worker.besides.waiting or worker.besides.begun):
+        envelope.update(worker.besides.leave())
     worker.link.send(envelope, pack(content), pack(metadata))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextvars
 import itertools
 import os
 import selectors
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from . import commands, interrupts, requests
 from . import kernel as kernels
+from .besides import Besides
 from .inbox import Inbox
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 from .reporting import safe_text
@@ -78,6 +80,10 @@ class Worker:
         self.snapshots: Any = None
         #: The request that is being served.
         self.request: requests.Request | None = None
+        #: Comm messages beside that request.
+        self.besides = Besides(self)
+        #: The context that all requests share; None where a task cannot be given one.
+        self.context = contextvars.copy_context() if sys.version_info >= (3, 11) else None
         self.warmth = Warmth(self.loop, self.shell, lambda: self.request is not None)
         self._requests: asyncio.Queue[Frame] = asyncio.Queue()
         self._asks = itertools.count(1)
@@ -127,6 +133,7 @@ class Worker:
         interrupts.watch(self._request_waits, self._acknowledge_interrupt)
         signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
         self.inbox.on_commands = self._schedule_commands
+        self.inbox.on_beside = self.besides.add
         self.inbox.on_lost = _lose_link
         self.inbox.on_commands_while_waiting = self._perform_while_waiting
         for channel in (self.kernel.shell_stream, self.kernel.stdin_socket, self.kernel.iopub_socket):
@@ -145,7 +152,8 @@ class Worker:
 
     def _run(self) -> None:
         # The task is kept here: the loop itself only holds tasks weakly.
-        server = self.loop.create_task(self._serve(), name="savepoint-requests")
+        options = {} if self.context is None else {"context": self.context}
+        server = self.loop.create_task(self._serve(), name="savepoint-requests", **options)
         while not (self.shell.exit_now or server.done()):
             try:
                 self.loop.run_forever()
@@ -219,6 +227,8 @@ class Worker:
                 self._requests.put_nowait(frame)
             else:
                 self._perform(frame)
+        if self.besides.waiting:
+            self.besides.serve_waiting()
 
     @interrupts.held
     def _perform_while_waiting(self) -> None:
@@ -241,6 +251,11 @@ class Worker:
             )
 
     # --------------------------------------------------------------------------------------- what others call
+
+    def will_serve(self, seq: int) -> bool:
+        """Does the request `seq` wait here for its turn?"""
+        waiting = (*self.inbox.commands, *self._requests._queue)  # type: ignore[attr-defined]
+        return any(frame.envelope.get("seq") == seq for frame in waiting)
 
     def log(self, level: str, text: str) -> None:
         """Put a line into the gateway's log."""
@@ -328,6 +343,7 @@ class Worker:
         self.link.close()
         while not self._requests.empty():
             self._requests.get_nowait()
+        self.besides.waiting.clear()
         self._connect(link)
         self.kernel.session.session = envelope["session"]
         self.kernel.session.pid = os.getpid()
