@@ -51,6 +51,9 @@ export const config = Object.freeze({
     usageMs: 5_000,
     /** What a cell of stream mode `buffered` may have printed before some of it is sent. */
     bufferedBytesMax: 16_777_216,
+    /** For the debugger's thread to come up in a worker that may be busy, and for the response to one request. */
+    debuggerUpMs: 10_000,
+    debugRequestMs: 600_000,
   }),
   workers: Object.freeze({
     /** From connecting to the link until the process has said who it is. */

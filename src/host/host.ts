@@ -120,6 +120,12 @@ export class Host {
         return workers.command(effect.command, effect.parts)
       case 'interrupt_worker':
         return workers.interrupt(effect.pid)
+      case 'call_debugger':
+        return workers.callDebugger(effect.pid, effect.token)
+      case 'tell_debugger':
+        return workers.tellDebugger(effect.command, effect.parts)
+      case 'dismiss_debugger':
+        return workers.dismissDebugger()
       case 'fork':
         return workers.fork(effect.token, this.#state.generation)
       case 'wake':

@@ -5,7 +5,7 @@
 
 import type { RequestChannel } from '../wire/message.js'
 import type { CheckpointFacts, Client } from '../kernel/effects.js'
-import type { WorkerCommand } from '../link/protocol.js'
+import type { DebuggerCommand, WorkerCommand } from '../link/protocol.js'
 
 /** Where messages to clients go. */
 export interface ClientPort {
@@ -21,6 +21,9 @@ export interface WorkerPort {
   kill(pid: number): void
   interrupt(pid: number): void
   command(command: WorkerCommand, parts: readonly Buffer[]): void
+  callDebugger(pid: number, token: string): void
+  tellDebugger(command: DebuggerCommand, parts: readonly Buffer[]): void
+  dismissDebugger(): void
   stop(linger: boolean): void
 }
 

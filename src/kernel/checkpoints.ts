@@ -8,6 +8,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { LostObject, WorkerEvent } from '../link/protocol.js'
+import { refuseWhileDebugged } from './debugger-state.js'
 import { waitFor, type Operation } from './operation.js'
 import { command, log } from './send.js'
 import { mint, type KernelState } from './state.js'
@@ -28,6 +29,7 @@ export interface Started {
 
 /** Begins a checkpoint of the worker's namespace: the worker goes on as soon as its copy, the writer, was forked. */
 export function* start(state: KernelState, request: CheckpointRequest): Operation<Started> {
+  refuseWhileDebugged(state)
   const { limits } = state.options
   const name = checkpointName(request.name)
   const exclude = patterns(request.exclude)

@@ -8,6 +8,7 @@
 
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
+import { dropDebugger } from './debugger-state.js'
 import type { DeathCause } from './effects.js'
 import { emitTransaction } from './events.js'
 import { abortQueue, finishCell, finishTurn, reportOf } from './execution.js'
@@ -26,6 +27,7 @@ export function workerDied(state: KernelState, cause: DeathCause): void {
   settle(state, 'worker_ended', null)
   if (state.phase === 'stopping' || state.phase === 'dead') return
   state.worker = null
+  dropDebugger(state, 'the worker died')
   state.questions.length = 0
   log(state, 'warn', 'worker_died', { generation: state.generation, cause: nameOf(cause) })
   const switching = state.phase === 'switching'

@@ -6,7 +6,14 @@
  */
 
 import type { LogFields, LogLevel } from '../log.js'
-import type { LinkError, WorkerCommand, WorkerEvent, WriterEvent } from '../link/protocol.js'
+import type {
+  DebuggerCommand,
+  DebuggerEvent,
+  LinkError,
+  WorkerCommand,
+  WorkerEvent,
+  WriterEvent,
+} from '../link/protocol.js'
 import type { IncomingMessage, OutgoingMessage, RequestChannel } from '../wire/message.js'
 
 /** Where a reply goes: opaque to the kernel. */
@@ -39,6 +46,15 @@ export type KernelEvent =
   | { readonly on: 'snapshot_gone'; readonly snapshot: string }
   /** Bytes that C code or a child process wrote, escaped as the inside of an ASCII JSON string. */
   | { readonly on: 'output'; readonly name: StreamName; readonly text: Buffer }
+  /** The debugger's thread that was called with `token` dialled in, speaks, or is gone. */
+  | { readonly on: 'debugger_up'; readonly token: string }
+  | {
+      readonly on: 'debugger'
+      readonly token: string
+      readonly event: DebuggerEvent
+      readonly parts: readonly Buffer[]
+    }
+  | { readonly on: 'debugger_gone'; readonly token: string }
   | { readonly on: 'store'; readonly id: string; readonly outcome: StoreOutcome }
   /** What was to be measured; the content of a usage_reply. */
   | { readonly on: 'measured'; readonly id: string; readonly usage: object }
@@ -79,6 +95,10 @@ export type Effect =
     }
   | { readonly do: 'command'; readonly command: WorkerCommand; readonly parts: readonly Buffer[] }
   | { readonly do: 'interrupt_worker'; readonly pid: number }
+  /** Have the worker start its debugger's thread, even if user code holds its main thread. */
+  | { readonly do: 'call_debugger'; readonly pid: number; readonly token: string }
+  | { readonly do: 'tell_debugger'; readonly command: DebuggerCommand; readonly parts: readonly Buffer[] }
+  | { readonly do: 'dismiss_debugger' }
   | { readonly do: 'fork'; readonly token: string }
   | { readonly do: 'wake'; readonly snapshot: string }
   | { readonly do: 'kill'; readonly pid: number }

@@ -151,7 +151,11 @@ const AT_ONCE_ON_CONTROL = tableOf<Handler>({
   comm_info_request: bracketed(commInfoReply),
   connect_request: bracketed(connectReply),
   usage_request: measureUsage,
-  debug_request: bracketed((state, request) => reply(state, request, { content: json({}) })),
+  debug_request(state, request) {
+    const { queue } = state.debugging
+    if (queue.length < state.options.limits.queueLengthMax) queue.push(request)
+    else refuse(state, request, queueFull())
+  },
 })
 
 /** Not in the specification: what JupyterLab and jupyter-resource-usage ask, and ipykernel answers. */

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import type { SavepointError } from '../errors.js'
 import type { IncomingMessage, RequestChannel } from '../wire/message.js'
+import { newDebugging, type Debugging } from './debugger-state.js'
 import type { Client, Effect } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'
 import type { Comms } from './comms.js'
@@ -39,6 +40,8 @@ export interface KernelLimits {
   readonly namespaceMs: number
   readonly usageMs: number
   readonly bufferedBytesMax: number
+  readonly debuggerUpMs: number
+  readonly debugRequestMs: number
 }
 
 /** A client's request from its arrival to its idle. */
@@ -139,6 +142,7 @@ export interface KernelState {
   readonly waiters: Map<string, Waiter>
   /** kernel_info_requests that came before the zygote was warm. */
   readonly infoPending: Request[]
+  readonly debugging: Debugging
   shutdown: Shutdown | null
 }
 
@@ -184,6 +188,7 @@ export function newState(options: KernelOptions): KernelState {
     inputs: [],
     waiters: new Map(),
     infoPending: [],
+    debugging: newDebugging(),
     shutdown: null,
   }
 }

@@ -18,12 +18,14 @@ import { EMPTY_OBJECT } from '../wire/message.js'
 import { cellEnded, takeBack } from './beside.js'
 import { openComm } from './comms.js'
 import { endForGood, workerDied } from './death.js'
+import { hearDebugger, serveDebugger } from './debugging.js'
 import type { Effect, KernelEvent } from './effects.js'
 import { emitTransaction } from './events.js'
 import { endCell, finishTurn } from './execution.js'
 import { abandon, ask } from './input.js'
 import { settle } from './operation.js'
 import { serveAsk } from './ops.js'
+import { parseObject } from './policy.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
@@ -46,6 +48,7 @@ export function step(state: KernelState, event: KernelEvent, now: number): reado
   if (state.phase === 'dead') return []
   take(state, event)
   advance(state)
+  serveDebugger(state)
   return state.effects.splice(0)
 }
 
@@ -73,6 +76,10 @@ function take(state: KernelState, event: KernelEvent): void {
       return snapshotGone(state, event.snapshot)
     case 'writer':
       return hearWriter(state, event)
+    case 'debugger_up':
+    case 'debugger_gone':
+    case 'debugger':
+      return hearDebugger(state, event)
     case 'store': {
       const { outcome } = event
       const key = `store:${event.id}`
@@ -146,6 +153,9 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return void settle(state, `restored:${event.id}`, event)
     case 'namespace':
       return void settle(state, `namespace:${event.id}`, { event, result: parts[0] })
+    case 'debug_info':
+      state.debugging.info = parts[0] ?? null
+      return
     case 'log':
       return log(state, event.level, 'worker_says', { text: event.text })
     default:
@@ -189,6 +199,7 @@ function hearWriter(state: KernelState, { event, parts }: Extract<KernelEvent, {
 
 function warm(state: KernelState, kernelInfo: Buffer): void {
   state.kernelInfo = kernelInfo
+  state.debugging.possible = parseObject(kernelInfo)['debugger'] === true
   for (const request of state.infoPending.splice(0)) answerInfo(state, request, kernelInfo)
   if (state.phase !== 'starting') return
   forkFresh(

@@ -10,6 +10,7 @@ import type { RollbackReason } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import { handOverComms, takeBack } from './beside.js'
 import { dropWorkerComms } from './comms.js'
+import { dropDebugger } from './debugger-state.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, log, publish } from './send.js'
 import { cue, mint, parentOfTurn, trimInputs, type KernelState, type Snapshot } from './state.js'
@@ -29,7 +30,9 @@ export function* switchTo(
   const startedAt = state.now
   const old = state.worker
   cue(state, 'switch')
-  const limits = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
+  const debugged = dropDebugger(state, 'the kernel was rolled back')
+  const lost = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
+  const limits = debugged ? [...lost, 'the debugger, which has to be attached again'] : lost
   const { token } = snapshot
   state.generation += 1
   state.worker = { generation: state.generation, token, pid: null, snapshot: snapshot.id }
@@ -88,6 +91,7 @@ function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly s
 export function forkFresh(state: KernelState, onUp: () => void, onFailure: (error: SavepointError) => void): void {
   state.generation += 1
   const token = mint(state)
+  state.debugging.info = null
   state.worker = { generation: state.generation, token, pid: null, snapshot: null }
   state.effects.push({ do: 'fork', token })
   closeWorkerComms(state, 0)

@@ -6,6 +6,7 @@
  */
 
 import { SavepointError } from '../errors.js'
+import { refuseWhileDebugged } from './debugger-state.js'
 import { command } from './send.js'
 import type { SnapshotPermit, WorkerEvent } from '../link/protocol.js'
 import { waitFor, type Operation } from './operation.js'
@@ -121,6 +122,7 @@ export interface BeginRequest {
 
 /** Puts a new transaction on the stack and allows its snapshot; it is open once the snapshot was `taken`. */
 export function open(state: KernelState, request: BeginRequest): { transaction: Transaction; permit: SnapshotPermit } {
+  refuseWhileDebugged(state)
   const { transactionDepthMax, snapshotsMax } = state.options.limits
   if (state.transactions.length >= transactionDepthMax) {
     throw new SavepointError(

@@ -26,7 +26,7 @@ export interface Envelope {
 /** First frame of every connection. `token` is the one-time right to be this kernel's worker of this generation. */
 export interface Hello {
   readonly kind: 'hello'
-  readonly role: 'zygote' | 'worker' | 'writer'
+  readonly role: 'zygote' | 'worker' | 'writer' | 'debugger'
   readonly kernel: string
   readonly token: string
   readonly pid: number
@@ -190,6 +190,11 @@ export type WorkerCommand =
       readonly id: string
       readonly op: 'list' | 'get' | 'set' | 'delete' | 'changes'
     }
+  | {
+      /** Start the debugger's thread, which dials in with `token`. Whoever reads next does it: SIGURG makes somebody read. */
+      readonly kind: 'debug'
+      readonly token: string
+    }
   | { /** Run the exit handlers and end. */ readonly kind: 'stop' }
 
 export interface LinkError {
@@ -281,6 +286,10 @@ export type WorkerEvent =
       readonly error?: LinkError
     }
   | {
+      /** From a fresh worker that can be debugged. Parts: [body of the response to `debugInfo` while nobody debugs]. */
+      readonly kind: 'debug_info'
+    }
+  | {
       /** A line for the gateway's log. */ readonly kind: 'log'
       readonly level: 'info' | 'warn' | 'error'
       readonly text: string
@@ -296,3 +305,21 @@ export interface LostObject {
 export type WriterEvent =
   | { readonly kind: 'written'; readonly checkpoint: string; readonly ms: number }
   | { readonly kind: 'write_failed'; readonly checkpoint: string; readonly reason: string }
+
+// ----------------------------------------------------------------------------------------------------- debugger
+
+/** Sent to the debugger's thread of a worker, which ends when its connection is closed. Parts: [content]. */
+export interface DebuggerCommand {
+  readonly kind: 'debug_request'
+  readonly seq: number
+}
+
+/** Sent by the debugger's thread. */
+export type DebuggerEvent =
+  | {
+      /** Parts: [content]. `attached`: debugpy is at work, so that the process cannot be copied. */ readonly kind: 'debug_reply'
+      readonly seq: number
+      readonly attached: boolean
+    }
+  | { /** Parts: [content]. */ readonly kind: 'debug_event' }
+  | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }

@@ -75,7 +75,7 @@ function asHello(envelope: Envelope): Hello | null {
   const { kind, role, kernel, token, pid } = envelope as Partial<Hello> & Envelope
   const valid =
     kind === 'hello' &&
-    (role === 'zygote' || role === 'worker' || role === 'writer') &&
+    (role === 'zygote' || role === 'worker' || role === 'writer' || role === 'debugger') &&
     typeof kernel === 'string' &&
     typeof token === 'string' &&
     typeof pid === 'number'

@@ -7,6 +7,7 @@
 
 import { constants } from 'node:os'
 import type {
+  DebuggerCommand,
   Envelope,
   Frame,
   Hello,
@@ -18,6 +19,7 @@ import type {
   ZygoteEvent,
 } from '../link/protocol.js'
 import type { Connection, ConnectionHandlers } from './connection.js'
+import { DebuggerLine, type DebuggerListener } from './debugger-line.js'
 import { openDoor, type Door } from './door.js'
 import { makeFifos, readFifo, type Fifo } from './fifo.js'
 import { Interrupter } from './interrupter.js'
@@ -43,7 +45,7 @@ export interface WorkersOptions extends Omit<ZygoteOptions, 'link'> {
 }
 
 /** What happens on the Python side; `generation` is that given to `fork` or `wake`. */
-export interface WorkersListener {
+export interface WorkersListener extends DebuggerListener {
   zygoteReady(kernelInfo: Buffer): void
   zygoteDied(): void
   workerUp(token: string, pid: number): void
@@ -76,6 +78,7 @@ export class Workers {
   #zygote: Connection | null = null
   readonly #zygoteProcess: ZygoteProcess
   readonly #interrupter: Interrupter
+  readonly #debugger: DebuggerLine
   #fifos: Fifo[] = []
   /** Tokens that may dial in, with the generation that they stand for. */
   readonly #expected = new Map<string, number>()
@@ -89,6 +92,7 @@ export class Workers {
   constructor(options: WorkersOptions, listener: WorkersListener) {
     this.#options = options
     this.#listener = listener
+    this.#debugger = new DebuggerLine(listener)
     this.#interrupter = new Interrupter(options.clock, options.limits)
     this.#zygoteProcess = new ZygoteProcess({ ...options, link: options.dir.link }, () => listener.zygoteDied())
   }
@@ -129,6 +133,20 @@ export class Workers {
     this.#interrupter.interrupt(pid)
   }
 
+  callDebugger(pid: number, token: string): void {
+    this.#debugger.call(token)
+    this.command({ kind: 'debug', token }, [])
+    ring(pid)
+  }
+
+  tellDebugger(command: DebuggerCommand, parts: readonly Buffer[]): void {
+    this.#debugger.tell(command, parts)
+  }
+
+  dismissDebugger(): void {
+    this.#debugger.dismiss()
+  }
+
   command(command: WorkerCommand, parts: readonly Buffer[]): void {
     if (command.kind === 'checkpoint') this.#expectWriter(command.token, command.checkpoint)
     this.#current?.connection?.send(command, parts)
@@ -148,11 +166,13 @@ export class Workers {
   /** Stops reading from the worker, which then waits as soon as the sockets' buffers are full. */
   pause(): void {
     this.#current?.connection?.pause()
+    this.#debugger.pause()
     for (const fifo of this.#fifos) fifo.pause()
   }
 
   resume(): void {
     this.#current?.connection?.resume()
+    this.#debugger.resume()
     for (const fifo of this.#fifos) fifo.resume()
   }
 
@@ -188,6 +208,7 @@ export class Workers {
 
   #letGo(): void {
     this.#interrupter.noticed()
+    this.#debugger.dismiss()
     this.#door?.close()
     for (const { connection, cancel } of this.#running.values()) {
       cancel?.()
@@ -205,6 +226,7 @@ export class Workers {
   #admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
     if (hello.role === 'zygote') return this.#admitZygote(hello, connect)
     if (hello.role === 'writer') return this.#admitWriter(hello, connect)
+    if (hello.role === 'debugger') return this.#debugger.admit(hello, connect)
     const generation = this.#expected.get(hello.token)
     if (generation === undefined) return false
     this.#expected.delete(hello.token)
@@ -325,6 +347,15 @@ export class Workers {
 
 function newRunning(generation: number, pid: number): Running {
   return { generation, pid, connection: null, death: null, cancel: null }
+}
+
+/** Makes a worker read its link although user code holds its main thread. */
+function ring(pid: number): void {
+  try {
+    process.kill(pid, 'SIGURG')
+  } catch {
+    // A worker that is gone by now is no error: its death is on its way.
+  }
 }
 
 function signalOf(number: number | null): Death['signal'] {

@@ -71,6 +71,8 @@ export class Disorder {
         namespaceMs: 1,
         usageMs: 1,
         bufferedBytesMax: 200,
+        debuggerUpMs: 1,
+        debugRequestMs: 1,
       },
     }
     const { state, effects } = start(options, this.#now)

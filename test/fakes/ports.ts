@@ -29,6 +29,9 @@ export class FakePorts {
     kill: (pid) => this.#tell('kill', { pid }),
     interrupt: (pid) => this.#tell('interrupt', { pid }),
     command: (command) => this.#tell(command.kind, { ...command }),
+    callDebugger: (pid, token) => this.#tell('call_debugger', { pid, token }),
+    tellDebugger: (command) => this.#tell(command.kind, { ...command }),
+    dismissDebugger: () => this.#tell('dismiss_debugger', {}),
     stop: (linger) => this.#tell('stop_workers', { linger }),
   }
 

@@ -34,7 +34,7 @@ describe('a kernelspec', () => {
       language: 'python',
       interrupt_mode: 'message',
       kernel_protocol_version: '5.5',
-      metadata: { supported_encryption: ['curve'], savepoint: { version: 1 } },
+      metadata: { debugger: true, supported_encryption: ['curve'], savepoint: { version: 1 } },
     })
   })
 

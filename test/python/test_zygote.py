@@ -30,7 +30,7 @@ class OneZygote(unittest.TestCase):
         self.assertEqual(info["status"], "ok")
         self.assertEqual((info["protocol_version"], info["implementation"]), ("5.5", "ipython"))
         self.assertEqual(info["language_info"]["name"], "python")
-        self.assertEqual(info["supported_features"], [])
+        self.assertIn("debugger", info["supported_features"])
         self.assertTrue({"python", "ipython", "ipykernel"} <= self.gateway.ready.keys())
 
     def test_a_worker_has_the_users_search_path_and_arguments(self) -> None:

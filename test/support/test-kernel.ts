@@ -25,6 +25,8 @@ export const LIMITS: KernelLimits = {
   namespaceMs: 500,
   usageMs: 100,
   bufferedBytesMax: 1_000,
+  debuggerUpMs: 1_000,
+  debugRequestMs: 60_000,
 }
 
 /** Something that a client can see. */

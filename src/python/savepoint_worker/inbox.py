@@ -19,6 +19,7 @@ from . import interrupts
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 
 ANSWERS = frozenset({"input", "answer"})
+URGENT = frozenset({"debug"})
 
 
 class Expected:
@@ -78,6 +79,8 @@ class Inbox:
         self.on_lost: Callable[[], None] = lambda: None
         #: Called in the main thread when there are commands while user code waits for an answer.
         self.on_commands_while_waiting: Callable[[], None] = lambda: None
+        #: Called, in whatever thread reads, for each frame that must not wait for the main thread.
+        self.on_urgent: Callable[[Frame], None] = lambda frame: None
         self._reading = threading.RLock()
         self._expected: dict[str, Expected] = {}
 
@@ -125,6 +128,8 @@ class Inbox:
                 elif "beside" in frame.envelope:
                     self.on_beside(frame)
                     fresh = True
+                elif kind in URGENT:
+                    self.on_urgent(frame)
                 else:
                     self.commands.append(frame)
                     requests += kind == "request"

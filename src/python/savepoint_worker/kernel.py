@@ -30,6 +30,7 @@ from traitlets import default
 
 from . import execution, interrupts, magics, prompt
 from .besides import Iteration
+from .debug import facts
 from .reporting import Reporter
 from .session import Channel, LinkSession
 from .streams import Outlet, OutStream
@@ -58,6 +59,8 @@ class WorkerKernel(IPythonKernel):
     watch: Any = None
     #: The number of the latest cell, and what it changed of them; None before the first.
     latest_changes: Any = None
+    #: Whether debugpy can be found.
+    can_debug = False
     _supports_kernel_subshells = False
 
     @property
@@ -70,8 +73,8 @@ class WorkerKernel(IPythonKernel):
             "language_info": self.language_info,
             "banner": self.banner,
             "help_links": self.help_links,
-            "supported_features": [],
-            "debugger": False,
+            "supported_features": ["debugger"] if self.can_debug else [],
+            "debugger": self.can_debug,
         }
 
     def _publish_status(self, status: str, channel: str, parent: Any = None) -> None:
@@ -151,7 +154,7 @@ class WorkerKernel(IPythonKernel):
         return await execution.execute(self, content, metadata)
 
     async def do_debug_request(self, msg: Any) -> dict[str, Any]:
-        """There is no debugger in this kernel."""
+        """Not asked in this thread: see `debug`."""
         return {}
 
 
@@ -255,6 +258,7 @@ class _WithoutDebugger:
             del sys.modules["debugpy"]
             # Who imports it later shall find out for himself whether there is a debugger.
             sys.modules.pop("ipykernel.debugger", None)
+            vars(sys.modules["ipykernel"]).pop("debugger", None)
 
 
 def build(arguments: list[str]) -> WorkerKernel:
@@ -267,6 +271,7 @@ def build(arguments: list[str]) -> WorkerKernel:
     kernel: WorkerKernel = app.kernel
     shell = kernel.shell
     kernel.reporter = Reporter(shell)
+    kernel.can_debug = facts.available()
     _keep_engine_names(shell)
     # An interrupt inside of it would leave a lock behind, and the next cell would wait for ever.
     history = shell.history_manager

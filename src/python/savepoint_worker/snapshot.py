@@ -117,6 +117,8 @@ def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
 
 def _take(worker: Worker, permit: dict[str, str]) -> tuple[int, list[str], Woken | None]:
     """Pid of the frozen copy and its limits; in the copy, why it was woken. Raises OSError."""
+    if worker.debugger is not None and worker.debugger.attached:
+        raise NotFrozen("a debugger is attached; disconnect it first")
     end, copys_end = custodian.pair()
     with end, copys_end:
         kept = frozenset((copys_end.fileno(),))
@@ -198,7 +200,10 @@ def own_descriptors(worker: Worker) -> frozenset[int]:
     """Numbers of the connections that are no business of the user's."""
     loop: Any = worker.loop
     sockets = (worker.link, worker.snapshots.custodian, loop._ssock, loop._csock)
-    return frozenset(each.fileno() for each in sockets)
+    numbers = {each.fileno() for each in sockets}
+    if worker.debugger is not None:
+        numbers.add(worker.debugger.fileno())
+    return frozenset(numbers)
 
 
 def output_fifos(worker: Worker) -> frozenset[tuple[int, int]]:

@@ -16,15 +16,20 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import commands, interrupts, requests
 from . import kernel as kernels
 from .besides import Besides
+from .debug import doorbell, facts
 from .inbox import Inbox
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 from .reporting import safe_text
+from .session import pack
 from .warmth import Warmth
+
+if TYPE_CHECKING:
+    from .debug.thread import DebuggerThread
 
 WELCOME_TIMEOUT_S = 30.0
 #: How long exit handlers and threads of the user may take at the end.
@@ -84,6 +89,8 @@ class Worker:
         self.besides = Besides(self)
         #: The context that all requests share; None where a task cannot be given one.
         self.context = contextvars.copy_context() if sys.version_info >= (3, 11) else None
+        #: The thread of the debugger, while there is one.
+        self.debugger: DebuggerThread | None = None
         self.warmth = Warmth(self.loop, self.shell, lambda: self.request is not None)
         self._requests: asyncio.Queue[Frame] = asyncio.Queue()
         self._asks = itertools.count(1)
@@ -100,6 +107,7 @@ class Worker:
         """Be a worker in this process, which was just forked, until it ends."""
         try:
             interrupts.install()
+            doorbell.install(_read_link)
             _enter_environment(spec)
             link = Link.dial(spec.link_path, "worker", spec.kernel, spec.token)
             worker = cls(spec, kernel, link)
@@ -136,10 +144,13 @@ class Worker:
         self.inbox.on_beside = self.besides.add
         self.inbox.on_lost = _lose_link
         self.inbox.on_commands_while_waiting = self._perform_while_waiting
+        self.inbox.on_urgent = self._start_debugger
         for channel in (self.kernel.shell_stream, self.kernel.stdin_socket, self.kernel.iopub_socket):
             channel.fileno = lambda: self.link.fileno()
             channel.waits = self._request_waits
         self._connect(self.link)
+        if self.kernel.can_debug:
+            self.link.send({"kind": "debug_info"}, pack(facts.info()))
 
     def _connect(self, link: Link) -> None:
         self.link = link
@@ -242,6 +253,13 @@ class Worker:
                 self._perform(frame)
         self.inbox.commands.extendleft(reversed(later))
 
+    def _start_debugger(self, frame: Frame) -> None:
+        """In whatever thread has read this."""
+        from .debug.thread import DebuggerThread
+
+        self.debugger = DebuggerThread(self, frame.envelope["token"])
+        self.debugger.start()
+
     def _perform(self, frame: Frame) -> None:
         try:
             commands.perform(self, frame)
@@ -341,6 +359,8 @@ class Worker:
         self.generation = envelope["generation"]
         self.loop.remove_reader(self.link.fileno())
         self.link.close()
+        # Threads stay behind; this one's connection is dead here.
+        self.debugger = None
         while not self._requests.empty():
             self._requests.get_nowait()
         self.besides.waiting.clear()
@@ -395,6 +415,12 @@ def _enter_environment(spec: WorkerSpec) -> None:
 def _lose_link() -> NoReturn:
     """Without a gateway there is nobody to work for, and nobody to tell."""
     os._exit(EXIT_LINK_LOST)
+
+
+def _read_link() -> None:
+    """In a thread of its own: take what has come, while the main thread is busy with user code."""
+    if _current is not None:
+        _current.inbox.pump()
 
 
 def _end_at_last() -> None:
