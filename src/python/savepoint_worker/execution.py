@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from IPython.core.interactiveshell import InteractiveShell, _asyncio_runner
 
-from . import interrupts, modes
+from . import exit_codes, interrupts, modes
 from .changes import Changes, Watch
 from .reporting import LeaveCell, safe_text
 
@@ -104,6 +104,7 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     kernel.reporter.shown = None
     watch = watch_of(kernel)
     watch.cell_begins(cell.code)
+    exit_codes.before_cell(shell, cell.code)
     began = time.perf_counter()
     try:
         await interrupts.run(cell.run())
@@ -123,6 +124,7 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
             shell.showtraceback((type(escaped), escaped, escaped.__traceback__))
         if error is not None:
             shell.user_ns["_exception"] = error
+            exit_codes.note_exit(shell, error)
         reply = _error_content(kernel, error)
     reply["execution_count"] = shell.execution_count - 1
     reply["user_expressions"] = cell.expressions

@@ -11,7 +11,7 @@ import ast
 import re
 import time
 from collections.abc import Mapping
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 BLOCKING_MODULES = frozenset({"requests", "urllib", "socket", "subprocess", "sqlite3", "psycopg2", "pymongo", "redis"})
@@ -19,6 +19,7 @@ BLOCKING_BUILTINS = frozenset({"open", "input"})
 
 _WORDS = re.compile(r"\b(?:await|async|sleep|" + "|".join(sorted(BLOCKING_MODULES | BLOCKING_BUILTINS)) + r")\b")
 _OWNERS = re.compile(r"\b([^\W\d]\w*)\s*\.")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _AWAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith)
 
@@ -84,24 +85,44 @@ def _blocks(nodes: list[ast.AST], namespace: Mapping[str, Any]) -> bool:
                 functions.update(alias.asname or alias.name for alias in node.names if alias.name == "sleep")
     if not BLOCKING_MODULES.isdisjoint(modules.values()):
         return True
+    own = _bound(nodes)
+    used = {node.id for node in nodes if isinstance(node, ast.Name)} - own
+    present = {name: namespace[name] for name in used if name in namespace}
     for node in nodes:
-        if isinstance(node, ast.Name) and node.id not in modules and _is_blocking(namespace.get(node.id)):
+        if isinstance(node, ast.Name) and node.id not in modules and _is_blocking(present.get(node.id)):
             return True
-        if isinstance(node, ast.Call) and _call_blocks(node.func, modules, functions, namespace):
+        if isinstance(node, ast.Call) and _call_blocks(node.func, modules, functions, present, own):
             return True
     return False
+
+
+def _bound(nodes: list[ast.AST]) -> set[str]:
+    """Names that the code gives a meaning of its own: they are not the module or the builtin of that name any more."""
+    own = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    own.update(node.name for node in nodes if isinstance(node, (*_DEFINITIONS, ast.ClassDef)))
+    own.update(node.arg for node in nodes if isinstance(node, ast.arg))
+    return own
 
 
 def _call_blocks(
-    function: ast.expr, modules: Mapping[str, str], functions: set[str], namespace: Mapping[str, Any]
+    function: ast.expr, modules: Mapping[str, str], functions: set[str], present: Mapping[str, Any], own: set[str]
 ) -> bool:
     if isinstance(function, ast.Name):
         name = function.id
-        return name in functions or name in BLOCKING_BUILTINS or namespace.get(name) is time.sleep
+        if name in BLOCKING_BUILTINS:
+            return name not in own and (name not in present or _is_given(present[name]))
+        return name in functions or present.get(name) is time.sleep
     if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.attr == "sleep":
         owner = function.value.id
-        return modules.get(owner) == "time" or _root(namespace.get(owner)) == "time"
+        return modules.get(owner) == "time" or _root(present.get(owner)) == "time"
     return False
+
+
+def _is_given(value: Any) -> bool:
+    """Is this Python's own, or what IPython puts in its place?"""
+    if type(value) is FunctionType:
+        return value.__module__.startswith("IPython.")
+    return type(value) is BuiltinFunctionType
 
 
 def _root(value: Any) -> str | None:
