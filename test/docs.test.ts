@@ -80,6 +80,18 @@ describe('the documents', () => {
     expect(wrong).toEqual([])
   })
 
+  test('name a test that exists for everything of ipykernel that is here', () => {
+    const listed = rows(doc('ipykernel.md'))
+    const wrong = listed.flatMap(([name, , proof = '']) => {
+      const tests = [...proof.matchAll(/`(test_\w+)`/g)].map(([, test]) => test ?? '')
+      const [, other] = /of `(test\/[^`]+)`/.exec(proof) ?? []
+      const text = readFileSync(join(packageRoot, other ?? 'test/clients/test_ipykernel.py'), 'utf8')
+      return tests.length > 0 && tests.every((test) => text.includes(`def ${test}(`)) ? [] : [name]
+    })
+    expect(listed.length).toBeGreaterThan(20)
+    expect(wrong).toEqual([])
+  })
+
   test('keep the architecture short, and name tests that exist', () => {
     const architecture = doc('architecture.md')
     expect(architecture.split('\n').length).toBeLessThanOrEqual(201)
@@ -97,6 +109,7 @@ describe('the documents', () => {
       'errors',
       'features',
       'glossary',
+      'ipykernel',
       'lifecycle',
       'limits',
       'protocol',

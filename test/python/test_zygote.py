@@ -36,8 +36,10 @@ class OneZygote(unittest.TestCase):
     def test_a_worker_has_the_users_search_path_and_arguments(self) -> None:
         worker = self.gateway.fork()
         # ipykernel puts the current folder behind the standard library and before site-packages, and so do we.
-        shown = worker.run("print([os.path.basename(p) for p in sys.path], sys.argv, 'PYTHONPATH' in os.environ)")
-        self.assertRegex(shown, r"^\['python\d+.zip', .*'lib-dynload', '', 'site-packages'.*, 'python'\] \[''\] False$")
+        shown = worker.run("print([os.path.basename(p) for p in sys.path], 'PYTHONPATH' in os.environ)")
+        self.assertRegex(shown, r"^\['python\d+.zip', .*'lib-dynload', '', 'site-packages'.*, 'python'\] False$")
+        # Programs look here for ipykernel's name.
+        self.assertRegex(worker.run("print(sys.argv)"), r"^\['[^']*/site-packages/ipykernel_launcher.py'\]$")
 
     def test_a_worker_has_its_environment_folder_and_output(self) -> None:
         os.environ["SAVEPOINT_TEST_GONE"] = "x"

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from inspect import signature
 from typing import Any, NamedTuple
 
+from IPython.core import history
 from IPython.core.interactiveshell import InteractiveShell, _asyncio_runner
 
 from . import exit_codes, interrupts, modes
 from .changes import Changes, Watch
 from .reporting import LeaveCell, safe_text
+
+#: How IPython 9 keeps an output.
+HistoryOutput: Any = getattr(history, "HistoryOutput", None)
+#: How much of what a cell prints is kept for `%notebook`.
+OUTPUT_HISTORY_CHARACTERS_MAX = 1_000_000
 
 # Which of these IPython's method takes depends on its version.
 _CELL_PARAMETERS = signature(InteractiveShell.run_cell_async).parameters.keys() & {"cell_id", "cell_meta"}
@@ -105,6 +112,9 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     watch = watch_of(kernel)
     watch.cell_begins(cell.code)
     exit_codes.before_cell(shell, cell.code)
+    outlet = kernel.parent.outlet
+    outlet.flush()
+    outlet.listener = _output_history(shell, count)
     began = time.perf_counter()
     try:
         await interrupts.run(cell.run())
@@ -128,6 +138,8 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
         reply = _error_content(kernel, error)
     reply["execution_count"] = shell.execution_count - 1
     reply["user_expressions"] = cell.expressions
+    outlet.flush()
+    outlet.listener = None
     reply["payload"] = shell.payload_manager.read_payload()
     shell.payload_manager.clear_payload()
     changes = watch.changes()
@@ -141,6 +153,27 @@ def watch_of(kernel: Any) -> Watch:
     if kernel.watch is None or kernel.watch.namespace is not shell.user_ns:
         kernel.watch = Watch(shell.user_ns, shell.user_ns_hidden)
     return kernel.watch
+
+
+def _output_history(shell: Any, count: int) -> Callable[[str, str], None] | None:
+    """Keeps what cell `count` prints where IPython keeps outputs, for `%notebook`. None if this IPython keeps none."""
+    if HistoryOutput is None:
+        return None
+    room = OUTPUT_HISTORY_CHARACTERS_MAX
+    outputs = shell.history_manager.outputs
+
+    def listen(name: str, text: str) -> None:
+        nonlocal room
+        if room <= 0:
+            return
+        kind = "out_stream" if name == "stdout" else "err_stream"
+        recorded = outputs[count]
+        if not recorded or recorded[-1].output_type != kind:
+            recorded.append(HistoryOutput(output_type=kind, bundle={"stream": []}))
+        recorded[-1].bundle["stream"].append(text[:room])
+        room -= len(text)
+
+    return listen
 
 
 def _error_content(kernel: Any, error: BaseException | None) -> dict[str, Any]:

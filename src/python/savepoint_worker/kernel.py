@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import os
 import sys
@@ -32,7 +33,8 @@ from . import execution, interrupts, magics, prompt
 from .besides import Iteration
 from .debug import facts
 from .reporting import Reporter
-from .session import Channel, LinkSession
+from .session import LinkSession
+from .sockets import Channel, ControlThread
 from .streams import Outlet, OutStream
 
 #: The protocol whose messages the gateway and this kernel speak.
@@ -51,6 +53,7 @@ class WorkerKernel(IPythonKernel):
         parent: Any
 
     shell_stream = AnyTrait()
+    control_stream = AnyTrait()
     #: Publishes the shell's errors.
     reporter: Reporter
     #: The worker that serves this kernel in this process; None in the zygote.
@@ -76,6 +79,16 @@ class WorkerKernel(IPythonKernel):
             "supported_features": ["debugger"] if self.can_debug else [],
             "debugger": self.can_debug,
         }
+
+    @default("_control_lock")
+    def _no_contention(self) -> asyncio.Lock:
+        return asyncio.Lock()
+
+    def pre_handler_hook(self) -> None:
+        """Called before each request is handled. The handler of SIGINT is always the worker's own."""
+
+    def post_handler_hook(self) -> None:
+        """Called after each request was handled."""
 
     def _publish_status(self, status: str, channel: str, parent: Any = None) -> None:
         """Busy and idle are the gateway's to say."""
@@ -172,6 +185,46 @@ class WorkerApp(IPKernelApp):
         # The gateway has it. Whoever wants it known to `%connect_info` passes `-f FILE`.
         return ""
 
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What the connection file says; empty without a file."""
+        try:
+            with open(self.abs_connection_file, encoding="utf-8") as file:
+                return dict(json.load(file))
+        except (OSError, ValueError):
+            return {}
+
+    def _fact(self, name: str, otherwise: Any) -> Any:
+        return self.connection.get(name, otherwise)
+
+    @default("ip")
+    def _connection_ip(self) -> str:
+        return self._fact("ip", "127.0.0.1")
+
+    @default("transport")
+    def _connection_transport(self) -> str:
+        return self._fact("transport", "tcp")
+
+    @default("shell_port")
+    def _connection_shell_port(self) -> int:
+        return self._fact("shell_port", 0)
+
+    @default("iopub_port")
+    def _connection_iopub_port(self) -> int:
+        return self._fact("iopub_port", 0)
+
+    @default("stdin_port")
+    def _connection_stdin_port(self) -> int:
+        return self._fact("stdin_port", 0)
+
+    @default("control_port")
+    def _connection_control_port(self) -> int:
+        return self._fact("control_port", 0)
+
+    @default("hb_port")
+    def _connection_hb_port(self) -> int:
+        return self._fact("hb_port", 0)
+
     def initialize(self, argv: list[str] | None = None) -> None:
         """Do what IPKernelApp does at this point, except for everything that has to do with sockets."""
         BaseIPythonApplication.initialize(self, argv)
@@ -203,9 +256,10 @@ class WorkerApp(IPKernelApp):
             if isinstance(stream, io.TextIOWrapper):
                 # They end in a FIFO, but what is written to them is meant to be seen soon.
                 stream.reconfigure(line_buffering=True)
-        self.iopub_socket = Channel("iopub")
-        self.iopub_thread = self.iopub_socket.io_thread = self.iopub_socket
-        self.stdin_socket = Channel("stdin")
+        self.iopub_socket = self.iopub_thread = Channel("iopub", self.session)
+        self.shell_socket = Channel("shell", self.session)
+        self.control_socket = Channel("control", self.session)
+        self.stdin_socket = Channel("stdin", self.session)
         from ipykernel.displayhook import ZMQDisplayHook
 
         self.displayhook = ZMQDisplayHook(self.session, self.iopub_socket)
@@ -218,7 +272,9 @@ class WorkerApp(IPKernelApp):
             self.kernel = WorkerKernel.instance(
                 parent=self,
                 session=self.session,
-                shell_stream=Channel("shell"),
+                shell_stream=self.shell_socket,
+                control_stream=self.control_socket,
+                control_thread=ControlThread(),
                 iopub_thread=self.iopub_thread,
                 iopub_socket=self.iopub_socket,
                 stdin_socket=self.stdin_socket,
@@ -227,6 +283,11 @@ class WorkerApp(IPKernelApp):
                 user_ns=self.user_ns,
             )
         self.displayhook.get_execution_count = lambda: self.kernel.execution_count
+
+
+# Whoever prints them, reads them in an error or asks where they come from sees what he knows.
+for _ours, _known in ((WorkerKernel, IPythonKernel), (WorkerApp, IPKernelApp)):
+    _ours.__name__, _ours.__qualname__, _ours.__module__ = _known.__name__, _known.__qualname__, _known.__module__
 
 
 class _GatewayLog(logging.Handler):
@@ -273,12 +334,25 @@ def build(arguments: list[str]) -> WorkerKernel:
     kernel.reporter = Reporter(shell)
     kernel.can_debug = facts.available()
     _keep_engine_names(shell)
+    _print_before_results(shell, app.outlet)
     # An interrupt inside of it would leave a lock behind, and the next cell would wait for ever.
     history = shell.history_manager
     history.store_inputs = interrupts.shielded(history.store_inputs)
     prompt.install(kernel)
     magics.register(shell)
     return kernel
+
+
+def _print_before_results(shell: Any, outlet: Outlet) -> None:
+    """Send what was printed before IPython notes a result among a cell's outputs."""
+    hook = shell.displayhook
+    begin = hook.start_displayhook
+
+    def start_displayhook() -> None:
+        outlet.flush()
+        begin()
+
+    hook.start_displayhook = start_displayhook
 
 
 def _keep_engine_names(shell: Any) -> None:

@@ -66,6 +66,7 @@ async def _handle(worker: Worker, request: Request) -> None:
     handler = kernel.shell_handlers.get(request.type)
     if handler is None:
         return
+    _call_hook(worker, kernel.pre_handler_hook)
     try:
         if request.type == "execute_request":
             if request.execution_count is not None:
@@ -88,6 +89,15 @@ async def _handle(worker: Worker, request: Request) -> None:
             if request.type == "execute_request":
                 kernel.reporter.publish(type(error), error, content["traceback"])
             reply(worker, request, content, {})
+    finally:
+        _call_hook(worker, kernel.post_handler_hook)
+
+
+def _call_hook(worker: Worker, hook: Any) -> None:
+    try:
+        hook()
+    except Exception as error:
+        worker.log("warn", f"A hook around requests failed: {type(error).__name__}: {safe_text(error)}")
 
 
 async def _call(handler: Any, *arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""A `jupyter_client.Session` that puts messages on the link, and stand-ins for the sockets that they are sent to.
+"""A `jupyter_client.Session` that puts messages on the link.
 
 Everything in a kernel that publishes (display hooks, comms, tracebacks, third parties) ends in `session.send(socket,
 ...)`. So this is the one seam at which ZeroMQ is replaced. Headers, signatures and routing are the gateway's business;
@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_client.jsonutil import json_default
-from jupyter_client.session import Message, Session, extract_header, json_packer
+from jupyter_client.session import DONE, Message, Session, extract_header, json_packer, new_id_bytes
+from traitlets import default
 
 from . import interrupts
 from .link import Bytes, Link
+from .sockets import Channel
 
 _encode = json.JSONEncoder(default=json_default, allow_nan=False, separators=(",", ":")).encode
 
@@ -28,32 +30,6 @@ def pack(value: Any) -> bytes:
         return json_packer(value)
 
 
-class Channel:
-    """Stands for a socket of a Jupyter kernel: `shell`, `control`, `stdin` or `iopub`."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.io_thread: Any = None
-        self.closed = False
-        #: The link's descriptor, for event loops of graphical toolkits that watch for the next request.
-        self.fileno: Callable[[], int] = lambda: -1
-        self.waits: Callable[[], bool] = lambda: False
-
-    def getsockopt(self, option: int) -> int:
-        """What a toolkit's event loop asks for: the descriptor to watch. Other options are 0."""
-        import zmq
-
-        return self.fileno() if option == zmq.FD else 0
-
-    def flush(self, *_: Any, **__: Any) -> int:
-        """Whether a request waits: then a toolkit's event loop has to give way."""
-        return int(self.waits())
-
-    def send_multipart(self, *_: Any, **__: Any) -> None:
-        """Raw frames have no meaning here; messages go through the session."""
-        raise NotImplementedError("This kernel has no ZeroMQ sockets of its own; send messages with kernel.session.")
-
-
 class LinkSession(Session):
     """Sends messages as link frames."""
 
@@ -63,6 +39,11 @@ class LinkSession(Session):
     flush_streams: Callable[[], None] = staticmethod(lambda: None)
     #: Called with the parent's msg_id, content and metadata of each reply.
     on_reply: Callable[[str | None, dict[str, Any], dict[str, Any]], None] | None = None
+
+    @default("key")
+    def _key_of_the_connection(self) -> bytes:
+        key: str = getattr(self.parent, "connection", {}).get("key", "")
+        return key.encode() or new_id_bytes()
 
     def reply(self, msg_id: str | None, content: dict[str, Any], metadata: dict[str, Any]) -> None:
         """Answer the request `msg_id`."""
@@ -91,6 +72,8 @@ class LinkSession(Session):
             message = self.msg(msg_or_type, content, parent, header, metadata)
         if self.link is not None:
             self._send_message(self.link, stream, message, [_flat(buffer) for buffer in buffers or ()])
+        # What is on the link has been copied.
+        message["tracker"] = DONE
         return message
 
     def _send_message(self, link: Link, channel: Channel, message: dict[str, Any], buffers: list[Bytes]) -> None:

@@ -103,8 +103,13 @@ def _import_stack(stack: str | None) -> None:
 
 
 def _build_kernel(arguments: list[str]) -> WorkerKernel:
+    import ipykernel
+
     from . import kernel
 
+    # What programs look at to find out where they are, and what some parse by mistake.
+    packages = os.path.dirname(os.path.dirname(ipykernel.__file__))
+    sys.argv = [os.path.join(packages, "ipykernel_launcher.py"), *arguments]
     built = kernel.build(arguments)
     children.install()
     return built

@@ -48,6 +48,8 @@ class Outlet:
     def __init__(self) -> None:
         #: None in the zygote and in processes forked by the user.
         self.link: Link | None = None
+        #: Told of all that is sent, while a cell runs: the stream's name and the text.
+        self.listener: Callable[[str, str], None] | None = None
         # Flat, [name, header, text, name, header, text, ...]: a tuple per write would keep the garbage collector busy.
         self.pending: list[Any] = []
         #: Characters in `pending`, or a little more.
@@ -116,6 +118,8 @@ class Outlet:
         if link is None:
             write_raw(name, text)
             return
+        if self.listener is not None:
+            self.listener(name, text)
         envelope = {"kind": "stream", "name": name, "parent": parent.get("msg_id")}
         for start in range(0, len(text), FRAME_CHARACTERS_MAX):
             escaped = encode_basestring_ascii(text[start : start + FRAME_CHARACTERS_MAX])
@@ -170,7 +174,7 @@ class Outlet:
 
     def _forget(self) -> None:
         """In a forked process: there is no link, and what was pending is the parent's to send."""
-        self.link = None
+        self.link = self.listener = None
         self.pending.clear()
         self.size = 0
         self._lock = threading.RLock()
@@ -301,6 +305,10 @@ class OutStream(ipykernel.iostream.OutStream):
         self._raw.append(text)
         if text.endswith("\n") or len(text) >= RAW_CHARACTERS_MAX or len(self._raw) >= RAW_CHARACTERS_MAX:
             self.flush()
+
+
+# Programs recognise a notebook by where its streams come from.
+OutStream.__module__ = ipykernel.iostream.OutStream.__module__
 
 
 def write_raw(name: str, text: str) -> None:

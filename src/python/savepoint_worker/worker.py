@@ -178,7 +178,7 @@ class Worker:
     async def _serve(self) -> None:
         from tornado.ioloop import IOLoop
 
-        self.kernel.io_loop = IOLoop.current()
+        self.kernel.io_loop = self.kernel.parent.io_loop = IOLoop.current()
         while True:
             try:
                 frame = await self._requests.get()

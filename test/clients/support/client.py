@@ -11,6 +11,7 @@ from typing import Any
 
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
 from . import subject
@@ -210,9 +211,16 @@ class Client:
         return answer["data"]["text/plain"]
 
 
-def start_kernel(*, transport: str = "tcp", **options: Any) -> tuple[KernelManager, Client]:
-    """A new kernel under test and a client on it. End it with `stop_kernel`. Options are those of Popen."""
+def start_kernel(
+    *, transport: str = "tcp", argv: list[str] | None = None, **options: Any
+) -> tuple[KernelManager, Client]:
+    """A new kernel under test and a client on it. End it with `stop_kernel`. Options are those of Popen.
+
+    `argv`, with `{connection_file}` in it, starts another kernel instead.
+    """
     manager = KernelManager(kernel_name=subject.KERNEL, transport=transport)
+    if argv is not None:
+        manager._kernel_spec = KernelSpec(argv=argv, language="python")
     # What a kernel says about junk that it was sent is not the tests' report.
     log = subject.kernel_log()
     manager.start_kernel(stdout=log, stderr=log, **options)
