@@ -72,6 +72,8 @@ export const config = Object.freeze({
     interruptRepeatMs: 250,
     interruptsMax: 8,
   }),
+  /** The longest deadline that a cell may have: a week. */
+  cellTimeoutSMax: 604_800,
   /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */
   zygoteLingerS: 3,
   /** Chunks of one stream that follow each other within the interval become one message. */

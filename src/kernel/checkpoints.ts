@@ -129,7 +129,8 @@ function* store<T>(state: KernelState, call: Call): Operation<T> {
   return yield* waitFor<T>(`store:${id}`, state.options.limits.checkpointMs)
 }
 
-function checkpointName(value: unknown): string | null {
+/** Checks the name that a checkpoint is to have. Throws `name_invalid`. */
+export function checkpointName(value: unknown): string | null {
   const name = checkName(value)
   if (name?.startsWith('cp_'))
     throw new SavepointError('name_invalid', "A checkpoint's name cannot start with cp_: ids do.")

@@ -15,8 +15,10 @@ import { SavepointError } from '../errors.js'
 import type { RollbackReason, WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import { handOverComms } from './beside.js'
-import { emitTransaction } from './events.js'
-import { run, waitFor } from './operation.js'
+import * as checkpoints from './checkpoints.js'
+import { cellEnded, limitCell } from './deadlines.js'
+import { emitCheckpoint, emitTransaction } from './events.js'
+import { run, waitFor, type Operation } from './operation.js'
 import { parseObject, wishesOf, type CellWishes } from './policy.js'
 import { command, publish, publishSoon, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
@@ -69,6 +71,8 @@ export function startCell(state: KernelState, request: Request): void {
   }
   cell.warnings.push(...wishes.warnings)
   cell.byMagic = wishes.byMagic
+  cell.checkpoint = wishes.checkpoint
+  if (wishes.timeoutS !== null) limitCell(state, turn, cell, wishes.timeoutS)
   if (wishes.streamMode === 'buffered') cell.gathered = newGathered()
   const parent = request.message.headerBytes
   state.latestParent = parent
@@ -96,6 +100,9 @@ function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>):
     startedAt: state.now,
     transaction: null,
     byMagic: false,
+    checkpoint: null,
+    saved: null,
+    timedOut: false,
     gathered: null,
     warnings: [],
   }
@@ -145,10 +152,12 @@ export function errorContent(error: SavepointError): { ename: string; evalue: st
 
 /** The worker has run the cell. Its transaction ends first, so that the next cell sees the state that the reply tells. */
 export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply, parts: readonly Buffer[]): void {
-  const failed = event.status !== 'ok'
+  cellEnded(state, turn)
+  const replyFailed = event.status !== 'ok'
+  const failed = replyFailed || cell.timedOut
   const finish = (report: TransactionReport | null): void => {
     const metadata = replyMetadata(state, { worker: parts[1], cell, transaction: report })
-    finishCell(state, turn, { content: parts[0] ?? json({ status: 'error' }), metadata, failed })
+    finishCell(state, turn, { content: parts[0] ?? json({ status: 'error' }), metadata, failed: replyFailed })
   }
   const own = cell.transaction
   if (state.phase === 'stopping') {
@@ -158,12 +167,15 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
   const target = transactionToRollBack(state, cell, failed)
   if (!target) {
     if (own?.state === 'open' && own.policy !== 'explicit') commitAndTell(state, own)
-    finish(own ? { transaction: own, outcome: outcomeOf(own) } : null)
+    const end = (): void => finish(own ? { transaction: own, outcome: outcomeOf(own) } : null)
+    if (failed || !cell.checkpoint) end()
+    else run(state, save(state, turn, cell, cell.checkpoint.name), end)
     return
   }
+  if (!failed && cell.checkpoint) cell.warnings.push('No checkpoint was made: the cell was rolled back.')
   const reason: RollbackReason = failed
     ? {
-        reason: event.ename === 'KeyboardInterrupt' ? 'interrupt' : 'error',
+        reason: cell.timedOut ? 'timeout' : event.ename === 'KeyboardInterrupt' ? 'interrupt' : 'error',
         ename: event.ename ?? '',
         evalue: event.evalue ?? '',
       }
@@ -184,6 +196,19 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
     cell.warnings.push(outcome.error.message)
     finish({ transaction: target, outcome: 'lost' })
   })
+}
+
+/** Makes the checkpoint that a cell wished for. That it cannot be made is no failure of the cell. */
+function* save(state: KernelState, turn: Turn, cell: Cell, name: string | null): Operation<void> {
+  try {
+    const { writing, finish } = yield* checkpoints.start(state, { name, note: null, exclude: null })
+    const record = yield* finish()
+    cell.saved = { checkpoint_id: writing['checkpoint_id'], name }
+    emitCheckpoint(state, turn.request.message.headerBytes, record)
+  } catch (error) {
+    const why = error instanceof SavepointError ? `${error.code}: ${error.message}` : String(error)
+    cell.warnings.push(`The checkpoint could not be made. ${why}`)
+  }
 }
 
 export function reportOf(rolledBack: RollbackReport): TransactionReport {
@@ -221,6 +246,7 @@ export function finishCell(
   if (turn.answered) return
   release(state)
   turn.answered = true
+  cellEnded(state, turn)
   const { cell } = turn
   const aborts = result.failed && cell?.silent !== true && cell?.stopOnError !== false && state.phase !== 'stopping'
   const end = (): void => {

@@ -1,7 +1,9 @@
 /** What a cell asks for beyond being run: from its metadata, or from a leading `%%transaction` line. */
 
 import { SavepointError } from '../errors.js'
+import { config } from '../config.js'
 import type { IncomingMessage } from '../wire/message.js'
+import { checkpointName } from './checkpoints.js'
 import type { StreamMode } from './streams.js'
 import { checkEngine, checkName, policyNamed, type Policy } from './transactions.js'
 
@@ -11,11 +13,22 @@ export interface CellWishes {
   /** Wished for in the cell's text, by a person who reads what it prints. */
   readonly byMagic: boolean
   readonly streamMode: StreamMode
+  /** A checkpoint to be made when the cell has succeeded. */
+  readonly checkpoint: { readonly name: string | null } | null
+  /** Seconds after which it is interrupted, or null. */
+  readonly timeoutS: number | null
   /** Named in the reply: what was asked for and is not understood. */
   readonly warnings: readonly string[]
 }
 
-const NOTHING: CellWishes = { transaction: null, byMagic: false, streamMode: 'realtime', warnings: [] }
+const NOTHING: CellWishes = {
+  transaction: null,
+  byMagic: false,
+  streamMode: 'realtime',
+  checkpoint: null,
+  timeoutS: null,
+  warnings: [],
+}
 const MAGIC = /^\s*%%transaction\b([^\n]*)/
 
 /** Reads a cell's wishes. Throws SavepointError for values that do not exist: then the cell must not run. */
@@ -31,10 +44,15 @@ function fromMetadataOf(bytes: Buffer): CellWishes {
   const wishes = metadata['savepoint']
   if (wishes === undefined) return NOTHING
   if (!isObject(wishes)) throw new SavepointError('bad_request', 'The metadata key "savepoint" must be an object.')
-  const { transaction, stream_mode, ...others } = wishes
-  const streamMode = streamModeNamed(stream_mode)
+  const { transaction, stream_mode, checkpoint, timeout_s, ...others } = wishes
+  const known = {
+    ...NOTHING,
+    streamMode: streamModeNamed(stream_mode),
+    checkpoint: checkpointOf(checkpoint),
+    timeoutS: timeoutOf(timeout_s),
+  }
   const warnings = Object.keys(others).map((key) => `Ignored metadata savepoint.${key}: this version does not know it.`)
-  if (transaction === undefined || transaction === null) return { ...NOTHING, streamMode, warnings }
+  if (transaction === undefined || transaction === null) return { ...known, warnings }
   const spec = typeof transaction === 'string' ? { policy: transaction } : transaction
   if (!isObject(spec)) {
     throw new SavepointError('bad_request', 'The metadata key savepoint.transaction must be a policy or an object.')
@@ -44,7 +62,7 @@ function fromMetadataOf(bytes: Buffer): CellWishes {
     warnings.push(`Ignored metadata savepoint.transaction.${key}: this version does not know it.`)
   }
   const wished = transactionOf({ policy: policy ?? 'commit_always', name, engine })
-  return { ...NOTHING, transaction: wished, streamMode, warnings }
+  return { ...known, transaction: wished, warnings }
 }
 
 function streamModeNamed(value: unknown): StreamMode {
@@ -52,6 +70,21 @@ function streamModeNamed(value: unknown): StreamMode {
   if (value === 'buffered') return 'buffered'
   throw new SavepointError('bad_request', 'The metadata key savepoint.stream_mode must be "realtime" or "buffered".', {
     stream_mode: value,
+  })
+}
+
+function checkpointOf(value: unknown): CellWishes['checkpoint'] {
+  if (value === undefined || value === null) return null
+  const { name } = typeof value === 'string' ? { name: value } : isObject(value) ? value : { name: value }
+  return { name: checkpointName(name) }
+}
+
+function timeoutOf(value: unknown): number | null {
+  if (value === undefined || value === null) return null
+  const most = config.cellTimeoutSMax
+  if (typeof value === 'number' && value > 0 && value <= most) return value
+  throw new SavepointError('bad_request', `timeout_s must be a number of seconds above 0, at most ${most}.`, {
+    timeout_s: value,
   })
 }
 

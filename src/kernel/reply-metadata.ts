@@ -49,6 +49,7 @@ export function replyMetadata(state: KernelState, facts: ReplyFacts): Buffer {
       transaction: facts.transaction ? transactionBlock(facts.transaction) : null,
       guard: { taken: false, skipped: 'off' },
       recovery: facts.recovery ?? null,
+      ...(facts.cell?.saved ? { checkpoint: facts.cell.saved } : {}),
       warnings,
     },
   })

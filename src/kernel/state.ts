@@ -77,6 +77,11 @@ export interface Cell {
   byMagic: boolean
   /** What it has printed, in stream mode `buffered`; else null. */
   gathered: Gathered | null
+  /** The checkpoint that it wished for: what to call it, and what it was then. */
+  checkpoint: { readonly name: string | null } | null
+  saved: { readonly checkpoint_id: unknown; readonly name: string | null } | null
+  /** It was interrupted at its deadline. */
+  timedOut: boolean
   readonly warnings: string[]
 }
 

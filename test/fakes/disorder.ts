@@ -137,7 +137,13 @@ export class Disorder {
         'execute_request',
         this.#cell(),
         random.chance(0.4)
-          ? { savepoint: { transaction: random.pick(POLICIES), stream_mode: random.pick(['realtime', 'buffered']) } }
+          ? {
+              savepoint: {
+                transaction: random.pick(POLICIES),
+                stream_mode: random.pick(['realtime', 'buffered']),
+                ...this.#wish(),
+              },
+            }
           : {},
       ]
     if (random.chance(0.2))
@@ -161,6 +167,11 @@ export class Disorder {
       },
       {},
     ]
+  }
+
+  #wish(): object {
+    const { random } = this
+    return random.pick([{}, {}, { checkpoint: {} }, { timeout_s: 1 }, { checkpoint: 'some', timeout_s: 1 }])
   }
 
   #cell(): object {

@@ -67,6 +67,36 @@ describe('what a cell wishes', () => {
   })
 })
 
+describe('a checkpoint and a deadline', () => {
+  const of = (wish: object): unknown => {
+    try {
+      const message = incoming({ id: 'm', type: 'execute_request', metadata: { savepoint: wish } })
+      const { checkpoint, timeoutS, warnings } = wishesOf(message, 'pass')
+      return [checkpoint, timeoutS, warnings]
+    } catch (error) {
+      if (error instanceof SavepointError) return error.code
+      throw error
+    }
+  }
+
+  test.each<[object, unknown]>([
+    [{}, [null, null, []]],
+    [{ checkpoint: null, timeout_s: null }, [null, null, []]],
+    [{ checkpoint: {}, timeout_s: 0.5 }, [{ name: null }, 0.5, []]],
+    [{ checkpoint: { name: 'after' } }, [{ name: 'after' }, null, []]],
+    [{ checkpoint: 'after' }, [{ name: 'after' }, null, []]],
+    [{ checkpoint: { name: 'cp_1' } }, 'name_invalid'],
+    [{ checkpoint: { name: 'a/b' } }, 'name_invalid'],
+    [{ checkpoint: 5 }, 'name_invalid'],
+    [{ timeout_s: 0 }, 'bad_request'],
+    [{ timeout_s: -1 }, 'bad_request'],
+    [{ timeout_s: '5' }, 'bad_request'],
+    [{ timeout_s: 1e9 }, 'bad_request'],
+  ])('%j', (wish, expected) => {
+    expect(of(wish)).toEqual(expected)
+  })
+})
+
 describe('the line %%transaction', () => {
   test.each([
     ['%%transaction\nx', { policy: 'rollback_on_failure', name: null }],
