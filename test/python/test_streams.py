@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from fake_gateway import FakeGateway
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
+from savepoint_worker.link import FrameReader, Link  # noqa: E402
 from savepoint_worker.streams import Outlet, OutStream  # noqa: E402
 
 
@@ -31,6 +34,63 @@ class Recorder:
 
     def text(self, name: str | None = None) -> str:
         return "".join(json.loads(b'"' + text + b'"') for e, text in self.frames if name in (None, e["name"]))
+
+
+class Publications(unittest.TestCase):
+    """What is published besides text, over a real link."""
+
+    def setUp(self) -> None:
+        ours, self.gateway = socket.socketpair()
+        self.addCleanup(self.gateway.close)
+        self.link = Link(ours)
+        self.addCleanup(self.link.close)
+        self.outlet = Outlet()
+        self.out = OutStream(self.outlet, "stdout")
+        self.outlet.attach(self.link)
+        self.addCleanup(self.outlet.quiesce)
+        self.reader = FrameReader()
+
+    def publish(self, text: str, *buffers: bytes | bytearray) -> None:
+        self.outlet.publish({"kind": "publish", "type": "display_data"}, text.encode(), b"{}", *buffers)
+
+    def arrived(self, wait_s: float = 0) -> list[str]:
+        """The first part of every frame that has arrived."""
+        if not select.select([self.gateway], [], [], wait_s)[0]:
+            return []
+        frames = self.reader.push(self.gateway.recv(1 << 20))
+        return [bytes(frame.parts[0]).decode() for frame in frames]
+
+    def test_the_first_is_sent_at_once_and_the_helper_sends_those_that_closely_follow(self) -> None:
+        self.publish("first")
+        self.publish("second")
+        self.publish("third")
+        self.assertEqual(self.arrived(), ["first"])
+        self.assertEqual(self.arrived(5), ["second", "third"])
+
+    def test_they_stay_in_order_with_what_is_printed_and_with_what_is_sent_otherwise(self) -> None:
+        self.publish("0")
+        print("1", file=self.out)
+        self.publish("2")
+        self.publish("3")
+        print("4", file=self.out)
+        self.publish("5")
+        self.outlet.flush()
+        self.publish("6")
+        self.link.send({"kind": "reply"}, b"7")
+        self.assertEqual([text[0] for text in self.arrived()], list("01234567"))
+
+    def test_many_go_out_before_there_are_too_many(self) -> None:
+        for n in range(40):
+            self.publish(f"{n} " + "x" * 2000)
+        self.assertGreater(len(self.arrived()), 10)
+
+    def test_a_buffer_that_is_changed_afterwards_was_sent_as_it_was(self) -> None:
+        self.publish("first")
+        buffer = bytearray(b"a" * 5000)
+        self.publish("second", buffer)
+        buffer[:] = b"b" * 5000
+        frames = self.reader.push(self.gateway.recv(1 << 20))
+        self.assertEqual(bytes(frames[1].parts[2]), b"a" * 5000)
 
 
 class Streams(unittest.TestCase):

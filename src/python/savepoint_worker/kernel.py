@@ -249,6 +249,7 @@ class WorkerApp(IPKernelApp):
         self.configure_tornado_logger()
         self.outlet = Outlet()
         self.session.flush_streams = self.outlet.flush
+        self.session.publish = self.outlet.publish
         sys.stdout = self.stdout = OutStream(self.outlet, "stdout")
         sys.stderr = self.stderr = OutStream(self.outlet, "stderr")
         self.stdout.session = self.stderr.session = self.session

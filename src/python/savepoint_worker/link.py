@@ -180,6 +180,14 @@ class Link:
         An exception that a signal handler raises meanwhile comes out of here once the frame is whole.
         """
         self._queue.append((encode_frame(envelope, parts), []))
+        self.flush()
+
+    def hold(self, buffers: list[Bytes]) -> None:
+        """Let a frame, as `encode_frame` makes it, wait for the next one that is sent, or for `flush`."""
+        self._queue.append((buffers, []))
+
+    def flush(self) -> None:
+        """Send what waits; see `send`."""
         if self._sender == threading.get_ident():
             return
         held: BaseException | None = None

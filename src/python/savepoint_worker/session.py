@@ -37,6 +37,8 @@ class LinkSession(Session):
     link: Link | None = None
     #: Sends what was printed so far, so that it stands before whatever is published next.
     flush_streams: Callable[[], None] = staticmethod(lambda: None)
+    #: Sends a publication, after what was printed; None: over `link`, at once.
+    publish: Callable[..., None] | None = None
     #: Called with the parent's msg_id, content and metadata of each reply.
     on_reply: Callable[[str | None, dict[str, Any], dict[str, Any]], None] | None = None
 
@@ -83,8 +85,8 @@ class LinkSession(Session):
             self.reply(parent, message["content"], message["metadata"])
             return
         content = message["content"]
-        self.flush_streams()
         if kind == "stream":
+            self.flush_streams()
             text = json.encoder.encode_basestring_ascii(str(content["text"]))[1:-1].encode("ascii")
             link.send({"kind": "stream", "name": content["name"], "parent": parent}, text)
         else:
@@ -93,7 +95,11 @@ class LinkSession(Session):
                 envelope["comm_id"] = content["comm_id"]
                 if kind == "comm_open":
                     envelope["target_name"] = content.get("target_name", "")
-            link.send(envelope, pack(content), pack(message["metadata"]), *buffers)
+            if self.publish is None:
+                self.flush_streams()
+                link.send(envelope, pack(content), pack(message["metadata"]), *buffers)
+            else:
+                self.publish(envelope, pack(content), pack(message["metadata"]), *buffers)
         interrupts.deliver()
 
 

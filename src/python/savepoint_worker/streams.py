@@ -7,6 +7,8 @@ Both streams share one `Outlet`, so what is written to one after the other arriv
 * by `flush`, which runs before every display, prompt and reply;
 * by a helper thread, within some 8 ms, when the writer falls silent in mid-cell.
 
+What else is published may wait in the same way when much follows, so that it is sent in one go.
+
 The helper exists only while there is something to wait for, and ends before a fork: a worker at rest has one thread.
 
 A process that the user forks has no link. There, as in the zygote, text goes to file descriptors 1 and 2.
@@ -30,10 +32,12 @@ import ipykernel.iostream
 from jupyter_client.session import extract_header
 
 from . import interrupts
-from .link import Link
+from .link import Bytes, Link, encode_frame
 
 SILENCE_S = 0.005
 GATHERED_CHARACTERS_MAX = 64 * 1024
+#: What is published besides text waits for more until there is so much of it.
+HELD_BYTES_MAX = 64 * 1024
 #: One character takes at most 12 bytes as JSON, so a frame's text stays below 1 MiB.
 FRAME_CHARACTERS_MAX = 87_000
 HELPER_PERIOD_S = 0.004
@@ -54,6 +58,8 @@ class Outlet:
         self.pending: list[Any] = []
         #: Characters in `pending`, or a little more.
         self.size = 0
+        #: Bytes of the publications that wait in the link.
+        self.held = 0
         self.helper_runs = False
         self.sent_at = 0.0
         self._lock = threading.RLock()
@@ -67,6 +73,7 @@ class Outlet:
         """Send over `link` from now on; what was written before is sent there too."""
         self._lock = threading.RLock()
         self._flusher = 0
+        self.held = 0
         self.link = link
 
     def put(self, name: str, parent: dict[str, Any], text: str) -> None:
@@ -78,9 +85,30 @@ class Outlet:
         elif not self.helper_runs:
             self.start_helper()
 
+    @interrupts.held
+    def publish(self, envelope: dict[str, Any], *parts: Bytes) -> None:
+        """Send a publication behind what was written; one that closely follows another may wait for a moment.
+
+        The caller delivers the interrupt that may have come meanwhile.
+        """
+        if self.pending:
+            self._drain()
+        link = self.link
+        if link is None:
+            return
+        buffers = encode_frame(envelope, parts)
+        link.hold(buffers)
+        # The sum may be wrong where threads meet; what is counted is sent in any case.
+        self.held += len(buffers[0])
+        # More than one buffer: these are not copies, and whoever owns them may change them afterwards.
+        if len(buffers) > 1 or self.held >= HELD_BYTES_MAX or monotonic() - self.sent_at >= SILENCE_S:
+            self._drain()
+        elif not self.helper_runs:
+            self.start_helper()
+
     def flush(self) -> None:
         """Send all that is pending. Safe from any thread and from signal handlers."""
-        if self.pending:
+        if self.pending or self.held:
             self._drain()
             interrupts.deliver()
 
@@ -94,6 +122,9 @@ class Outlet:
             try:
                 while self.pending:
                     self._send_pending()
+                if self.held and self.link is not None:
+                    self.held = 0
+                    self.link.flush()
                 self.size = 0
                 self.sent_at = monotonic()
             finally:
@@ -145,7 +176,7 @@ class Outlet:
         self._helper_task = threading.get_native_id()
         silent = 0
         while not stops.wait(HELPER_PERIOD_S):
-            if self.pending:
+            if self.pending or self.held:
                 silent = 0
                 try:
                     self.flush()
@@ -155,7 +186,7 @@ class Outlet:
             silent += 1
             if silent >= HELPER_SILENT_PERIODS:
                 with self._helper_lock:
-                    if not self.pending:
+                    if not (self.pending or self.held):
                         self.helper_runs = False
                         return
         with self._helper_lock:
@@ -176,7 +207,7 @@ class Outlet:
         """In a forked process: there is no link, and what was pending is the parent's to send."""
         self.link = self.listener = None
         self.pending.clear()
-        self.size = 0
+        self.size = self.held = 0
         self._lock = threading.RLock()
         self._flusher = 0
         self._helper_lock = threading.Lock()
