@@ -49,6 +49,8 @@ export const config = Object.freeze({
     namespaceMs: 30_000,
     /** For looking at what a worker uses. */
     usageMs: 5_000,
+    /** After which a kernel_info on shell is answered while a cell runs. JupyterLab waits for 3 s. */
+    infoPatienceMs: 2_000,
     /** What a cell of stream mode `buffered` may have printed before some of it is sent. */
     bufferedBytesMax: 16_777_216,
     /** For the debugger's thread to come up in a worker that may be busy, and for the response to one request. */
@@ -77,7 +79,7 @@ export const config = Object.freeze({
   /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */
   zygoteLingerS: 3,
   /** Chunks of one stream that follow each other within the interval become one message. */
-  streams: Object.freeze({ intervalMs: 5, bytesMax: 262_144 }),
+  streams: Object.freeze({ intervalMs: 5, firstMs: 2, bytesMax: 262_144 }),
   /** How long busy and execute_input wait, to go out together with what follows. */
   holdMs: 2,
   /** Bytes that may wait for slow clients before the worker is held up, and how long the end waits for them. */

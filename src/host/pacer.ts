@@ -1,8 +1,9 @@
 /**
  * Merges neighbouring chunks of one stream into one message per few milliseconds.
  *
- * The first chunk after a pause goes out at once, since a person waits for it; what follows within the interval is
- * gathered. Anything else that is published first sends what was gathered, so the order stays that of the worker.
+ * The first chunk after a pause goes out soon, since a person waits for it, but not at once: the lines of a short loop
+ * are one output in a notebook's file. What follows within the interval is gathered. Anything else that is published
+ * first sends what was gathered, so the order stays that of the worker.
  */
 
 import type { Clock } from '../clock.js'
@@ -10,6 +11,8 @@ import type { StreamName } from '../kernel/effects.js'
 
 export interface PacerLimits {
   readonly intervalMs: number
+  /** How long the first chunk after a pause waits for company. */
+  readonly firstMs: number
   /** A gathered message of this size goes out without waiting. */
   readonly bytesMax: number
 }
@@ -44,9 +47,10 @@ export class Pacer {
     this.#gathered ??= { name, parentBytes, chunks: [], bytes: 0 }
     this.#gathered.chunks.push(text)
     this.#gathered.bytes += text.length
-    const since = this.#clock.now() - this.#sentAt
-    if (since >= this.#limits.intervalMs || this.#gathered.bytes >= this.#limits.bytesMax) this.flush()
-    else this.#cancel ??= this.#clock.after(this.#limits.intervalMs - since, () => this.flush())
+    const { intervalMs, firstMs, bytesMax } = this.#limits
+    const waitMs = Math.min(intervalMs, Math.max(firstMs, intervalMs - (this.#clock.now() - this.#sentAt)))
+    if (waitMs <= 0 || this.#gathered.bytes >= bytesMax) this.flush()
+    else this.#cancel ??= this.#clock.after(waitMs, () => this.flush())
   }
 
   /** Sends what was gathered. */

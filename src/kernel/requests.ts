@@ -1,9 +1,9 @@
 /**
  * Requests: which are answered at once, which wait for their turn, and who serves them.
  *
- * Shell requests are served one after another. What must work while a cell runs is answered on arrival: kernel_info on
- * both channels (clients ask it to find out whether we live), and the requests of the control channel that need no
- * worker. Every request is bracketed by busy and idle with its header as parent.
+ * Shell requests are served one after another. What must work while a cell runs is answered on arrival: the requests of
+ * the control channel that need no worker. A kernel_info on shell has its turn like others, but not for ever: clients ask
+ * it to find out whether we live. Every request is bracketed by busy and idle with its header as parent.
  *
  * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#messages-on-the-shell-router-dealer-channel
  */
@@ -15,7 +15,7 @@ import { commInfo, openComm } from './comms.js'
 import type { KernelEvent } from './effects.js'
 import { errorContent, finishTurn, startCell } from './execution.js'
 import { answer } from './input.js'
-import { run, waitFor } from './operation.js'
+import { run, settle, waitFor } from './operation.js'
 import { closeOurComm, greet, serveComm } from './ops.js'
 import { parseObject } from './policy.js'
 import { command, log, publish, publishStatus, reply } from './send.js'
@@ -35,8 +35,9 @@ export function receive(state: KernelState, { channel, client, message }: Messag
   const type = message.header.msg_type
   const atOnce = AT_ONCE.get(type) ?? (channel === 'control' ? AT_ONCE_ON_CONTROL.get(type) : undefined)
   if (atOnce) {
-    atOnce(state, request)
-  } else if (state.queue.length + state.beside.size >= state.options.limits.queueLengthMax) {
+    const waits = channel === 'shell' && state.phase === 'busy' && queueInfo(state, request)
+    if (!waits) atOnce(state, request)
+  } else if (isFull(state)) {
     refuse(state, request, queueFull())
   } else {
     state.queue.push(request)
@@ -44,6 +45,25 @@ export function receive(state: KernelState, { channel, client, message }: Messag
     advance(state)
   }
 }
+
+function isFull({ queue, beside, options }: KernelState): boolean {
+  return queue.length + beside.size >= options.limits.queueLengthMax
+}
+
+/** Lets a kernel_info wait for its turn, but not longer than clients have patience. False if there is no room. */
+function queueInfo(state: KernelState, request: Request): boolean {
+  if (state.kernelInfo === null || isFull(state)) return false
+  state.queue.push(request)
+  run(state, waitFor(infoKey(request), state.options.limits.infoPatienceMs), () => {
+    const place = state.queue.indexOf(request)
+    if (place < 0) return
+    state.queue.splice(place, 1)
+    if (state.kernelInfo !== null) answerInfo(state, request, state.kernelInfo)
+  })
+  return true
+}
+
+const infoKey = (request: Request): string => `info ${request.seq}`
 
 /**
  * Starts the next request's turn, as long as nothing is in the way. What the worker may yet give back is in the way,
@@ -81,6 +101,11 @@ const IN_TURN = tableOf<TurnHandler>({
       reply(state, turn.request, { content: json({ status: 'ok', history }) })
       finishTurn(state, turn)
     })
+  },
+  kernel_info_request(state, turn) {
+    // It is in the queue no more, so whoever is patient for it has nothing left to do.
+    settle(state, infoKey(turn.request), null)
+    inTurn(state, turn, (_, request) => reply(state, request, { content: state.kernelInfo ?? json({}) }))
   },
   comm_info_request: (state, turn) => inTurn(state, turn, commInfoReply),
   connect_request: (state, turn) => inTurn(state, turn, connectReply),

@@ -39,6 +39,7 @@ export interface KernelLimits {
   readonly checkpointMs: number
   readonly namespaceMs: number
   readonly usageMs: number
+  readonly infoPatienceMs: number
   readonly bufferedBytesMax: number
   readonly debuggerUpMs: number
   readonly debugRequestMs: number

@@ -87,6 +87,7 @@ async function lifeOf(
       log,
       pacing: {
         intervalMs: command.values['output.merge_ms'],
+        firstMs: config.streams.firstMs,
         bytesMax: command.values['output.merge_bytes_max'],
       },
       holdMs: config.holdMs,

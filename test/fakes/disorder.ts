@@ -70,6 +70,7 @@ export class Disorder {
         checkpointMs: 1,
         namespaceMs: 1,
         usageMs: 1,
+        infoPatienceMs: 1,
         bufferedBytesMax: 200,
         debuggerUpMs: 1,
         debugRequestMs: 1,

@@ -29,7 +29,7 @@ function stage(key = 'key'): Stage {
     signer: createSigner('hmac-sha256', key),
     clock,
     log: (_, event) => void logged.push(event),
-    pacing: { intervalMs: 5, bytesMax: 1_000 },
+    pacing: { intervalMs: 5, firstMs: 0, bytesMax: 1_000 },
     holdMs: 2,
     onExit: (code) => void exits.push(code),
   })

@@ -9,7 +9,7 @@ function pacing(): {
 } {
   const clock = new FakeClock()
   const sent: string[] = []
-  const pacer = new Pacer(clock, { intervalMs: 5, bytesMax: 20 }, (parent, content) => {
+  const pacer = new Pacer(clock, { intervalMs: 5, firstMs: 1, bytesMax: 20 }, (parent, content) => {
     const { name, text } = JSON.parse(content.toString()) as { name: string; text: string }
     sent.push(`${parent.toString()} ${name} ${text}`)
   })
@@ -20,28 +20,33 @@ function pacing(): {
 }
 
 describe('streams', () => {
-  test('send the first chunk at once, since somebody waits for it', () => {
-    const { sent, add } = pacing()
+  test('send the first chunk soon, since somebody waits for it, with what came meanwhile', () => {
+    const { clock, sent, add } = pacing()
     add('one')
-    expect(sent).toEqual(['a stdout one'])
+    add('two')
+    expect(sent).toEqual([])
+    clock.advance(1)
+    expect(sent).toEqual(['a stdout onetwo'])
   })
 
   test('gather what follows within the interval into one message', () => {
     const { clock, sent, add } = pacing()
     add('one')
-    clock.advance(2)
+    clock.advance(1)
     add('two')
     add('three')
+    clock.advance(4)
     expect(sent).toHaveLength(1)
-    clock.advance(3)
+    clock.advance(1)
     expect(sent).toEqual(['a stdout one', 'a stdout twothree'])
   })
 
-  test('send at once again after a pause', () => {
+  test('send soon again after a pause', () => {
     const { clock, sent, add } = pacing()
     add('one')
-    clock.advance(5)
+    clock.advance(6)
     add('two')
+    clock.advance(1)
     expect(sent).toHaveLength(2)
     expect(clock.pending).toBe(0)
   })
@@ -64,7 +69,7 @@ describe('streams', () => {
     const { sent, add } = pacing()
     add('x')
     add('y'.repeat(20))
-    expect(sent).toHaveLength(2)
+    expect(sent).toHaveLength(1)
   })
 
   test('that are flushed leave no timer behind, and an empty flush sends nothing', () => {
@@ -75,6 +80,6 @@ describe('streams', () => {
     pacer.flush()
     expect(clock.pending).toBe(0)
     clock.advance(10)
-    expect(sent).toHaveLength(2)
+    expect(sent).toHaveLength(1)
   })
 })

@@ -36,6 +36,25 @@ describe('requests', () => {
     ])
   })
 
+  test('for kernel_info on shell have their turn like others, but do not wait long for a cell', () => {
+    const kernel = new TestKernel()
+    const cell = kernel.execute('x')
+    const [patient, second] = [kernel.send('shell', 'kernel_info_request'), kernel.send('shell', 'kernel_info_request')]
+    expect(kernel.conversation(patient)).toEqual([])
+    kernel.expires('info ')
+    expect(kernel.conversation(patient)).toEqual([
+      'iopub status busy',
+      'shell kernel_info_reply ok',
+      'iopub status idle',
+    ])
+    expect(kernel.conversation(second)).toEqual([])
+    kernel.replies()
+    expect(kernel.heard.findIndex(({ parent }) => parent === second)).toBeGreaterThan(
+      kernel.heard.findLastIndex(({ parent }) => parent === cell),
+    )
+    expect(kernel.conversation(second)).toHaveLength(3)
+  })
+
   test('that need a worker wait until there is one', () => {
     const kernel = new TestKernel({ dials: false })
     const cell = kernel.execute('1')

@@ -24,6 +24,7 @@ export const LIMITS: KernelLimits = {
   checkpointMs: 60_000,
   namespaceMs: 500,
   usageMs: 100,
+  infoPatienceMs: 200,
   bufferedBytesMax: 1_000,
   debuggerUpMs: 1_000,
   debugRequestMs: 60_000,
