@@ -136,6 +136,8 @@ export class Host {
         return workers.discard(effect.snapshots)
       case 'remember':
         return store.remember(effect.line, effect.source)
+      case 'remember_result':
+        return store.rememberResult(effect.line, effect.transformed, effect.output)
       case 'store':
         return this.#callStore(effect.id, effect.call)
       case 'measure': {
@@ -229,6 +231,8 @@ export class Host {
     switch (call.call) {
       case 'history':
         return store.history(call.request)
+      case 'history_session':
+        return store.historySession()
       case 'reserve_checkpoint':
         return store.reserveCheckpoint(call.name, call.note)
       case 'seal_checkpoint':

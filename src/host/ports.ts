@@ -35,6 +35,8 @@ export interface UsagePort {
 /** What is kept. Every call may take its time; failures are SavepointErrors. */
 export interface StorePort {
   remember(line: number, source: string): void
+  rememberResult(line: number, transformed: string | null, output: string | null): void
+  historySession(): Promise<number>
   history(request: Readonly<Record<string, unknown>>): Promise<unknown>
   reserveCheckpoint(name: string | null, note: string | null): Promise<{ checkpoint: string; path: string }>
   sealCheckpoint(checkpoint: string, facts: CheckpointFacts): Promise<unknown>

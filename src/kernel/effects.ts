@@ -104,6 +104,13 @@ export type Effect =
   | { readonly do: 'kill'; readonly pid: number }
   | { readonly do: 'discard'; readonly snapshots: readonly string[] }
   | { readonly do: 'remember'; readonly line: number; readonly source: string }
+  /** What became of a remembered line. */
+  | {
+      readonly do: 'remember_result'
+      readonly line: number
+      readonly transformed: string | null
+      readonly output: string | null
+    }
   | { readonly do: 'store'; readonly id: string; readonly call: StoreCall }
   /** Find out what a worker and all below it use, apart from frozen copies of it. */
   | { readonly do: 'measure'; readonly id: string; readonly worker: number | null; readonly frozen: readonly number[] }
@@ -117,6 +124,8 @@ export type Effect =
 
 /** What the kernel asks of the store. */
 export type StoreCall =
+  /** The number of this kernel's session in the history. */
+  | { readonly call: 'history_session' }
   | { readonly call: 'history'; readonly request: Readonly<Record<string, unknown>> }
   | { readonly call: 'reserve_checkpoint'; readonly name: string | null; readonly note: string | null }
   | { readonly call: 'seal_checkpoint'; readonly checkpoint: string; readonly facts: CheckpointFacts }

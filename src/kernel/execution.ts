@@ -155,6 +155,11 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
   cellEnded(state, turn)
   const replyFailed = event.status !== 'ok'
   const failed = replyFailed || cell.timedOut
+  const { source, output } = event
+  if (cell.stored && (source !== undefined || output !== undefined)) {
+    const [transformed = null, result = null] = [source, output]
+    state.effects.push({ do: 'remember_result', line: cell.count, transformed, output: result })
+  }
   const finish = (report: TransactionReport | null): void => {
     const metadata = replyMetadata(state, { worker: parts[1], cell, transaction: report })
     finishCell(state, turn, { content: parts[0] ?? json({ status: 'error' }), metadata, failed: replyFailed })

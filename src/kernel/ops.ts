@@ -10,16 +10,17 @@ import { SavepointError } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import * as checkpoints from './checkpoints.js'
+import type { StoreCall } from './effects.js'
 import { CHECKPOINT_TARGET, NAMESPACE_TARGET, TRANSACTION_TARGET } from './comms.js'
 import { emitCheckpoint, emitTransaction } from './events.js'
 import { endWithoutWorker } from './death.js'
 import { finishCell, finishTurn, leftContent, reportOf } from './execution.js'
 import { askWorker, NAMESPACE_OPS, RawJson, type NamespaceOp } from './namespace.js'
-import { run, type Operation } from './operation.js'
+import { run, waitFor, type Operation } from './operation.js'
 import { isObject } from './policy.js'
 import { replyMetadata } from './reply-metadata.js'
 import { command, publish, publishText } from './send.js'
-import { parentOf, type KernelState, type Turn } from './state.js'
+import { mint, parentOf, type KernelState, type Turn } from './state.js'
 import {
   begin,
   checkEngine,
@@ -267,6 +268,20 @@ const ASKS: Readonly<Record<string, Op>> = {
   checkpoint: createOp,
   checkpoints: (state, { args }) => checkpoints.list(state, args),
   restore: (state, { args }) => checkpoints.restore(state, args),
+  history: historyOp,
+}
+
+/** What other sessions have typed, for IPython's magics. */
+function* historyOp(state: KernelState, { args }: Call): Operation<unknown> {
+  const { stopMs } = state.options.limits
+  const ask = (id: string, call: StoreCall): Operation<unknown> => {
+    state.effects.push({ do: 'store', id, call })
+    return waitFor<unknown>(`store:${id}`, stopMs)
+  }
+  const id = mint(state)
+  const history = yield* ask(`history ${id}`, { call: 'history', request: args })
+  const session = yield* ask(`session ${id}`, { call: 'history_session' })
+  return { history, session }
 }
 
 /** The worker freezes its copy itself, at the line that asked; `taken` then opens the transaction. */

@@ -107,6 +107,8 @@ const IN_TURN = tableOf<TurnHandler>({
     settle(state, infoKey(turn.request), null)
     inTurn(state, turn, (_, request) => reply(state, request, { content: state.kernelInfo ?? json({}) }))
   },
+  // On shell it comes when what it was meant for has ended.
+  interrupt_request: (state, turn) => inTurn(state, turn, interruptReply),
   comm_info_request: (state, turn) => inTurn(state, turn, commInfoReply),
   connect_request: (state, turn) => inTurn(state, turn, connectReply),
   shutdown_request: (state, turn) => shutdownReply(state, turn.request),
@@ -166,7 +168,7 @@ const AT_ONCE_ON_CONTROL = tableOf<Handler>({
   // Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-interrupt
   interrupt_request: bracketed((state, request) => {
     if (!isOlderThanTurn(state, request)) interrupt(state)
-    reply(state, request, { content: json({ status: 'ok' }) })
+    interruptReply(state, request)
   }),
   shutdown_request(state, request) {
     publishStatus(state, 'busy', request.message.headerBytes)
@@ -253,6 +255,10 @@ function commInfoReply(state: KernelState, request: Request): void {
   reply(state, request, {
     content: json(commInfo(state.comms, typeof target_name === 'string' ? target_name : undefined)),
   })
+}
+
+function interruptReply(state: KernelState, request: Request): void {
+  reply(state, request, { content: json({ status: 'ok' }) })
 }
 
 function connectReply(state: KernelState, request: Request): void {

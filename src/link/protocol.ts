@@ -230,6 +230,10 @@ export type WorkerEvent =
       /** How an execute_request failed, for transactions. */
       readonly ename?: string
       readonly evalue?: string
+      /** execute_request only, for the history: the text after IPython's transformations, if it is another one. */
+      readonly source?: string
+      /** The text of the cell's result. */
+      readonly output?: string
       /** Messages beside this cell that were not begun, and those that were begun and have not ended. */
       readonly returned?: readonly number[]
       readonly going_on?: readonly number[]

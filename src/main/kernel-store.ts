@@ -15,6 +15,8 @@ export function kernelStore(dataDir: string, kernelId: string, log: Log): Kernel
   const { history, checkpoints, close } = openStore({ dataDir, kernelId, log, clock: systemClock })
   return {
     remember: (line, source) => history.record({ line, source }),
+    rememberResult: (line, transformed, output) => history.recordResult(line, { transformed, output }),
+    historySession: () => history.session(),
     history: (request) => history.query(request),
     async reserveCheckpoint(name, note) {
       const { checkpoint_id, path } = await checkpoints.begin({ kernelId, name, note })

@@ -40,6 +40,7 @@ interface Session {
 
 type Pending =
   | { readonly session: Session; readonly entry: HistoryEntry }
+  | { readonly session: Session; readonly line: number; readonly transformed: string }
   | { readonly session: Session; readonly line: number; readonly output: string }
 
 export class History {
@@ -79,9 +80,11 @@ export class History {
     this.#add({ session: this.#session, entry })
   }
 
-  /** Keeps the text of a line's result. */
-  recordOutput(line: number, text: string): void {
-    this.#add({ session: this.#session, line, output: text })
+  /** Keeps what became of a line: its text after IPython's transformations, the text of its result. */
+  recordResult(line: number, { transformed, output }: { transformed?: string | null; output?: string | null }): void {
+    const session = this.#session
+    if (typeof transformed === 'string') this.#add({ session, line, transformed })
+    if (typeof output === 'string') this.#add({ session, line, output })
   }
 
   /** Rows for a history_request, all that was recorded included. Throws `bad_request`. */
@@ -141,6 +144,9 @@ export class History {
         const { line, source, transformed } = pending.entry
         const shown = transformed === undefined ? null : storable(transformed)
         sql.run('INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)', session, line, storable(source), shown)
+      } else if ('transformed' in pending) {
+        const { line, transformed } = pending
+        sql.run('UPDATE history SET source = ? WHERE session = ? AND line = ?', storable(transformed), session, line)
       } else {
         sql.run('INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)', session, pending.line, storable(pending.output))
       }

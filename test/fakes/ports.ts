@@ -39,6 +39,8 @@ export class FakePorts {
 
   readonly store: StorePort = {
     remember: (line, source) => this.#note('store', 'remember', { line, source }),
+    rememberResult: (line, transformed, output) => this.#note('store', 'result', { line, transformed, output }),
+    historySession: () => this.#ask('session', {}),
     history: (request) => this.#ask('history', { request }),
     reserveCheckpoint: (name, note) => this.#ask('reserve', { name, note }),
     sealCheckpoint: (checkpoint, facts) => this.#ask('seal', { checkpoint, facts }),

@@ -100,7 +100,7 @@ class Cells(WorkerCase):
             self.value(f"In[{number}], Out[{number}], _i{number}"), "(\"'numbered'\", 'numbered', \"'numbered'\")"
         )
         self.execute("exit_not = 1")
-        self.assertIn("exit_not = 1", self.execute("%history -l 2").text())
+        self.assertIn("exit_not = 1", self.execute("%history").text())
 
     def test_the_engine_names_are_there_and_hidden(self) -> None:
         names = "_ __ ___ _i _ii _iii In Out _oh _ih _exit_code".split()

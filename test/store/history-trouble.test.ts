@@ -30,7 +30,7 @@ test('a database that fails in the middle leaves this session’s cells and its 
   await before.close()
   const store = bench.open()
   store.history.record({ line: 1, source: 'a' })
-  store.history.recordOutput(1, '1')
+  store.history.recordResult(1, { output: '1' })
   await store.history.flush()
   // Refuses writes and still answers reads, as a full disk does.
   const other = new Libsql(databasePath())

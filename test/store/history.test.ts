@@ -123,7 +123,7 @@ describe('what a cell leaves', () => {
   test('its result comes with it where outputs are asked for', async () => {
     const store = bench.open()
     type(store, '6*7', 'x = 1')
-    store.history.recordOutput(1, '42')
+    store.history.recordResult(1, { output: '42' })
     for (const request of [
       { hist_access_type: 'range', session: 0 },
       { hist_access_type: 'tail' },

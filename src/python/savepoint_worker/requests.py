@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import interrupts
+from . import history, interrupts
 from .link import Frame
 from .reporting import safe_text
 from .session import pack
@@ -118,6 +118,8 @@ def reply(worker: Worker, request: Request, content: dict[str, Any], metadata: d
         envelope["evalue"] = str(content.get("evalue"))[:EVALUE_CHARACTERS_MAX]
     if request.type == "execute_request" and (worker.besides.waiting or worker.besides.begun):
         envelope.update(worker.besides.leave())
+    if request.type == "execute_request":
+        envelope |= history.told(worker.shell, request.execution_count)
     worker.link.send(envelope, pack(content), pack(metadata))
 
 

@@ -18,7 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import commands, interrupts, requests
+from . import commands, history, interrupts, requests
 from . import kernel as kernels
 from .besides import Besides
 from .debug import doorbell, facts
@@ -133,6 +133,7 @@ class Worker:
         envelope = welcome.envelope
         self.generation = envelope["generation"]
         kernels.become_worker(self.kernel, envelope["session"])
+        history.connect(self)
         self._set_execution_count(envelope["execution_count"])
         self.kernel.worker = self
         self.kernel.session.on_reply = self._on_reply
