@@ -126,6 +126,8 @@ export class Host {
         return workers.tellDebugger(effect.command, effect.parts)
       case 'dismiss_debugger':
         return workers.dismissDebugger()
+      case 'start_zygote':
+        return workers.awaken()
       case 'fork':
         return workers.fork(effect.token, this.#state.generation)
       case 'wake':

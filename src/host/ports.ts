@@ -15,6 +15,8 @@ export interface ClientPort {
 
 /** The Python side of the kernel. */
 export interface WorkerPort {
+  /** Starts the zygote of a kernel that was lazy until now. */
+  awaken(): void
   fork(token: string, generation: number): void
   wake(snapshot: string, token: string, generation: number): void
   discard(snapshots: readonly string[]): void

@@ -99,6 +99,8 @@ export type Effect =
   | { readonly do: 'call_debugger'; readonly pid: number; readonly token: string }
   | { readonly do: 'tell_debugger'; readonly command: DebuggerCommand; readonly parts: readonly Buffer[] }
   | { readonly do: 'dismiss_debugger' }
+  /** Answered by `zygote_ready` or `zygote_died`; only a kernel that is lazy asks for it. */
+  | { readonly do: 'start_zygote' }
   | { readonly do: 'fork'; readonly token: string }
   | { readonly do: 'wake'; readonly snapshot: string }
   | { readonly do: 'kill'; readonly pid: number }

@@ -8,10 +8,10 @@
 import { SavepointError } from '../errors.js'
 
 export type Phase = 'starting' | 'idle' | 'busy' | 'switching' | 'stopping' | 'dead'
-export type Cue = 'worker_up' | 'resumed' | 'turn' | 'done' | 'switch' | 'stop' | 'end'
+export type Cue = 'worker_up' | 'asleep' | 'resumed' | 'turn' | 'done' | 'switch' | 'stop' | 'end'
 
 export const TRANSITIONS = {
-  starting: { worker_up: 'idle', stop: 'stopping', end: 'dead' },
+  starting: { worker_up: 'idle', asleep: 'idle', stop: 'stopping', end: 'dead' },
   idle: { turn: 'busy', switch: 'switching', stop: 'stopping', end: 'dead' },
   busy: { done: 'idle', switch: 'switching', stop: 'stopping', end: 'dead' },
   switching: { worker_up: 'idle', resumed: 'busy', stop: 'stopping', end: 'dead' },

@@ -10,6 +10,7 @@
 
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
+import { startZygote, waking } from './awakening.js'
 import { handOverComms, isComm } from './beside.js'
 import { commInfo, openComm } from './comms.js'
 import type { KernelEvent } from './effects.js'
@@ -71,8 +72,9 @@ const infoKey = (request: Request): string => `info ${request.seq}`
  */
 export function advance(state: KernelState): void {
   while (state.phase === 'idle' && state.turn === null && state.beside.size === 0) {
-    const request = state.queue.shift()
-    if (!request) return
+    const [request] = state.queue
+    if (!request || waking(state, request)) return
+    state.queue.shift()
     if (request.message.header.msg_type === 'execute_request') startCell(state, request)
     else startRequest(state, request)
   }
@@ -159,8 +161,10 @@ function inTurn(state: KernelState, turn: Turn, handler: Handler): void {
 const AT_ONCE = tableOf<Handler>({
   kernel_info_request(state, request) {
     if (state.kernelInfo !== null) answerInfo(state, request, state.kernelInfo)
-    else if (state.infoPending.length < state.options.limits.queueLengthMax) state.infoPending.push(request)
-    else refuse(state, request, queueFull())
+    else if (state.infoPending.length < state.options.limits.queueLengthMax) {
+      state.infoPending.push(request)
+      startZygote(state)
+    } else refuse(state, request, queueFull())
   },
 })
 

@@ -24,6 +24,10 @@ export interface KernelOptions {
   readonly recover: boolean
   /** What a restart leaves to the next process: keep a warm zygote for it. */
   readonly linger: boolean
+  /** Start Python with the first request that needs it. */
+  readonly lazy: boolean
+  /** What to answer to kernel_info until Python is up, or null. */
+  readonly kernelInfo: Buffer | null
   readonly limits: KernelLimits
 }
 
@@ -120,6 +124,7 @@ export interface KernelState {
   now: number
   readonly effects: Effect[]
   kernelInfo: Buffer | null
+  zygote: 'none' | 'starting' | 'warm'
   worker: Worker | null
   generation: number
   readonly queue: Request[]
@@ -173,7 +178,8 @@ export function newState(options: KernelOptions): KernelState {
     phase: 'starting',
     now: 0,
     effects: [],
-    kernelInfo: null,
+    kernelInfo: options.kernelInfo,
+    zygote: options.lazy ? 'none' : 'starting',
     worker: null,
     generation: 0,
     queue: [],

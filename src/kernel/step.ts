@@ -16,6 +16,7 @@ import { SavepointError, unreachable } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { EMPTY_OBJECT } from '../wire/message.js'
 import { cellEnded, takeBack } from './beside.js'
+import { zygoteWarm } from './awakening.js'
 import { openComm } from './comms.js'
 import { endForGood, workerDied } from './death.js'
 import { hearDebugger, serveDebugger } from './debugging.js'
@@ -30,8 +31,7 @@ import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { publishStream, release } from './streams.js'
-import { newState, parentOf, parentOfTurn, trimInputs, type KernelOptions, type KernelState } from './state.js'
-import { forkFresh } from './switching.js'
+import { cue, newState, parentOf, parentOfTurn, trimInputs, type KernelOptions, type KernelState } from './state.js'
 import { taken } from './transactions.js'
 
 /** A kernel that has just come to life, and the first things to do. `now`: milliseconds since the epoch. */
@@ -39,6 +39,7 @@ export function start(options: KernelOptions, now: number): { state: KernelState
   const state = newState(options)
   state.now = now
   publishStatus(state, 'starting', EMPTY_OBJECT)
+  if (options.lazy) cue(state, 'asleep')
   return { state, effects: state.effects.splice(0) }
 }
 
@@ -201,16 +202,7 @@ function warm(state: KernelState, kernelInfo: Buffer): void {
   state.kernelInfo = kernelInfo
   state.debugging.possible = parseObject(kernelInfo)['debugger'] === true
   for (const request of state.infoPending.splice(0)) answerInfo(state, request, kernelInfo)
-  if (state.phase !== 'starting') return
-  forkFresh(
-    state,
-    () => {},
-    (error) => {
-      if (state.shutdown) return
-      log(state, 'error', 'start_failed', { code: error.code, message: error.message })
-      stop(state, { code: 1, restart: false, request: null })
-    },
-  )
+  zygoteWarm(state)
 }
 
 function workerUp(state: KernelState, token: string, pid: number): void {

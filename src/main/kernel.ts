@@ -17,6 +17,7 @@ import { openConnectionFile } from '../sockets/connection-file.js'
 import { makeRuntimeDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
 import { Workers } from '../worker/workers.js'
 import { parseFlags, usage } from './flags.js'
+import type { KernelInfo } from './kernel-info.js'
 
 const FLAGS = {
   '-f': 'value',
@@ -25,6 +26,7 @@ const FLAGS = {
   '--log-level': 'value',
   '--guard': 'switch',
   '--recover': 'switch',
+  '--lazy-worker': 'switch',
 } as const
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
@@ -36,6 +38,8 @@ export interface KernelCommand {
   /** Variables that look like settings and are none. */
   readonly unknownSettings: readonly string[]
   readonly recover: boolean
+  /** Python is started with the first request that needs it. */
+  readonly lazyWorker: boolean
   readonly logLevel: LogLevel
   /** For IPython: traitlets arguments such as `--HistoryManager.enabled=False`. */
   readonly kernelArguments: readonly string[]
@@ -55,13 +59,16 @@ export async function runKernel(args: readonly string[]): Promise<number> {
   // Events wait here until there is a kernel to take them.
   const early: KernelEvent[] = []
   const inbox = { deliver: (event: KernelEvent): void => void early.push(event) }
-  const workers = startWorkers(command, python, { root, dir, log, inbox })
+  const info = command.lazyWorker ? await infoOf(command, python, log) : null
+  const keepInfo = (content: Buffer): void => info?.keep(content)
+  const workers = startWorkers(command, python, { root, dir, log, inbox, keepInfo })
   try {
-    const started = workers.start()
+    const started = command.lazyWorker ? new Promise<void>(() => {}) : workers.start()
     // Whoever serves the kernel hears of a failure, but may have failed himself by then.
     started.catch(() => {})
     const { serveKernel } = await import('./serve-kernel.js')
-    return await serveKernel({ command, file, log, workers, started, inbox, early })
+    const kernelInfo = info?.recalled ?? null
+    return await serveKernel({ command, file, log, workers, started, inbox, early, kernelInfo })
   } finally {
     workers.abandon()
     dir.remove()
@@ -82,6 +89,7 @@ export function parseKernelCommand(args: readonly string[]): KernelCommand {
     values,
     unknownSettings: unknown,
     recover: given['--recover'] || given['--guard'],
+    lazyWorker: given['--lazy-worker'],
     logLevel: level as LogLevel,
     kernelArguments: rest,
   }
@@ -92,15 +100,21 @@ async function provision(settings: Settings): Promise<WorkerPython> {
   return await workerPython(settings, (line) => void process.stderr.write(`${line}\n`))
 }
 
+async function infoOf(command: KernelCommand, python: WorkerPython, log: Log): Promise<KernelInfo> {
+  const { kernelInfo } = await import('./kernel-info.js')
+  return kernelInfo(command.settings.dataDir, [python, command.kernelArguments], log)
+}
+
 interface Surroundings {
   readonly root: string
   readonly dir: RuntimeDir
   readonly log: Log
   readonly inbox: { deliver: (event: KernelEvent) => void }
+  readonly keepInfo: (kernelInfo: Buffer) => void
 }
 
 function startWorkers(command: KernelCommand, python: WorkerPython, around: Surroundings): Workers {
-  const { root, dir, log, inbox } = around
+  const { root, dir, log, inbox, keepInfo } = around
   const environment = zygoteEnvironment(process.env)
   const early = takeEarlyZygote(python)
   return new Workers(
@@ -123,7 +137,10 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
       limits: config.workers,
     },
     {
-      zygoteReady: (kernelInfo) => inbox.deliver({ on: 'zygote_ready', kernelInfo }),
+      zygoteReady: (kernelInfo) => {
+        inbox.deliver({ on: 'zygote_ready', kernelInfo })
+        keepInfo(kernelInfo)
+      },
       zygoteDied: () => inbox.deliver({ on: 'zygote_died' }),
       workerUp: (token, pid) => inbox.deliver({ on: 'worker_up', token, pid }),
       workerSaid: (generation, event, parts) => inbox.deliver({ on: 'worker', generation, event, parts }),

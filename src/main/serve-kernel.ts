@@ -22,6 +22,8 @@ export interface KernelParts {
   readonly workers: Workers
   /** The Python side, on its way. */
   readonly started: Promise<void>
+  /** What a lazy kernel answers to kernel_info until its Python is up, or null. */
+  readonly kernelInfo: Buffer | null
   readonly inbox: { deliver: (event: KernelEvent) => void }
   /** Events that came before there was a kernel. */
   readonly early: readonly KernelEvent[]
@@ -59,7 +61,7 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
 }
 
 async function lifeOf(
-  { command, log, workers, started, inbox, early }: KernelParts,
+  { command, log, workers, started, inbox, early, kernelInfo }: KernelParts,
   channels: Channels,
   session: string,
   signer: Signer,
@@ -73,6 +75,8 @@ async function lifeOf(
         ports: portsForConnectReply(channels),
         recover: command.recover,
         linger: true,
+        lazy: command.lazyWorker,
+        kernelInfo,
         limits: { ...config.kernel, bufferedBytesMax: command.values['output.buffered_bytes_max'] },
       },
       clients: {

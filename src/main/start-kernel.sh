@@ -13,6 +13,7 @@ root=${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}/savepoint-$(id -u)
 # After a restart a warm Python may be waiting for the successor of its kernel, which has the same connection file.
 # Only Node can tell whether it is the right one.
 lingering=no
+lazy=no
 previous=
 for argument in "$@"; do
   if [ "$previous" = -f ]; then
@@ -20,10 +21,11 @@ for argument in "$@"; do
       if [ -S "$socket" ]; then lingering=yes; fi
     done
   fi
+  if [ "$argument" = --lazy-worker ]; then lazy=yes; fi
   previous=$argument
 done
 
-if [ $lingering = no ] && [ -x "$python" ] && read -r token 2>/dev/null </proc/sys/kernel/random/uuid; then
+if [ $lingering = no ] && [ $lazy = no ] && [ -x "$python" ] && read -r token 2>/dev/null </proc/sys/kernel/random/uuid; then
   PYTHONPATH=$packages${PYTHONPATH:+:$PYTHONPATH} \
     MPLBACKEND=${MPLBACKEND-module://matplotlib_inline.backend_inline} \
     "$python" -m savepoint_worker zygote --link "$root/k$$/link" --token "$token" --stack "$stack" --settings-follow \

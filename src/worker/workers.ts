@@ -110,6 +110,14 @@ export class Workers {
     )
   }
 
+  /** `start`, for a kernel that did not need Python until now; that it fails is told as the zygote's end. */
+  awaken(): void {
+    this.start().catch((error: unknown) => {
+      this.#options.log('error', 'zygote_failed', { reason: error instanceof Error ? error.message : String(error) })
+      this.#listener.zygoteDied()
+    })
+  }
+
   fork(token: string, generation: number): void {
     const { kernel, cwd, workerEnvironment, dir } = this.#options
     this.#expected.set(token, generation)

@@ -58,6 +58,8 @@ export class Disorder {
       ports: {},
       recover: this.random.chance(0.5),
       linger: false,
+      lazy: false,
+      kernelInfo: null,
       limits: {
         queueLengthMax: 6,
         transactionDepthMax: 4,

@@ -23,6 +23,7 @@ export class FakePorts {
   }
 
   readonly workers: WorkerPort = {
+    awaken: () => this.#tell('awaken', {}),
     fork: (token, generation) => this.#tell('fork', { token, generation }),
     wake: (snapshot, token, generation) => this.#tell('wake', { snapshot, token, generation }),
     discard: (snapshots) => this.#tell('discard', { snapshots }),

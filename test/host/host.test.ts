@@ -21,7 +21,16 @@ function stage(key = 'key'): Stage {
   const exits: number[] = []
   const logged: string[] = []
   const host = new Host({
-    options: { session: 'session', seed: 'seed', ports: {}, recover: false, linger: true, limits: LIMITS },
+    options: {
+      session: 'session',
+      seed: 'seed',
+      ports: {},
+      recover: false,
+      linger: true,
+      lazy: false,
+      kernelInfo: null,
+      limits: LIMITS,
+    },
     clients: ports.clients,
     workers: ports.workers,
     store: ports.store,

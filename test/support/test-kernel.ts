@@ -59,6 +59,8 @@ interface Options {
   readonly recover?: boolean
   /** false: the test says when the zygote is warm and who dials in. */
   readonly dials?: boolean
+  /** Start Python with the first request that needs it; what to say to kernel_info until then. */
+  readonly lazy?: { readonly kernelInfo: object | null }
 }
 
 export class TestKernel {
@@ -78,7 +80,7 @@ export class TestKernel {
   #sent = 0
   #pid = 100
 
-  constructor({ limits = {}, recover = false, dials = true }: Options = {}) {
+  constructor({ limits = {}, recover = false, dials = true, lazy }: Options = {}) {
     this.dials = dials
     const options: KernelOptions = {
       session: 'kernel-session',
@@ -86,12 +88,15 @@ export class TestKernel {
       ports: { shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4, hb_port: 5 },
       recover,
       linger: false,
+      lazy: lazy !== undefined,
+      kernelInfo: lazy?.kernelInfo ? bytes(lazy.kernelInfo) : null,
       limits: { ...LIMITS, ...limits },
     }
     const { state, effects } = start(options, this.now)
     this.state = state
     for (const effect of effects) this.#see(effect)
-    if (dials) this.deliver({ on: 'zygote_ready', kernelInfo: bytes({ status: 'ok', implementation: 'ipython' }) })
+    if (dials && !lazy)
+      this.deliver({ on: 'zygote_ready', kernelInfo: bytes({ status: 'ok', implementation: 'ipython' }) })
   }
 
   // ------------------------------------------------------------------------------------------ what happens to it

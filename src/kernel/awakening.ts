@@ -1,0 +1,54 @@
+/**
+ * How a kernel gets its first worker: as soon as the zygote is warm, or, if it is lazy, with the first request that
+ * needs one.
+ *
+ * A lazy kernel sleeps in phase `idle` without a worker. What needs none is served as ever: kernel_info from what an
+ * earlier kernel of the same Python said (if there was none, the zygote is started for it, but no worker forked),
+ * history, comm_info, connect, usage, interrupts, shutdown.
+ */
+
+import { log } from './send.js'
+import { stop } from './shutdown.js'
+import { cue, type KernelState, type Request } from './state.js'
+import { forkFresh } from './switching.js'
+
+const NEED_NO_WORKER: ReadonlySet<string> = new Set([
+  'history_request',
+  'comm_info_request',
+  'connect_request',
+  'shutdown_request',
+])
+
+/** Is this request to wait until the kernel has woken up? Then it is waking from here on. */
+export function waking(state: KernelState, request: Request): boolean {
+  if (state.worker !== null || NEED_NO_WORKER.has(request.message.header.msg_type)) return false
+  cue(state, 'switch')
+  if (state.zygote === 'warm') forkFirst(state)
+  else startZygote(state)
+  return true
+}
+
+/** Starts the zygote of a lazy kernel; `zygote_ready` follows. */
+export function startZygote(state: KernelState): void {
+  if (state.zygote !== 'none') return
+  state.zygote = 'starting'
+  state.effects.push({ do: 'start_zygote' })
+}
+
+/** The zygote is warm: forks the worker that is waited for. */
+export function zygoteWarm(state: KernelState): void {
+  state.zygote = 'warm'
+  if (state.phase === 'starting' || (state.phase === 'switching' && state.worker === null)) forkFirst(state)
+}
+
+function forkFirst(state: KernelState): void {
+  forkFresh(
+    state,
+    () => {},
+    (error) => {
+      if (state.shutdown) return
+      log(state, 'error', 'start_failed', { code: error.code, message: error.message })
+      stop(state, { code: 1, restart: false, request: null })
+    },
+  )
+}

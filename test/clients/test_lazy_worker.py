@@ -1,0 +1,64 @@
+"""NS-3: a kernel that starts Python only when it is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import unittest
+from pathlib import Path
+
+from jupyter_client.connect import write_connection_file
+from support import processes, subject
+from support.case import main
+from support.client import Client
+from support.subject import ours
+
+
+@ours
+class LazyWorker(unittest.TestCase):
+    def start(self, *options: str) -> tuple[subprocess.Popen[bytes], Client]:
+        """A kernel started as its kernelspec says, with options of its own."""
+        folder = subject.scratch("lazy")
+        file, _ = write_connection_file(str(folder / "kernel-lazy.json"))
+        spec = json.loads(Path(os.environ["JUPYTER_PATH"].split(os.pathsep)[0], "kernels", subject.KERNEL, "kernel.json").read_text())
+        argv = [part.replace("{connection_file}", file) for part in spec["argv"]] + list(options)
+        kernel = subprocess.Popen(argv, stdout=subject.kernel_log(), stderr=subject.kernel_log())
+        self.addCleanup(self.end, kernel)
+        client = Client.connect(file, timeout=60)
+        self.addCleanup(client.close)
+        return kernel, client
+
+    def end(self, kernel: subprocess.Popen[bytes]) -> None:
+        kernel.terminate()
+        kernel.wait(15)
+
+    def pythons(self, kernel: subprocess.Popen[bytes]) -> int:
+        return len([each for each in processes.family(kernel.pid) if "savepoint_worker" in each.command])
+
+    def test_NS_3_there_is_no_python_until_the_first_cell_and_one_worker_after_it(self) -> None:
+        first, _ = self.start("--lazy-worker")
+        # Nothing is known of this Python yet: its zygote tells, and no worker is forked.
+        self.assertEqual(self.pythons(first), 1)
+        kernel, client = self.start("--lazy-worker")
+        self.assertEqual(self.pythons(kernel), 0)
+        self.assertEqual(client.ask("kernel_info_request")["implementation"], "ipython")
+        self.assertEqual(client.ask("history_request", {"hist_access_type": "tail", "n": 1, "output": False, "raw": True})["status"], "ok")
+        self.assertEqual(self.pythons(kernel), 0)
+        cells = [client.start(f"{n} + 1") for n in range(3)]
+        self.assertEqual([cell.wait(60).result for cell in cells], ["1", "2", "3"])
+        # The zygote and its one worker.
+        self.assertEqual(self.pythons(kernel), 2)
+        client.ask("shutdown_request", {"restart": False}, channel="control")
+        self.assertEqual(kernel.wait(15), 0)
+
+    def test_a_kernel_that_was_never_needed_ends_at_once(self) -> None:
+        kernel, client = self.start("--lazy-worker")
+        family = processes.family(kernel.pid)
+        client.ask("shutdown_request", {"restart": False}, channel="control")
+        self.assertEqual(kernel.wait(15), 0)
+        self.assertEqual(processes.wait_until_gone(family, 5), [])
+
+
+if __name__ == "__main__":
+    main()
