@@ -7,7 +7,8 @@
  *     then the parts, back to back; 4 + E + sum(parts) == N
  *
  * A stream of bytes arrives in arbitrary pieces. Chunks are kept as they came until a frame is whole, and are joined
- * only then, so that a part of 50 MB costs one copy however it was chopped, and a small frame costs none.
+ * only then; those of a large frame are copied to their place when they come. So a part of 50 MB costs one copy however
+ * it was chopped, made while the next piece is on its way, and a small frame costs none.
  *
  * Invariant: after a refusal the reader never yields a frame again, since nothing tells where the next one begins.
  */
@@ -22,6 +23,8 @@ export const ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
 
 const LENGTH_BYTES = 4
 const PRELUDE_BYTES = 8
+/** A frame of this size is given its memory when its length is known, and filled as its bytes come. */
+const LARGE_BYTES = 256 * 1024
 
 /**
  * Bytes of one frame, as a list for one gathered write: parts are not copied.
@@ -59,6 +62,9 @@ export class FrameReader {
   #available = 0
   /** Length of the frame that is being awaited, its own four bytes not counted; null until they are here. */
   #frameBytes: number | null = null
+  /** A large frame's body as far as it has come, and how far that is; there are no chunks meanwhile. */
+  #large: Buffer | null = null
+  #filled = 0
   #refusal: SavepointError | null = null
 
   constructor(options: { readonly frameBytesMax?: number } = {}) {
@@ -73,10 +79,15 @@ export class FrameReader {
    */
   push(chunk: Buffer): Frame[] {
     if (this.#refusal !== null) throw this.#refusal
-    this.#chunks.push(chunk)
-    this.#available += chunk.length
+    const frames: Frame[] = []
     try {
-      return this.#readAll()
+      const rest = this.#large === null ? chunk : this.#fill(this.#large, chunk, frames)
+      if (rest.length > 0) {
+        this.#chunks.push(rest)
+        this.#available += rest.length
+        this.#readAll(frames)
+      }
+      return frames
     } catch (error) {
       this.#chunks = []
       if (error instanceof SavepointError) this.#refusal = error
@@ -84,18 +95,40 @@ export class FrameReader {
     }
   }
 
-  #readAll(): Frame[] {
-    const frames: Frame[] = []
+  #readAll(frames: Frame[]): void {
     for (;;) {
       if (this.#frameBytes === null) {
-        if (this.#available < LENGTH_BYTES) return frames
+        if (this.#available < LENGTH_BYTES) return
         this.#frameBytes = this.#checkedLength(this.#take(LENGTH_BYTES).readUInt32BE(0))
       }
-      if (this.#available < this.#frameBytes) return frames
+      if (this.#available < this.#frameBytes) {
+        if (this.#frameBytes >= LARGE_BYTES) this.#beginLarge(this.#frameBytes)
+        return
+      }
       const body = this.#take(this.#frameBytes)
       this.#frameBytes = null
       frames.push(parseBody(body))
     }
+  }
+
+  #beginLarge(frameBytes: number): void {
+    this.#large = Buffer.allocUnsafeSlow(frameBytes)
+    this.#filled = 0
+    for (const chunk of this.#chunks) this.#filled += chunk.copy(this.#large, this.#filled)
+    this.#chunks = []
+    this.#available = 0
+    this.#frameBytes = null
+  }
+
+  /** What remains of `chunk` behind the large frame; the frame is added to `frames` when it is whole. */
+  #fill(large: Buffer, chunk: Buffer, frames: Frame[]): Buffer {
+    const count = chunk.copy(large, this.#filled)
+    this.#filled += count
+    if (this.#filled === large.length) {
+      this.#large = null
+      frames.push(parseBody(large))
+    }
+    return chunk.subarray(count)
   }
 
   #checkedLength(frameBytes: number): number {

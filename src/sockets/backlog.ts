@@ -22,8 +22,11 @@ export interface BacklogOptions {
   onCleared(): void
 }
 
-/** Looking costs some 50 microseconds, so it is done once per so many bytes. */
-const LOOK_EVERY_BYTES = 4 * 1024 * 1024
+/**
+ * Looking costs 50 microseconds to 10 milliseconds, as large as the system's table of connections is: so it is done so
+ * many times only while the bytes are published that may wait.
+ */
+const LOOKS = 4
 const LOOK_AGAIN_MS = 20
 
 export class BacklogWatch {
@@ -39,7 +42,7 @@ export class BacklogWatch {
 
   published(bytes: number): void {
     this.#unseen += bytes
-    if (this.#unseen >= LOOK_EVERY_BYTES) this.#look()
+    if (this.#unseen * LOOKS >= this.#options.bytesMax) this.#look()
   }
 
   /** Whether somebody lags so far behind that the source has to pause. */
@@ -56,7 +59,7 @@ export class BacklogWatch {
     const seen = this.#unseen
     this.#unseen = 0
     this.#behind = (this.#options.queuedBytes() ?? 0) > 0 ? this.#behind + seen : 0
-    if (this.#behind > this.#options.bytesMax && !this.lagging) this.#lookLater()
+    if (this.#behind >= this.#options.bytesMax && !this.lagging) this.#lookLater()
   }
 
   #lookLater(): void {
@@ -70,25 +73,18 @@ export class BacklogWatch {
 }
 
 const ESTABLISHED = '01'
-const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6']
 
 /**
  * What waits to be sent from a local TCP port, or null on a system without that table.
  *
  * Docs: https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html
  */
-export function queuedBytesOfPort(port: number): number | null {
-  let found: number | null = null
-  for (const path of TABLES) {
-    let table: string
-    try {
-      table = readFileSync(path, 'latin1')
-    } catch {
-      continue
-    }
-    found = (found ?? 0) + queuedBytesInTable(table, port)
+export function queuedBytesOfPort(port: number, ipv6: boolean): number | null {
+  try {
+    return queuedBytesInTable(readFileSync(`/proc/self/net/${ipv6 ? 'tcp6' : 'tcp'}`, 'latin1'), port)
+  } catch {
+    return null
   }
-  return found
 }
 
 /** Lines read `sl local_address:port remote_address:port state tx_queue:rx_queue ...`, numbers in hexadecimal. */

@@ -202,7 +202,8 @@ class ZeroMqChannels implements Channels {
     this.#backlog = new BacklogWatch({
       bytesMax,
       clock: this.#clock,
-      queuedBytes: () => (connection.transport === 'tcp' ? queuedBytesOfPort(ports.iopub) : null),
+      queuedBytes: () =>
+        connection.transport === 'tcp' ? queuedBytesOfPort(ports.iopub, connection.ip.includes(':')) : null,
       onCleared: () => this.#noticeFullness(),
     })
     // Not before the caller holds what it needs to answer.

@@ -155,6 +155,19 @@ describe('FrameReader', () => {
     expect(codeOf(() => read(bytes, 1))).toBe('LINK_BAD_FRAME')
   })
 
+  test('reads large frames among small ones, however the bytes are chopped', () => {
+    const large = Buffer.alloc(700_000, 'large')
+    const sent = [[Buffer.from('a')], [large, Buffer.from('b')], [large], [Buffer.from('c')]]
+    const bytes = Buffer.concat(sent.flatMap((parts, i) => encodeFrame({ kind: `frame ${i}` }, parts)))
+    for (const size of [1000, 65_536, 262_144, 700_003, bytes.length]) {
+      const reader = new FrameReader()
+      const frames: Frame[] = []
+      for (let at = 0; at < bytes.length; at += size) frames.push(...reader.push(bytes.subarray(at, at + size)))
+      expect(frames.map(({ envelope }) => envelope.kind)).toEqual(['frame 0', 'frame 1', 'frame 2', 'frame 3'])
+      expect(frames.every(({ parts }, i) => parts.every((part, n) => part.equals(sent[i]?.[n] ?? large)))).toBe(true)
+    }
+  })
+
   test('accepts a replacement character that really stands in the text', () => {
     expect(read(forged('{"kind":"\ufffd"}', ''))[0]?.envelope.kind).toBe('\ufffd')
   })

@@ -48,6 +48,28 @@ class Framing(unittest.TestCase):
         self.assertEqual(len(reader.push(one + one + one[:9])), 2)
         self.assertEqual(len(reader.push(one[9:])), 1)
 
+    def test_large_frames_among_small_ones_however_they_are_chopped(self) -> None:
+        large = bytes(range(256)) * 3000
+        sent = [(b"a",), (large, b"b"), (large,), (b"c",)]
+        data = b"".join(bytes(part) for parts in sent for part in encode_frame({"kind": "x"}, parts))
+        for size in (1000, 65_536, 262_144, 768_003, len(data)):
+            reader = FrameReader()
+            frames = [frame for at in range(0, len(data), size) for frame in reader.push(data[at : at + size])]
+            self.assertEqual([tuple(bytes(part) for part in frame.parts) for frame in frames], sent)
+
+    def test_a_large_frame_is_received_in_place_and_cannot_be_changed(self) -> None:
+        ours, theirs = socket.socketpair()
+        link, other = Link(ours), Link(theirs)
+        self.addCleanup(link.close)
+        self.addCleanup(other.close)
+        large = bytes(range(256)) * 20_000
+        sender = threading.Thread(target=lambda: (other.send({"kind": "x"}, large), other.send({"kind": "y"}, b"z")))
+        sender.start()
+        first, second = link.receive(10), link.receive(10)
+        sender.join()
+        self.assertEqual((bytes(first.parts[0]), bytes(second.parts[0])), (large, b"z"))
+        self.assertTrue(first.parts[0].readonly)
+
     def test_every_refusal_is_refused(self) -> None:
         for vector in REFUSED:
             with self.subTest(vector["name"]), self.assertRaises(BadFrame):

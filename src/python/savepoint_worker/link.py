@@ -33,6 +33,7 @@ Bytes = bytes | bytearray | memoryview
 FRAME_BYTES_MAX = 2**31 - 1
 ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
+LARGE_BYTES = 256 * 1024
 # The kernel takes at most IOV_MAX (1024) buffers in one call.
 BUFFERS_A_CALL_MAX = 512
 
@@ -104,23 +105,30 @@ def decode_body(body: memoryview) -> Frame:
 
 
 class FrameReader:
-    """Frames out of a stream of bytes that was chopped anyhow."""
+    """Frames out of a stream of bytes that was chopped anyhow.
+
+    A large frame is given its memory as soon as its length is known, so that what comes can be received right there.
+    """
 
     def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-        self._available = 0
-        self._wanted = 4
+        #: The beginning of a frame that is not here yet.
+        self._rest = b""
+        #: The body of a large frame as far as it has come, and how far that is.
+        self._large: bytearray | None = None
+        self._filled = 0
 
     def push(self, chunk: bytes) -> list[Frame]:
         """Frames that are whole now that `chunk` has come. Raises BadFrame."""
-        self._chunks.append(chunk)
-        self._available += len(chunk)
-        if self._available < self._wanted:
-            return []
-        data = chunk if len(self._chunks) == 1 else b"".join(self._chunks)
-        frames: list[Frame] = []
+        if self._large is not None:
+            room = len(self._large) - self._filled
+            self._large[self._filled : self._filled + len(chunk)] = chunk[:room]
+            frames = self.filled(min(room, len(chunk)))
+            return frames + self.push(chunk[room:]) if len(chunk) > room else frames
+        data = self._rest + chunk if self._rest else chunk
+        frames = []
         view = memoryview(data)
         offset = 0
+        self._rest = b""
         while len(data) - offset >= 4:
             size = int.from_bytes(view[offset : offset + 4], "big")
             if not 4 <= size <= FRAME_BYTES_MAX:
@@ -129,11 +137,26 @@ class FrameReader:
                 break
             frames.append(decode_body(view[offset + 4 : offset + 4 + size]))
             offset += 4 + size
-        rest = data[offset:]
-        self._wanted = 4 if len(rest) < 4 else 4 + int.from_bytes(rest[:4], "big")
-        self._chunks = [rest] if rest else []
-        self._available = len(rest)
+        if len(data) - offset >= 4 and size >= LARGE_BYTES:
+            self._large = bytearray(size)
+            self._filled = len(data) - offset - 4
+            self._large[: self._filled] = view[offset + 4 :]
+        else:
+            self._rest = data[offset:]
         return frames
+
+    def room(self) -> memoryview | None:
+        """Where the rest of a large frame belongs, if one is under way; what was put there is told to `filled`."""
+        return None if self._large is None else memoryview(self._large)[self._filled :]
+
+    def filled(self, count: int) -> list[Frame]:
+        """The large frame, if it is whole now that `count` bytes of `room` have been filled. Raises BadFrame."""
+        assert self._large is not None
+        self._filled += count
+        if self._filled < len(self._large):
+            return []
+        body, self._large = self._large, None
+        return [decode_body(memoryview(body).toreadonly())]
 
 
 class Link:
@@ -253,8 +276,14 @@ class Link:
 
     def _read_once(self) -> bool:
         """Take what has arrived. True if there may be more. Raises LinkClosed at the end of the stream."""
+        room = self._reader.room()
+        chunk = b""
         try:
-            chunk = self._socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
+            if room is None:
+                chunk = self._socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
+                count = len(chunk)
+            else:
+                count = self._socket.recv_into(room, 0, socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
@@ -262,11 +291,11 @@ class Link:
                 raise
             self.closed = True
             raise LinkClosed(error.errno, "The gateway is gone.") from error
-        if not chunk:
+        if not count:
             self.closed = True
             raise LinkClosed("The gateway closed the link.")
-        self._received.extend(self._reader.push(chunk))
-        return len(chunk) == READ_BYTES
+        self._received.extend(self._reader.push(chunk) if room is None else self._reader.filled(count))
+        return room is not None or count == READ_BYTES
 
 
 def wait_readable(descriptors: list[int], timeout: float | None = None) -> list[int]:
