@@ -85,6 +85,8 @@ export const config = Object.freeze({
   /** Bytes that may wait for slow clients before the worker is held up, and how long the end waits for them. */
   outboxBytesMax: 67_108_864,
   flushMs: 1_000,
+  /** For the launcher of a registration file to take note of what was bound. */
+  registrationMs: 5_000,
   /** How often a kernel looks whether the process that started it still lives. */
   starterPollMs: 1_000,
 
@@ -122,6 +124,11 @@ export function resolveSettings(flags: SettingFlags, env: Environment = process.
 export function userDataRoot(env: Environment): string {
   const given = env['XDG_DATA_HOME']
   return given?.startsWith('/') ? given : join(env['HOME'] || homedir(), '.local', 'share')
+}
+
+/** Where Jupyter keeps the connection files of running kernels. */
+export function jupyterRuntimeDir(env: Environment): string {
+  return env['JUPYTER_RUNTIME_DIR'] || join(env['JUPYTER_DATA_DIR'] || join(userDataRoot(env), 'jupyter'), 'runtime')
 }
 
 /**

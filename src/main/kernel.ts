@@ -8,7 +8,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { basename, join } from 'node:path'
 import { systemClock } from '../clock.js'
-import { config, places, resolveSettings, type Settings } from '../config.js'
+import { config, jupyterRuntimeDir, places, resolveSettings, type Settings } from '../config.js'
 import type { KernelEvent } from '../kernel/effects.js'
 import { lineLog, type Log, type LogLevel } from '../log.js'
 import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
@@ -52,7 +52,9 @@ export async function runKernel(args: readonly string[]): Promise<number> {
   if (command.unknownSettings.length > 0) {
     log('warn', 'unknown_settings', { ignored: command.unknownSettings.join(' ') })
   }
-  const file = await openConnectionFile(command.connectionFile)
+  const file = await openConnectionFile(command.connectionFile, (kernelId) =>
+    join(jupyterRuntimeDir(process.env), `kernel-${kernelId}.json`),
+  )
   const python = recallWorkerPython(command.settings) ?? (await provision(command.settings))
   const root = runtimeRoot()
   const dir = makeRuntimeDir(root)
@@ -61,7 +63,7 @@ export async function runKernel(args: readonly string[]): Promise<number> {
   const inbox = { deliver: (event: KernelEvent): void => void early.push(event) }
   const info = command.lazyWorker ? await infoOf(command, python, log) : null
   const keepInfo = (content: Buffer): void => info?.keep(content)
-  const workers = startWorkers(command, python, { root, dir, log, inbox, keepInfo })
+  const workers = startWorkers({ ...command, connectionFile: file.path }, python, { root, dir, log, inbox, keepInfo })
   try {
     const started = command.lazyWorker ? new Promise<void>(() => {}) : workers.start()
     // Whoever serves the kernel hears of a failure, but may have failed himself by then.

@@ -48,8 +48,15 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     onDrained: () => workers.resume(),
     outboxBytesMax: command.values['output.waiting_bytes_max'],
   })
-  await file.writePorts(channels.ports)
-  const store = kernelStore(command.settings.dataDir, kernelIdOf(command.connectionFile, session), log)
+  try {
+    await announce(file, channels, session)
+  } catch (error) {
+    // Nobody will come, and open sockets would keep the process.
+    await channels.close(0)
+    await file.dispose()
+    throw error
+  }
+  const store = kernelStore(command.settings.dataDir, kernelIdOf(file.path, session), log)
   try {
     const code = await lifeOf(parts, channels, session, signer, store)
     await channels.close(config.flushMs)
@@ -58,6 +65,14 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     await store.close()
     await file.dispose()
   }
+}
+
+/** Says where the kernel is: in its connection file, and to the launcher that wants to be told. */
+async function announce(file: ConnectionFile, channels: Channels, session: string): Promise<void> {
+  await file.writePorts(channels.ports)
+  if (!file.registration) return
+  const { register } = await import('../sockets/registration.js')
+  await register(file.registration, channels.ports, { session, clock: systemClock, withinMs: config.registrationMs })
 }
 
 async function lifeOf(

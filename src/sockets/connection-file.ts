@@ -6,16 +6,21 @@
  */
 
 import { randomBytes, randomUUID } from 'node:crypto'
-import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SavepointError } from '../errors.js'
 import { PORT_NAMES, mergePorts, newConnectionFields, parseConnection } from '../wire/connection.js'
 import type { Connection, Ports } from '../wire/connection.js'
+import { parseRegistration, type Registration } from '../wire/registration.js'
 import { createSigner } from '../wire/signature.js'
 import { codeOf } from './fault.js'
 
 export interface ConnectionFile {
+  /** Where it is, or will be once the ports are known. */
+  readonly path: string
   readonly connection: Connection
+  /** Whom to tell of the ports, if the launcher passed a registration file. */
+  readonly registration: Registration | null
   /** Writes the bound ports into the file, which keeps all else that it said. Does nothing if they stand there. */
   writePorts(ports: Ports): Promise<void>
   /** Removes the file if it was made here and is still the same. Never fails. */
@@ -28,17 +33,27 @@ const KEY_BYTES = 32
 /**
  * Reads a connection file, or prepares a new one with a random key and free ports if there is none: `writePorts` creates it.
  *
- * Throws CONNECTION_FILE_INVALID.
+ * A registration file stays as it is, since a restart needs it again: the connection file for other clients is then
+ * made where `pathOf` says, for the launcher's id of this kernel or a random one. Throws CONNECTION_FILE_INVALID.
  */
-export async function openConnectionFile(path: string): Promise<ConnectionFile> {
-  const text = await readExisting(path)
-  const isNew = text === null
+export async function openConnectionFile(
+  given: string,
+  pathOf: (kernelId: string) => string = () => given,
+): Promise<ConnectionFile> {
+  const text = await readExisting(given)
+  const registration = text === null ? null : inFile(given, () => parseRegistration(text))
+  const isNew = text === null || registration !== null
+  const path = registration === null ? given : pathOf(safeName(registration.kernelId))
   const fields = text ?? JSON.stringify(newConnectionFields(randomBytes(KEY_BYTES).toString('hex')))
-  const connection = parseNamed(fields, path)
+  const connection = registration?.connection ?? inFile(given, () => parseConnection(fields))
+  inFile(given, () => createSigner(connection.signatureScheme, connection.key))
   let isWritten = false
   return {
+    path,
     connection,
+    registration,
     async writePorts(ports) {
+      if (registration !== null) await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       if (!isNew && PORT_NAMES.every((name) => connection.ports[name] === ports[name])) return
       await replaceFile(path, `${JSON.stringify(mergePorts(connection.original, ports), null, 2)}\n`)
       isWritten = true
@@ -49,18 +64,21 @@ export async function openConnectionFile(path: string): Promise<ConnectionFile> 
   }
 }
 
-/** Parses, and says in an error which file it was. */
-function parseNamed(text: string, path: string): Connection {
+/** Says in an error which file it was. */
+function inFile<T>(path: string, parse: () => T): T {
   try {
-    const connection = parseConnection(text)
-    createSigner(connection.signatureScheme, connection.key)
-    return connection
+    return parse()
   } catch (error) {
     if (!(error instanceof SavepointError)) throw error
     const message = error.message.replace(/^The connection file\b/, `The connection file ${path}`)
     const named = message.includes(path) ? message : `The connection file ${path}: ${message}`
     throw new SavepointError('CONNECTION_FILE_INVALID', named, { ...error.details, path }, { cause: error })
   }
+}
+
+/** An id that can be part of a file's name. */
+function safeName(kernelId: string | null): string {
+  return kernelId !== null && /^[\w-][\w.-]{0,199}$/.test(kernelId) ? kernelId : randomUUID()
 }
 
 /** The text, or null if there is no file. A pipe or a device would block the reading, and is refused. */
