@@ -44,6 +44,8 @@ class _State:
         self.cancelling = False
         #: Called whenever an interrupt was noticed.
         self.acknowledge: Callable[[], None] = lambda: None
+        #: Says whether an interrupt hits a debugger, which then sees to it.
+        self.give_way: Callable[[FrameType | None], bool] = lambda frame: False
         #: Says whether a frame waits in the link's socket.
         self.request_waits: Callable[[], bool] = lambda: False
 
@@ -88,6 +90,11 @@ def watch(request_waits: Callable[[], bool], acknowledge: Callable[[], None]) ->
     """
     _state.request_waits = request_waits
     _state.acknowledge = acknowledge
+
+
+def yield_to(give_way: Callable[[FrameType | None], bool] | None) -> None:
+    """From now on an interrupt is raised only if `give_way`, asked about the interrupted frame, does not see to it."""
+    _state.give_way = give_way or (lambda frame: False)
 
 
 def reinstall() -> None:
@@ -212,6 +219,8 @@ def _cancel(task: asyncio.Task[Any], suspension: int) -> None:
 
 def _on_sigint(number: int, frame: FrameType | None) -> None:
     _state.acknowledge()
+    if _state.give_way(frame):
+        return
     if _below_drive(frame):
         if not _is_held(frame):
             raise KeyboardInterrupt

@@ -39,6 +39,8 @@ async def serve(worker: Worker, frame: Frame) -> None:
     request = worker.request = Request(frame)
     if request.type == "execute_request":
         worker.warmth.cell_begins()
+        if worker.debugger is not None:
+            worker.debugger.cell_begins()
         if worker.besides.waiting:
             # They are served when the cell lets the loop run.
             worker.loop.call_soon(worker.besides.serve_waiting)

@@ -362,6 +362,7 @@ class Worker:
         self.link.close()
         # Threads stay behind; this one's connection is dead here.
         self.debugger = None
+        interrupts.yield_to(None)
         while not self._requests.empty():
             self._requests.get_nowait()
         self.besides.waiting.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,18 @@ def build(
             on_event,
             stream,
             Starter(lambda: made[0].debugpy_client, log),
-            [*kernel._kernel_modules, *map(str, PACKAGE.rglob("*.py"))],
+            [*kernel._kernel_modules, *_machinery()],
             kernel.debug_just_my_code,
             kernel.filter_internal_frames,
         )
     )
     return made[0]
+
+
+def _machinery() -> list[str]:
+    """Patterns for files that no step leads into: what runs a cell, whether it was imported at the start or later."""
+    packages = [PACKAGE, *(Path(str(sys.modules[name].__file__)).parent for name in ("IPython", "ipykernel"))]
+    return [f"{package}/**" for package in packages]
 
 
 def _make_private(folder: str) -> None:

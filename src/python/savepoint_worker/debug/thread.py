@@ -8,13 +8,19 @@ import selectors
 import threading
 from typing import TYPE_CHECKING, Any
 
+from .. import interrupts
 from ..link import BadFrame, Frame, Link, LinkClosed
 from ..reporting import safe_text
 from ..session import pack
-from . import teardown
+from . import cells, teardown
+from .interruption import Interruption
 
 if TYPE_CHECKING:
     from ..worker import Worker
+
+
+#: How long the end of the thread before may take.
+PREVIOUS_TIMEOUT_S = 5.0
 
 
 class Lost(Exception):
@@ -33,13 +39,14 @@ class DebuggerThread(threading.Thread):
         self._token = token
         #: debugpy is at work in this process, or about to be.
         self.attached = False
-        self._hooks = teardown.Hooks()
+        self._previous = worker.debugger
+        self._hooks: teardown.Hooks
         self._requests: asyncio.Queue[Frame]
         self._serving: asyncio.Task[None]
         self._debugger: Any = None
         self._stopped: asyncio.Task[None]
         self._lost: asyncio.Future[None]
-        self._link: Link
+        self._link: Any = None
 
     def run(self) -> None:
         """Dial in, serve, and leave the process as it was."""
@@ -48,8 +55,12 @@ class DebuggerThread(threading.Thread):
             self._link = Link.dial(spec.link_path, "debugger", spec.kernel, self._token)
         except OSError:
             # The gateway gave up waiting, or is gone.
-            self._worker.debugger = None
             return
+        if self._previous is not None:
+            # It was dismissed, and undoes what it has done.
+            self._previous.join(PREVIOUS_TIMEOUT_S)
+            self._previous = None
+        self._hooks = teardown.Hooks()
         loop: Any = asyncio.SelectorEventLoop(selectors.PollSelector())
         asyncio.set_event_loop(loop)
         try:
@@ -58,16 +69,23 @@ class DebuggerThread(threading.Thread):
             # The worker's own connection will tell the same.
             pass
         finally:
-            self._worker.debugger = None
+            if self._worker.debugger is self:
+                self._worker.debugger = None
             self._link.close()
             loop.close()
 
+    def cell_begins(self) -> None:
+        """In the main thread, before each cell."""
+        if self.attached:
+            cells.begin()
+
     def fileno(self) -> int:
-        """Descriptor of the connection to the gateway."""
-        return self._link.fileno()
+        """Descriptor of the connection to the gateway; -1 as long as there is none."""
+        return -1 if self._link is None else self._link.fileno()
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
+        interrupts.yield_to(Interruption(loop).take)
         self._requests = asyncio.Queue()
         self._lost = loop.create_future()
         self._serving = loop.create_task(self._answer_all())
@@ -78,6 +96,7 @@ class DebuggerThread(threading.Thread):
             # The gateway hung up.
             pass
         finally:
+            interrupts.yield_to(None)
             self._end()
 
     def _on_readable(self) -> None:
