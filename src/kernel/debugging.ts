@@ -12,6 +12,7 @@
 import { SavepointError } from '../errors.js'
 import type { DebuggerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
+import { waking } from './awakening.js'
 import { dropDebugger } from './debugger-state.js'
 import type { KernelEvent } from './effects.js'
 import { run, settle, waitFor, type Operation } from './operation.js'
@@ -25,6 +26,8 @@ const STARTING = new Set<unknown>(['initialize', 'inspectVariables', 'richInspec
 /** Serves what waits, as far as that is possible now. */
 export function serveDebugger(state: KernelState): void {
   const { debugging } = state
+  const [first] = debugging.queue
+  if (first && state.phase === 'idle') waking(state, first)
   while (debugging.current === null && debugging.queue.length > 0 && isReady(state)) {
     const request = debugging.queue.shift()
     if (!request) return
