@@ -47,6 +47,9 @@ export const config = Object.freeze({
     checkpointMs: 600_000,
     /** For what a client asks of the variables; a repr of the user's may take its time. */
     namespaceMs: 30_000,
+    /** For `--restore last`: saving at the end, which a client waits for before it uses force, and loading at a start. */
+    saveLastMs: 3_500,
+    restoreLastMs: 60_000,
     /** For looking at what a worker uses. */
     usageMs: 5_000,
     /** After which a kernel_info on shell is answered while a cell runs. JupyterLab waits for 3 s. */

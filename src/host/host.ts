@@ -243,6 +243,10 @@ export class Host {
         return store.abandonCheckpoint(call.checkpoint)
       case 'verify_checkpoint':
         return store.verifyCheckpoint(call.checkpoint)
+      case 'last_checkpoint':
+        return store.lastCheckpoint()
+      case 'prune_checkpoints':
+        return store.pruneCheckpoints(call.note, call.keep)
       case 'list_checkpoints':
         return store.listCheckpoints(call)
       default:

@@ -44,5 +44,7 @@ export interface StorePort {
   sealCheckpoint(checkpoint: string, facts: CheckpointFacts): Promise<unknown>
   abandonCheckpoint(checkpoint: string): Promise<void>
   verifyCheckpoint(checkpoint: string): Promise<{ checkpoint_id: string; path: string }>
+  lastCheckpoint(): Promise<unknown>
+  pruneCheckpoints(note: string, keep: string): Promise<void>
   listCheckpoints(query: { branch: string | null; limit: number; before: string | null }): Promise<unknown>
 }

@@ -123,7 +123,8 @@ export interface RestoreResult {
 
 type Call = Extract<KernelState['effects'][number], { do: 'store' }>['call']
 
-function* store<T>(state: KernelState, call: Call): Operation<T> {
+/** Asks the store, and waits for its answer. */
+export function* store<T>(state: KernelState, call: Call): Operation<T> {
   const id = mint(state)
   state.effects.push({ do: 'store', id, call })
   return yield* waitFor<T>(`store:${id}`, state.options.limits.checkpointMs)

@@ -25,12 +25,17 @@ const WORKER_WAITS = ['opened:', 'handed_over:', 'forked_writer:', 'restored:', 
 
 export function workerDied(state: KernelState, cause: DeathCause): void {
   settle(state, 'worker_ended', null)
-  if (state.phase === 'stopping' || state.phase === 'dead') return
+  if (state.phase === 'dead') return
   state.worker = null
+  if (state.phase === 'stopping') {
+    failWaits(state, WORKER_WAITS, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`))
+    return
+  }
   dropDebugger(state, 'the worker died')
   state.questions.length = 0
   log(state, 'warn', 'worker_died', { generation: state.generation, cause: nameOf(cause) })
-  const switching = state.phase === 'switching'
+  // A worker that was lost with the state that it was to restore is followed by another one.
+  const switching = state.phase === 'switching' || state.lastState === 'restoring'
   failWaits(state, WORKER_WAITS, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`))
   // During a switch the old worker was about to be ended anyway: the operation goes on without its hand-over.
   if (switching) return
@@ -90,6 +95,7 @@ export function endWithoutWorker(state: KernelState, error: SavepointError, caus
     endForGood(state, cause, { transaction, recovery })
     return
   }
+  state.lastState = 'lost'
   if (state.phase !== 'switching') cue(state, 'switch')
   forkFresh(
     state,

@@ -133,6 +133,10 @@ export type StoreCall =
   | { readonly call: 'seal_checkpoint'; readonly checkpoint: string; readonly facts: CheckpointFacts }
   | { readonly call: 'abandon_checkpoint'; readonly checkpoint: string }
   | { readonly call: 'verify_checkpoint'; readonly checkpoint: string }
+  /** The newest of this kernel, verified, or null. */
+  | { readonly call: 'last_checkpoint' }
+  /** Removes those of this kernel with that note, but for one. */
+  | { readonly call: 'prune_checkpoints'; readonly note: string; readonly keep: string }
   | {
       readonly call: 'list_checkpoints'
       readonly branch: string | null

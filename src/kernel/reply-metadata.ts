@@ -34,7 +34,12 @@ const NO_CHANGES = { added: [], changed: [], removed: [] }
 export function replyMetadata(state: KernelState, facts: ReplyFacts): Buffer {
   const base = objectOf(facts.worker)
   const given = isObject(base['savepoint']) ? base['savepoint'] : {}
-  const warnings = [...(Array.isArray(given['warnings']) ? given['warnings'] : []), ...(facts.cell?.warnings ?? [])]
+  const notices = facts.cell?.silent === false ? state.notices.splice(0) : []
+  const warnings = [
+    ...notices,
+    ...(Array.isArray(given['warnings']) ? given['warnings'] : []),
+    ...(facts.cell?.warnings ?? []),
+  ]
   return json({
     ...base,
     ...(facts.status === undefined ? {} : { status: facts.status }),

@@ -7,6 +7,7 @@
 
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
+import { saveLast } from './last-state.js'
 import { failWaits, run, waitFor, type Operation } from './operation.js'
 import { command, publish, publishStatus, reply } from './send.js'
 import { release } from './streams.js'
@@ -64,8 +65,11 @@ function* stopWorker(state: KernelState, shutdown: Shutdown): Operation<void> {
   if (worker?.pid) {
     // A running cell would never read the command; interrupted, it leaves its frames, and its exit handlers can run.
     if (state.turn?.cell) state.effects.push({ do: 'interrupt_worker', pid: worker.pid })
-    command(state, { kind: 'stop' })
-    yield* ignoringTimeout(waitFor<void>('worker_ended', stopMs))
+    yield* saveLast(state)
+    if (state.worker) {
+      command(state, { kind: 'stop' })
+      yield* ignoringTimeout(waitFor<void>('worker_ended', stopMs))
+    }
   }
   state.effects.push({ do: 'stop_workers', linger: shutdown.restart && state.options.linger })
   yield* ignoringTimeout(waitFor<void>('workers_stopped', 2 * stopMs))

@@ -24,6 +24,8 @@ export interface KernelOptions {
   readonly recover: boolean
   /** What a restart leaves to the next process: keep a warm zygote for it. */
   readonly linger: boolean
+  /** Save the namespace at the end, and restore it in the next process of this kernel. */
+  readonly restoreLast: boolean
   /** Start Python with the first request that needs it. */
   readonly lazy: boolean
   /** What to answer to kernel_info until Python is up, or null. */
@@ -42,6 +44,8 @@ export interface KernelLimits {
   readonly settleMs: number
   readonly checkpointMs: number
   readonly namespaceMs: number
+  readonly saveLastMs: number
+  readonly restoreLastMs: number
   readonly usageMs: number
   readonly infoPatienceMs: number
   readonly bufferedBytesMax: number
@@ -125,6 +129,10 @@ export interface KernelState {
   readonly effects: Effect[]
   kernelInfo: Buffer | null
   zygote: 'none' | 'starting' | 'warm'
+  /** What became of the state of the last process; `lost`: the present one did not grow out of it. */
+  lastState: 'to_restore' | 'restoring' | 'done' | 'lost'
+  /** What the next cell's reply has to warn of. */
+  readonly notices: string[]
   worker: Worker | null
   generation: number
   readonly queue: Request[]
@@ -179,6 +187,8 @@ export function newState(options: KernelOptions): KernelState {
     now: 0,
     effects: [],
     kernelInfo: options.kernelInfo,
+    lastState: options.restoreLast ? 'to_restore' : 'done',
+    notices: [],
     zygote: options.lazy ? 'none' : 'starting',
     worker: null,
     generation: 0,

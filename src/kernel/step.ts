@@ -24,7 +24,7 @@ import type { Effect, KernelEvent } from './effects.js'
 import { emitTransaction } from './events.js'
 import { endCell, finishTurn } from './execution.js'
 import { abandon, ask } from './input.js'
-import { settle } from './operation.js'
+import { failWaits, settle } from './operation.js'
 import { serveAsk } from './ops.js'
 import { parseObject } from './policy.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
@@ -214,6 +214,8 @@ function workerUp(state: KernelState, token: string, pid: number): void {
 /** Workers and snapshots end with their zygote: nothing is left to go on with. */
 function zygoteDied(state: KernelState): void {
   if (state.phase === 'stopping') {
+    state.worker = null
+    failWaits(state, ['forked_writer:', 'written:'], new SavepointError('kernel_dead', 'The zygote is gone.'))
     settle(state, 'worker_ended', null)
     settle(state, 'workers_stopped', null)
     return

@@ -11,6 +11,7 @@ import { json } from '../wire/message.js'
 import { handOverComms, takeBack } from './beside.js'
 import { dropWorkerComms } from './comms.js'
 import { dropDebugger } from './debugger-state.js'
+import { restoreLast } from './last-state.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, log, publish } from './send.js'
 import { cue, mint, parentOfTurn, trimInputs, type KernelState, type Snapshot } from './state.js'
@@ -95,21 +96,31 @@ export function forkFresh(state: KernelState, onUp: () => void, onFailure: (erro
   state.worker = { generation: state.generation, token, pid: null, snapshot: null }
   state.effects.push({ do: 'fork', token })
   closeWorkerComms(state, 0)
-  run(state, waitFor<void>(`up:${token}`, state.options.limits.wakeMs), (outcome) => {
+  run(state, comeUp(state, token), (outcome) => {
     if (!outcome.ok) {
       onFailure(outcome.error)
       return
     }
-    command(state, {
-      kind: 'welcome',
-      generation: state.generation,
-      session: state.options.session,
-      execution_count: state.executionCount + 1,
-      woken: null,
-    })
+    if (!outcome.value) {
+      forkFresh(state, onUp, onFailure)
+      return
+    }
     cue(state, state.turn ? 'resumed' : 'worker_up')
     onUp()
   })
+}
+
+/** False: it came up, and was lost with the state that it was to restore. */
+function* comeUp(state: KernelState, token: string): Operation<boolean> {
+  yield* waitFor<void>(`up:${token}`, state.options.limits.wakeMs)
+  command(state, {
+    kind: 'welcome',
+    generation: state.generation,
+    session: state.options.session,
+    execution_count: state.executionCount + 1,
+    woken: null,
+  })
+  return yield* restoreLast(state)
 }
 
 /** What waited with the old worker waits here again; comms that the next one does not know are closed, or widgets would wait for answers for ever. */

@@ -29,6 +29,7 @@ ${PYTHON}
   --data-dir D          where history, checkpoints and the private Python are kept
                         (default: $SAVEPOINT_DATA_DIR, else $XDG_DATA_HOME/savepoint, else ~/.local/share/savepoint)
   --recover             a dead Python is replaced, and the kernel lives on
+  --restore last        save the variables when the kernel ends, and restore them when it starts again
   --lazy-worker         Python is started with the first request that needs it, such as a cell
   --guard               accepted, and implies --recover
   --log-level L         debug, info, warn or error; the log goes to stderr

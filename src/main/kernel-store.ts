@@ -1,6 +1,7 @@
 /** The store in the shape that a kernel's host needs, for one kernel. */
 
-import { basename } from 'node:path'
+import { createHash } from 'node:crypto'
+import { basename, resolve } from 'node:path'
 import { systemClock } from '../clock.js'
 import type { StorePort } from '../host/ports.js'
 import type { Log } from '../log.js'
@@ -29,6 +30,13 @@ export function kernelStore(dataDir: string, kernelId: string, log: Log): Kernel
       const { path } = await checkpoints.verify(checkpoint_id)
       return { checkpoint_id, path }
     },
+    async lastCheckpoint() {
+      const [newest] = (await checkpoints.list({ kernelId, limit: 1 })).items
+      if (!newest) return null
+      const { path, record } = await checkpoints.verify(newest.checkpoint_id)
+      return { checkpoint_id: record.checkpoint_id, path, created_at: record.created_at, note: record.note }
+    },
+    pruneCheckpoints: (note, keep) => checkpoints.prune(kernelId, note, keep),
     listCheckpoints: (query) => checkpoints.list(query, kernelId),
     close,
   }
@@ -37,4 +45,10 @@ export function kernelStore(dataDir: string, kernelId: string, log: Log): Kernel
 /** Jupyter names connection files after its kernels; a kernel that is restarted keeps both. */
 export function kernelIdOf(connectionFile: string, otherwise: string): string {
   return /^kernel-(.+)\.json$/.exec(basename(connectionFile))?.[1] ?? otherwise
+}
+
+/** The same for a file of any name: its path is what a restart keeps. */
+export function lastingKernelIdOf(connectionFile: string): string {
+  const path = resolve(connectionFile)
+  return kernelIdOf(path, `file-${createHash('sha256').update(path).digest('hex').slice(0, 32)}`)
 }

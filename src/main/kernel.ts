@@ -27,6 +27,7 @@ const FLAGS = {
   '--guard': 'switch',
   '--recover': 'switch',
   '--lazy-worker': 'switch',
+  '--restore': 'value',
 } as const
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
@@ -38,6 +39,8 @@ export interface KernelCommand {
   /** Variables that look like settings and are none. */
   readonly unknownSettings: readonly string[]
   readonly recover: boolean
+  /** The namespace is saved at the end, and restored in the next process of this kernel. */
+  readonly restoreLast: boolean
   /** Python is started with the first request that needs it. */
   readonly lazyWorker: boolean
   readonly logLevel: LogLevel
@@ -83,6 +86,7 @@ export function parseKernelCommand(args: readonly string[]): KernelCommand {
   if (given['-f'] === undefined) throw usage('kernel needs its connection file: -f FILE.')
   const level = given['--log-level'] ?? process.env['SAVEPOINT_LOG_LEVEL'] ?? 'warn'
   if (!LEVELS.includes(level)) throw usage(`There is no log level ${level}; there are ${LEVELS.join(', ')}.`)
+  if ((given['--restore'] ?? 'last') !== 'last') throw usage('The only thing that --restore can restore is: last.')
   const { '--python': python, '--data-dir': dataDir } = given
   const { values, unknown } = readSettings()
   return {
@@ -92,6 +96,7 @@ export function parseKernelCommand(args: readonly string[]): KernelCommand {
     unknownSettings: unknown,
     recover: given['--recover'] || given['--guard'],
     lazyWorker: given['--lazy-worker'],
+    restoreLast: given['--restore'] !== undefined,
     logLevel: level as LogLevel,
     kernelArguments: rest,
   }

@@ -13,7 +13,7 @@ import { SignatureGuard, createSigner, type Signer } from '../wire/signature.js'
 import { UsageMeter } from '../worker/usage.js'
 import type { Workers } from '../worker/workers.js'
 import type { KernelCommand } from './kernel.js'
-import { kernelIdOf, kernelStore, type KernelStore } from './kernel-store.js'
+import { kernelIdOf, kernelStore, lastingKernelIdOf, type KernelStore } from './kernel-store.js'
 
 export interface KernelParts {
   readonly command: KernelCommand
@@ -56,7 +56,8 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     await file.dispose()
     throw error
   }
-  const store = kernelStore(command.settings.dataDir, kernelIdOf(file.path, session), log)
+  const kernelId = command.restoreLast ? lastingKernelIdOf(file.path) : kernelIdOf(file.path, session)
+  const store = kernelStore(command.settings.dataDir, kernelId, log)
   try {
     const code = await lifeOf(parts, channels, session, signer, store)
     await channels.close(config.flushMs)
@@ -90,6 +91,7 @@ async function lifeOf(
         ports: portsForConnectReply(channels),
         recover: command.recover,
         linger: true,
+        restoreLast: command.restoreLast,
         lazy: command.lazyWorker,
         kernelInfo,
         limits: { ...config.kernel, bufferedBytesMax: command.values['output.buffered_bytes_max'] },

@@ -18,6 +18,13 @@ export function dropRecord(sql: Sql, id: string): void {
   sql.run('DELETE FROM checkpoints WHERE checkpoint_id = ?', id)
 }
 
+/** A kernel's checkpoints that have this note, oldest first. */
+export function idsNoted(sql: Sql, kernelId: string, note: string): string[] {
+  const statement = `SELECT checkpoint_id FROM checkpoints WHERE kernel_id = ? AND json_extract(record, '$.note') = ?
+    ORDER BY checkpoint_id`
+  return sql.all(statement, kernelId, note).map(idOf)
+}
+
 export function allIds(sql: Sql): string[] {
   return sql.all('SELECT checkpoint_id FROM checkpoints').map(idOf)
 }

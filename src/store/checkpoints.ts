@@ -200,6 +200,17 @@ export class Checkpoints {
     })
   }
 
+  /** Removes a kernel's checkpoints that have this note, but for the one to `keep`. Throws `storage_failed`. */
+  async prune(kernelId: string, note: string, keep: string): Promise<void> {
+    const database = await this.#database()
+    const all = await database.read((sql) => index.idsNoted(sql, kernelId, note))
+    for (const id of all) {
+      if (id === keep) continue
+      await removeQuietly(await this.#pathOf(id))
+      await database.write((sql) => index.dropRecord(sql, id))
+    }
+  }
+
   /** Removes what was reserved and never sealed. */
   async close(): Promise<void> {
     for (const id of [...this.#unfinished.keys()]) await this.abandon(id)

@@ -58,6 +58,7 @@ export class Disorder {
       ports: {},
       recover: this.random.chance(0.5),
       linger: false,
+      restoreLast: this.random.chance(0.3),
       lazy: false,
       kernelInfo: null,
       limits: {
@@ -71,6 +72,8 @@ export class Disorder {
         settleMs: 1,
         checkpointMs: 1,
         namespaceMs: 1,
+        saveLastMs: 1,
+        restoreLastMs: 1,
         usageMs: 1,
         infoPatienceMs: 1,
         bufferedBytesMax: 200,

@@ -47,6 +47,8 @@ export class FakePorts {
     sealCheckpoint: (checkpoint, facts) => this.#ask('seal', { checkpoint, facts }),
     abandonCheckpoint: (checkpoint) => this.#ask('abandon', { checkpoint }),
     verifyCheckpoint: (checkpoint) => this.#ask('verify', { checkpoint }),
+    lastCheckpoint: () => this.#ask('last', {}),
+    pruneCheckpoints: (note, keep) => this.#ask('prune', { note, keep }),
     listCheckpoints: (query) => this.#ask('list', { ...query }),
   }
 

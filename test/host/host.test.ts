@@ -27,6 +27,7 @@ function stage(key = 'key'): Stage {
       ports: {},
       recover: false,
       linger: true,
+      restoreLast: false,
       lazy: false,
       kernelInfo: null,
       limits: LIMITS,

@@ -23,6 +23,8 @@ export const LIMITS: KernelLimits = {
   settleMs: 50,
   checkpointMs: 60_000,
   namespaceMs: 500,
+  saveLastMs: 3_000,
+  restoreLastMs: 5_000,
   usageMs: 100,
   infoPatienceMs: 200,
   bufferedBytesMax: 1_000,
@@ -60,6 +62,7 @@ interface Options {
   /** false: the test says when the zygote is warm and who dials in. */
   readonly dials?: boolean
   /** Start Python with the first request that needs it; what to say to kernel_info until then. */
+  readonly restoreLast?: boolean
   readonly lazy?: { readonly kernelInfo: object | null }
 }
 
@@ -80,7 +83,7 @@ export class TestKernel {
   #sent = 0
   #pid = 100
 
-  constructor({ limits = {}, recover = false, dials = true, lazy }: Options = {}) {
+  constructor({ limits = {}, recover = false, dials = true, lazy, restoreLast = false }: Options = {}) {
     this.dials = dials
     const options: KernelOptions = {
       session: 'kernel-session',
@@ -88,6 +91,7 @@ export class TestKernel {
       ports: { shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4, hb_port: 5 },
       recover,
       linger: false,
+      restoreLast,
       lazy: lazy !== undefined,
       kernelInfo: lazy?.kernelInfo ? bytes(lazy.kernelInfo) : null,
       limits: { ...LIMITS, ...limits },

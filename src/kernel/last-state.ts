@@ -1,0 +1,89 @@
+/**
+ * The state that outlives its process (`--restore last`): saved when the kernel ends in order, and restored into the
+ * first worker of the next process of the same kernel, before that worker's first request.
+ *
+ * What is restored is the newest checkpoint of this kernel, whoever made it: after an orderly end that is the one made
+ * then, after a crash an older one. A restore never keeps a kernel from starting: one that fails, kills the worker or
+ * does not end costs that worker at most, and the first reply says so.
+ */
+
+import { SavepointError } from '../errors.js'
+import type { WorkerEvent } from '../link/protocol.js'
+import * as checkpoints from './checkpoints.js'
+import { failWaits, run, settle, waitFor, type Operation } from './operation.js'
+import { command, log } from './send.js'
+import { mint, type KernelState } from './state.js'
+
+/** How a checkpoint that was made at an end is told from others. */
+export const LAST_NOTE = 'saved when the kernel ended'
+
+interface Found {
+  readonly checkpoint_id: string
+  readonly path: string
+  readonly created_at: string
+  readonly note: string | null
+}
+
+/** Saves the worker's namespace, as long as a client waits for the end. Never throws. */
+export function* saveLast(state: KernelState): Operation<void> {
+  const { lastState } = state
+  // A process that ends before it has what the last one left has nothing to add to it.
+  if (!state.options.restoreLast || !state.worker?.pid || lastState === 'to_restore' || lastState === 'restoring')
+    return
+  run(state, save(state), (outcome) => {
+    if (!outcome.ok) {
+      log(state, 'error', 'last_state_not_saved', { code: outcome.error.code, message: outcome.error.message })
+    }
+    settle(state, 'last_saved', null)
+  })
+  try {
+    yield* waitFor<void>('last_saved', state.options.limits.saveLastMs)
+  } catch (error) {
+    // Whatever it waits for, it waits for no longer.
+    failWaits(state, ['store:', 'forked_writer:', 'written:'], error as SavepointError)
+  }
+}
+
+function* save(state: KernelState): Operation<void> {
+  const { finish, writing } = yield* checkpoints.start(state, { name: null, note: LAST_NOTE, exclude: null })
+  yield* finish()
+  // What could not be restored is kept for a person to look at; of other ends before, nobody needs the state any more.
+  if (state.lastState === 'lost') return
+  const keep = String(writing['checkpoint_id'])
+  yield* checkpoints.store<unknown>(state, { call: 'prune_checkpoints', note: LAST_NOTE, keep })
+}
+
+/** Restores into a worker that has just come up. False: this worker is of no use any more, and another one is needed. */
+export function* restoreLast(state: KernelState): Operation<boolean> {
+  if (state.lastState !== 'to_restore') return true
+  state.lastState = 'restoring'
+  const { worker } = state
+  try {
+    const found = yield* checkpoints.store<Found | null>(state, { call: 'last_checkpoint' })
+    if (found) yield* load(state, found)
+    state.lastState = 'done'
+    return true
+  } catch (error) {
+    if (state.shutdown) throw error
+    const { code, message } = error as SavepointError
+    state.lastState = 'lost'
+    log(state, 'error', 'last_state_not_restored', { code, message })
+    state.notices.push(`The state of the last process could not be restored. ${code}: ${message}`)
+    // A worker that does not answer may be in the middle of it for ever, with half of the names changed.
+    if (code === 'timeout' && worker?.pid) state.effects.push({ do: 'kill', pid: worker.pid })
+    return code !== 'timeout' && state.worker !== null
+  }
+}
+
+function* load(state: KernelState, found: Found): Operation<void> {
+  if (!state.worker) throw new SavepointError('kernel_dead', 'The worker died meanwhile.')
+  const id = mint(state)
+  command(state, { kind: 'restore', id, path: found.path, mode: 'merge', names: null })
+  type Restored = Extract<WorkerEvent, { kind: 'restored' }>
+  const { error, lost, warnings } = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.restoreLastMs)
+  if (error) throw new SavepointError('restore_failed', error.message, error.details)
+  if (found.note !== LAST_NOTE) {
+    state.notices.push(`The last process saved nothing at its end: this is the state of ${found.created_at}.`)
+  }
+  state.notices.push(...warnings, ...lost.map(({ name, reason }) => `'${name}' could not be restored: ${reason}.`))
+}
