@@ -22,7 +22,7 @@ import { run, waitFor, type Operation } from './operation.js'
 import { parseObject, wishesOf, type CellWishes } from './policy.js'
 import { command, publish, publishSoon, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
-import { cue, type Cell, type KernelState, type Request, type Turn } from './state.js'
+import { cue, newsOfControl, type Cell, type KernelState, type Request, type Turn } from './state.js'
 import { newGathered, release } from './streams.js'
 import { commit, open, rollback, rolledBackLine, type RollbackReport, type Transaction } from './transactions.js'
 import { endWithoutWorker } from './death.js'
@@ -59,6 +59,7 @@ export function startCell(state: KernelState, request: Request): void {
         type: 'execute_request',
         execution_count: cell.count,
         ...(permit ? { permit } : {}),
+        ...newsOfControl(state),
       },
       [headerBytes, metadataBytes, contentBytes, ...buffers],
     )

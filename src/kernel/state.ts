@@ -159,6 +159,8 @@ export interface KernelState {
   /** Cells sent since the oldest snapshot was frozen: [execution count, raw code]. */
   inputs: (readonly [number, string])[]
   readonly waiters: Map<string, Waiter>
+  /** The latest request on control, which user code can ask the worker for, and the generation that was told of it. */
+  control: { readonly header: object; toldTo: number } | null
   /** kernel_info_requests that came before the zygote was warm. */
   readonly infoPending: Request[]
   readonly debugging: Debugging
@@ -209,6 +211,7 @@ export function newState(options: KernelOptions): KernelState {
     transactionsMade: 0,
     inputs: [],
     waiters: new Map(),
+    control: null,
     infoPending: [],
     debugging: newDebugging(),
     shutdown: null,
@@ -229,6 +232,13 @@ export function mint(state: KernelState): string {
 /** The event's time as it stands in records: ISO 8601, UTC, with fraction and `Z`. */
 export function dateOf(state: KernelState): string {
   return new Date(state.now).toISOString()
+}
+
+/** What a worker of this generation has yet to be told of the latest request on control. */
+export function newsOfControl({ control, generation }: KernelState): { readonly control?: object } {
+  if (control === null || control.toldTo === generation) return {}
+  control.toldTo = generation
+  return { control: control.header }
 }
 
 /** Keeps a request's header for what belongs to it later; the oldest goes when there are too many. */

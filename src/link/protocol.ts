@@ -142,6 +142,8 @@ export type WorkerCommand =
       readonly execution_count?: number
       /** execute_request only: freeze a copy before the cell runs; reported by `taken` before the reply. */
       readonly permit?: SnapshotPermit
+      /** execute_request only: header of the latest request on control, if the worker does not know it yet. */
+      readonly control?: object
       /** comm messages only: to be served while the cell of this seq awaits or polls. */
       readonly beside?: number
     }

@@ -28,6 +28,8 @@ class Request:
         self.type: str = envelope["type"]
         self.execution_count: int | None = envelope.get("execution_count")
         self.permit: dict[str, str] | None = envelope.get("permit")
+        #: Header of the latest request on control; None if it is known.
+        self.control: dict[str, Any] | None = envelope.get("control")
         self.message = _message(frame, self.type)
         self.msg_id: str | None = self.message["msg_id"]
         #: False once it was answered, or belongs to a past that was rolled back.
@@ -60,6 +62,10 @@ async def _handle(worker: Worker, request: Request) -> None:
     kernel, message = worker.kernel, request.message
     header = message["header"]
     kernel.set_parent([str(header.get("session", "")).encode()], message)
+    if request.control is not None:
+        # The gateway has served it; libraries may ask the kernel whose it was.
+        parent = {"header": request.control, "parent_header": {}, "metadata": {}, "content": {}, "buffers": []}
+        kernel.set_parent([str(request.control.get("session", "")).encode()], parent, "control")
     worker.attribute_streams(header)
     if type(message["content"]) is not dict:
         reply(worker, request, _error(ValueError("The content of the request is no JSON object.")), {})
