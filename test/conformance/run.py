@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""jupyter_kernel_test with every optional attribute set, against a kernelspec.
+"""Runs the tests of other projects, unmodified, on a kernel that is named python3, python and echo.
 
-  run.py [--kernel NAME] [--json FILE] [--verbose]
+  run.py [--reference [--write]] [--suite NAME ...] [--verbose]
 
-Without --kernel it is the build of this checkout. Prints what failed, the count of single samples, and as the last
-line the count of test methods: `N passed, N failed`. The exit code is 1 when anything failed.
+What passes on ipykernel has to pass here. The tests that pass there are listed in `expected`, one file a suite, and
+`differences.txt` has those that cannot pass, each with the reason. With --reference the kernel is ipykernel, and with
+--write the lists are made anew: to be done when `sources.lock` or the locked packages change, on a quiet machine.
+
+Prints a table, and as its last line `N passed, N failed`; the exit code is 1 when anything failed. A test that fails
+is tried again, alone: some of these tests measure time, on a machine that runs two of them at once.
 """
 
 from __future__ import annotations
@@ -12,169 +16,207 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
+import subprocess
 import sys
-import unittest
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TextIO
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients"))
 
-ANSWER_WITHIN_S = 15.0
+from suites import HERE, SUITES, Suite, fetch  # noqa: E402
+from support.subject import CHECKOUT, scratch  # noqa: E402
+
+NAMES = ("python3", "python", "echo")
+AT_ONCE = 2
+TEST_WITHIN_S = 30
+SUITE_WITHIN_S = 300
+# Theirs say what else is printed, and what of the environment is needed; ours that results are comparable.
+OPTIONS = ["-p", "no:cacheprovider", "--color=no", "--quiet", "--tb=short", f"--timeout={TEST_WITHIN_S}"]
+OVERRIDES = ["addopts=", "log_cli=false", "asyncio_default_fixture_loop_scope=function", "timeout_method=signal"]
 
 
-def suite(kernel: str) -> unittest.TestSuite:
-    """All tests of jupyter_kernel_test for a Python kernel of that name."""
-    # Imported here: jupyter_client reads the environment, which `--kernel` decides about, when it is imported.
-    import jupyter_kernel_test as jkt
-
-    class Impatient:
-        """Some requests in jupyter_kernel_test wait without a limit; a kernel that never answers would hang the run."""
-
-        @classmethod
-        def setUpClass(cls) -> None:
-            super().setUpClass()  # type: ignore[misc]
-            for name in ("get_shell_msg", "get_iopub_msg"):
-
-                def limited(
-                    *args: Any, _get: Any = getattr(cls.kc, name), timeout: float | None = None, **options: Any
-                ) -> Any:
-                    return _get(*args, timeout=ANSWER_WITHIN_S if timeout is None else timeout, **options)
-
-                setattr(cls.kc, name, limited)
-
-        @classmethod
-        def tearDownClass(cls) -> None:
-            cls.kc.stop_channels()
-            cls.km.shutdown_kernel(now=True)
-
-    class Kernel(Impatient, jkt.KernelTests):
-        kernel_name = kernel
-        language_name = "python"
-        file_extension = ".py"
-        code_hello_world = "print('hello, world')"
-        code_stderr = "import sys; print('test', file=sys.stderr)"
-        completion_samples = [
-            {"text": "zi", "matches": {"zip"}},
-            {"text": "import os; os.path.isabs", "matches": {"isabs"}},
-            {"text": "'abc'.swapc", "matches": {"swapcase"}},
-        ]
-        complete_code_samples = [
-            "1",
-            "print('hello, world')",
-            "def f(x):\n  return x*2\n\n\n",
-            "x = 1",
-            "%time 1",
-            "!ls",
-            "@x\ndef f(): pass\n\n",
-        ]
-        incomplete_code_samples = [
-            "print('''hello",
-            "def f(x):\n  x*2",
-            "for i in range(3):",
-            "(1,\n2",
-            "%%timeit",
-            "try:\n  1",
-        ]
-        invalid_code_samples = ["import = 7q", "x = = 1"]
-        code_page_something = "zip?"
-        code_generate_error = "raise ValueError('x')"
-        code_execute_result = [
-            {"code": "1+2+3", "result": "6"},
-            {"code": "[n*n for n in range(1, 4)]", "result": "[1, 4, 9]"},
-            {"code": "'a'", "result": "'a'"},
-        ]
-        code_display_data = [
-            {"code": f"from IPython.display import *; display({shown})", "mime": mime}
-            for shown, mime in (
-                ("HTML('<b>test</b>')", "text/html"),
-                ("Math('\\\\frac{1}{2}')", "text/latex"),
-                ("JSON({'a': 1})", "application/json"),
-                ("Markdown('*test*')", "text/markdown"),
-                ("SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"></svg>')", "image/svg+xml"),
-            )
-        ]
-        code_history_pattern = "1?2*"
-        supported_history_operations = ("tail", "range", "search")
-        code_inspect_sample = "zip"
-        code_clear_output = "from IPython.display import clear_output; clear_output()"
-
-    class Welcome(Impatient, jkt.IopubWelcomeTests):
-        kernel_name = kernel
-        support_iopub_welcome = True
-
-        def test_recv_iopub_welcome_msg(self) -> None:
-            """As in jupyter_kernel_test, where it waits without a limit."""
-            self.kc.start_channels()
-            self.assertEqual(self.kc.get_iopub_msg(timeout=5)["msg_type"], "iopub_welcome")
-
-    load = unittest.defaultTestLoader.loadTestsFromTestCase
-    return unittest.TestSuite([load(Kernel), load(Welcome)])
-
-
-class Result(unittest.TextTestResult):
-    """Counts test methods and, apart from them, the single samples (sub-tests) in them."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.methods: dict[str, str] = {}
-        self.samples: list[tuple[str, str, str]] = []
-
-    def _note(self, test: unittest.TestCase, outcome: str, why: str = "") -> None:
-        method = getattr(test, "test_case", test).id().split(".")[-1]
-        if outcome != "passed" or method not in self.methods:
-            self.methods[method] = outcome
-        sample = test._subDescription() if hasattr(test, "_subDescription") else ""
-        self.samples.append((f"{method} {sample}".strip(), outcome, why))
-
-    def addSuccess(self, test: unittest.TestCase) -> None:
-        super().addSuccess(test)
-        self._note(test, "passed")
-
-    def addFailure(self, test: unittest.TestCase, err: Any) -> None:
-        super().addFailure(test, err)
-        self._note(test, "failed", f"{err[0].__name__}: {err[1]}"[:300])
-
-    def addError(self, test: unittest.TestCase, err: Any) -> None:
-        super().addError(test, err)
-        self._note(test, "failed", f"{err[0].__name__}: {err[1]}"[:300])
-
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
-        super().addSkip(test, reason)
-        # Every attribute is set, so whatever is left out counts as not passed.
-        self._note(test, "failed", f"left out: {reason}")
-
-    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
-        super().addSubTest(test, subtest, err)
-        self._note(
-            subtest, "passed" if err is None else "failed", "" if err is None else f"{err[0].__name__}: {err[1]}"[:300]
-        )
+class Outcome(NamedTuple):
+    suite: Suite
+    passed: set[str]
+    failed: dict[str, str]
+    skipped: set[str]
+    seconds: float
+    # What pytest said, if it gave no results.
+    fault: str
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--kernel")
-    arguments.add_argument("--json", type=Path)
+    arguments.add_argument("--reference", action="store_true")
+    arguments.add_argument("--write", action="store_true")
+    arguments.add_argument("--suite", action="append", default=[])
     arguments.add_argument("--verbose", action="store_true")
     chosen = arguments.parse_args()
-    if chosen.kernel:
-        os.environ["SAVEPOINT_TEST_KERNEL"] = chosen.kernel
-    from support.subject import KERNEL
+    if chosen.write and not chosen.reference:
+        arguments.error("--write goes with --reference")
+    suites = [suite for suite in SUITES if not chosen.suite or suite.name in chosen.suite]
+    if not suites:
+        arguments.error(f"there are {', '.join(suite.name for suite in SUITES)}")
+    home = scratch("conformance")
+    environment = _environment(home, chosen.reference)
+    sources = fetch()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(lambda suite: _run(suite, sources[suite.project], home, environment), suites))
+    outcomes = [_again(outcome, sources[outcome.suite.project], home, environment) for outcome in outcomes]
+    if chosen.write:
+        for outcome in outcomes:
+            _expected(outcome.suite).write_text("".join(f"{test}\n" for test in sorted(outcome.passed)), "utf-8")
+    return _report(outcomes, chosen.verbose)
 
-    stream: TextIO = sys.stderr if chosen.verbose else open(os.devnull, "w", encoding="utf-8")
-    with stream:
-        result = unittest.TextTestRunner(stream=stream, resultclass=Result, verbosity=2).run(suite(KERNEL))
-        assert isinstance(result, Result)
-        for sample, outcome, why in result.samples:
-            if outcome == "failed":
-                print(f"failed  {sample}  {why}".replace("\n", " "))
-        passed, failed = ([*result.methods.values()].count(outcome) for outcome in ("passed", "failed"))
-        good = sum(outcome == "passed" for _, outcome, _ in result.samples)
-        if chosen.json:
-            report = {"kernel": KERNEL, "passed": passed, "failed": failed, "samples": result.samples}
-            chosen.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-        print(f"samples: {good} good, {len(result.samples) - good} bad")
-        print(f"{passed} passed, {failed} failed", flush=True)
-    return 1 if failed or not passed else 0
+
+def _environment(home: Path, reference: bool) -> dict[str, str]:
+    """Nothing of the user's is read or written; the one kernel bears every name that these tests ask for."""
+    for name in NAMES:
+        if reference:
+            folder = home / "share" / "jupyter" / "kernels" / name
+            folder.mkdir(parents=True)
+            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            metadata = {"debugger": True, "supported_encryption": ["curve"]}
+            spec = {"argv": argv, "display_name": "Python 3", "language": "python", "metadata": metadata}
+            (folder / "kernel.json").write_text(json.dumps(spec), "utf-8")
+        else:
+            _install(name, home)
+    bending = ("PYTEST", "JUPYTER", "IPYTHON", "SAVEPOINT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(bending)}
+    return {
+        **kept,
+        "HOME": str(home),
+        "JUPYTER_PATH": str(home / "share" / "jupyter"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "SAVEPOINT_DATA_DIR": str(home / "data"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "TERM": "xterm",
+    }
+
+
+def _install(name: str, home: Path) -> None:
+    program = CHECKOUT / "dist" / "main.js"
+    node = os.environ.get("SAVEPOINT_NODE", "node")
+    argv = [node, str(program), "install", "--prefix", str(home), "--name", name, "--python", sys.executable]
+    env = {**os.environ, "SAVEPOINT_DATA_DIR": str(home / "data"), "HOME": str(home)}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, env=env)
+    if done.returncode != 0:
+        sys.exit(f"The kernelspec could not be installed:\n{done.stdout}{done.stderr}")
+
+
+def _run(suite: Suite, source: Path, home: Path, environment: dict[str, str], tests: list[str] | None = None) -> Outcome:
+    place = home / f"{suite.name.replace('/', '-')}-{time.monotonic_ns()}"
+    # A package that brings its tests is imported from its copy, under its own name.
+    copy = place / (source.name if source.name == suite.project else "sources")
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    where = copy.parent if source.name == suite.project else copy
+    report = place / "report.xml"
+    options = [*OPTIONS, f"--junitxml={report}", *(part for override in OVERRIDES for part in ("-o", override))]
+    only = ["-k", suite.only] if suite.only and tests is None else []
+    argv = [sys.executable, "-m", "pytest", *options, *only, *(tests or [suite.file])]
+    began = time.monotonic()
+    try:
+        with open(place / "log", "wb") as log:
+            # A terminal that is closed is what some of these tests must not find: they start consoles of their own.
+            subprocess.run(
+                argv,
+                cwd=where,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=SUITE_WITHIN_S,
+            )
+    except subprocess.TimeoutExpired:
+        pass
+    return _read(suite, report, place / "log", time.monotonic() - began)
+
+
+def _read(suite: Suite, report: Path, log: Path, seconds: float) -> Outcome:
+    passed, failed, skipped = set[str](), dict[str, str](), set[str]()
+    if not report.is_file():
+        said = log.read_text("utf-8", "replace").strip().splitlines()[-5:]
+        return Outcome(suite, passed, failed, skipped, seconds, " | ".join(said) or "no result")
+    for case in ElementTree.parse(report).iter("testcase"):
+        # tests.test_client.TestExecute + test_x: only what follows the module names the test in its file.
+        module = suite.file.removesuffix(".py").replace("/", ".")
+        inside = case.get("classname", "").removeprefix(module).strip(".").replace(".", "::")
+        name = f"{inside}::{case.get('name')}" if inside else str(case.get("name"))
+        fault = next((part for part in case if part.tag in ("failure", "error")), None)
+        if fault is not None:
+            failed[name] = (fault.get("message") or "").splitlines()[0] if fault.get("message") else fault.tag
+        elif case.find("skipped") is not None:
+            skipped.add(name)
+        else:
+            passed.add(name)
+    return Outcome(suite, passed - set(failed), failed, skipped, seconds, "")
+
+
+def _again(outcome: Outcome, source: Path, home: Path, environment: dict[str, str]) -> Outcome:
+    suite = outcome.suite
+    known = _differences(suite)
+    wanted = _listed(suite)
+    doubtful = [test for test in outcome.failed if test not in known and (not wanted or test in wanted)]
+    if not doubtful:
+        return outcome
+    print(f"again   {suite.name}: {', '.join(doubtful)}", flush=True)
+    # Some test methods go on with what those before them left, so a file that failed in many places is run whole.
+    retried = _run(suite, source, home, environment, [f"{suite.file}::{test}" for test in doubtful])
+    better = retried.passed & set(doubtful)
+    failed = {test: why for test, why in outcome.failed.items() if test not in better}
+    return outcome._replace(passed=outcome.passed | better, failed=failed, seconds=outcome.seconds + retried.seconds)
+
+
+def _report(outcomes: list[Outcome], verbose: bool) -> int:
+    total_passed = total_failed = total_known = 0
+    for outcome in outcomes:
+        suite, known, wanted = outcome.suite, _differences(outcome.suite), _listed(outcome.suite)
+        # Without a list (a suite that is new) every test counts.
+        wanted = wanted or outcome.passed | set(outcome.failed)
+        counted = wanted - set(known)
+        good = counted & outcome.passed
+        bad = counted - outcome.passed
+        for test in sorted(bad):
+            why = outcome.fault or outcome.failed.get(test) or ("skipped" if test in outcome.skipped else "not run")
+            print(f"failed  {suite.name}  {test}  {why[:200]}")
+        for test in sorted(known) if verbose else []:
+            print(f"known   {suite.name}  {test}  {known[test]}")
+        for test in sorted(set(known) & outcome.passed):
+            print(f"passes now, so it need not be in differences.txt: {suite.name}  {test}")
+        mark = "FAIL" if bad else "ok  "
+        differ = f", {len(known)} known to differ" if known else ""
+        print(f"{mark}  {suite.name}: {len(good)} of {len(counted)}{differ}, {outcome.seconds:.1f} s", flush=True)
+        total_passed, total_failed, total_known = total_passed + len(good), total_failed + len(bad), total_known + len(known)
+    if total_known:
+        print(f"{total_known} tests are known to differ; the reasons are in {(HERE / 'differences.txt').relative_to(CHECKOUT)}")
+    print(f"{total_passed} passed, {total_failed} failed", flush=True)
+    return 1 if total_failed or not total_passed else 0
+
+
+def _expected(suite: Suite) -> Path:
+    return HERE / "expected" / f"{suite.name.replace('/', '-')}.txt"
+
+
+def _listed(suite: Suite) -> set[str]:
+    path = _expected(suite)
+    return set(path.read_text("utf-8").splitlines()) if path.is_file() else set()
+
+
+def _differences(suite: Suite) -> dict[str, str]:
+    """The tests of the suite that cannot pass, and why: paragraphs of `SUITE TEST` lines that end in the reason."""
+    found: dict[str, str] = {}
+    for paragraph in (HERE / "differences.txt").read_text("utf-8").split("\n\n"):
+        lines = [line for line in paragraph.splitlines() if line and not line.startswith("#")]
+        reason = " ".join(line.strip() for line in lines if line.startswith(" "))
+        for line in lines:
+            if not line.startswith(" ") and line.partition(" ")[0] == suite.name:
+                found[line.partition(" ")[2]] = reason
+    return found
 
 
 if __name__ == "__main__":
