@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs the tests of other projects, unmodified, on a kernel that is named python3, python and echo.
 
-  run.py [--reference [--write]] [--suite NAME ...] [--verbose]
+  run.py [--reference [--write]] [--suite NAME ...] [--all]
 
 What passes on ipykernel has to pass here. The tests that pass there are listed in `expected`, one file a suite, and
-`differences.txt` has those that cannot pass, each with the reason. With --reference the kernel is ipykernel, and with
+`differences.txt` has those that cannot pass, each with the reason; they are run with --all only. With --reference the kernel is ipykernel, and with
 --write the lists are made anew: to be done when `sources.lock` or the locked packages change, on a quiet machine.
 
 Prints a table, and as its last line `N passed, N failed`; the exit code is 1 when anything failed. A test that fails
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +40,9 @@ OPTIONS = ["-p", "no:cacheprovider", "--color=no", "--quiet", "--tb=short", f"--
 OVERRIDES = ["addopts=", "log_cli=false", "asyncio_default_fixture_loop_scope=function", "timeout_method=signal"]
 
 
+Known = tuple[str, str]
+
+
 class Outcome(NamedTuple):
     suite: Suite
     passed: set[str]
@@ -54,7 +58,7 @@ def main() -> int:
     arguments.add_argument("--reference", action="store_true")
     arguments.add_argument("--write", action="store_true")
     arguments.add_argument("--suite", action="append", default=[])
-    arguments.add_argument("--verbose", action="store_true")
+    arguments.add_argument("--all", action="store_true")
     chosen = arguments.parse_args()
     if chosen.write and not chosen.reference:
         arguments.error("--write goes with --reference")
@@ -65,12 +69,14 @@ def main() -> int:
     environment = _environment(home, chosen.reference)
     sources = fetch()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = list(pool.map(lambda suite: _run(suite, sources[suite.project], home, environment), suites))
+        left_out = [] if chosen.all or chosen.reference else _differences()
+        tries = pool.map(lambda suite: _run(suite, sources[suite.project], home, environment, left_out), suites)
+        outcomes = list(tries)
     outcomes = [_again(outcome, sources[outcome.suite.project], home, environment) for outcome in outcomes]
     if chosen.write:
         for outcome in outcomes:
             _expected(outcome.suite).write_text("".join(f"{test}\n" for test in sorted(outcome.passed)), "utf-8")
-    return _report(outcomes, chosen.verbose)
+    return _report(outcomes)
 
 
 def _environment(home: Path, reference: bool) -> dict[str, str]:
@@ -108,7 +114,14 @@ def _install(name: str, home: Path) -> None:
         sys.exit(f"The kernelspec could not be installed:\n{done.stdout}{done.stderr}")
 
 
-def _run(suite: Suite, source: Path, home: Path, environment: dict[str, str], tests: list[str] | None = None) -> Outcome:
+def _run(
+    suite: Suite,
+    source: Path,
+    home: Path,
+    environment: dict[str, str],
+    left_out: Collection[Known],
+    tests: list[str] | None = None,
+) -> Outcome:
     place = home / f"{suite.name.replace('/', '-')}-{time.monotonic_ns()}"
     # A package that brings its tests is imported from its copy, under its own name.
     copy = place / (source.name if source.name == suite.project else "sources")
@@ -117,11 +130,11 @@ def _run(suite: Suite, source: Path, home: Path, environment: dict[str, str], te
     report = place / "report.xml"
     options = [*OPTIONS, f"--junitxml={report}", *(part for override in OVERRIDES for part in ("-o", override))]
     only = ["-k", suite.only] if suite.only and tests is None else []
+    only += [f"--deselect={suite.file}::{test}" for name, test in left_out if name == suite.name]
     argv = [sys.executable, "-m", "pytest", *options, *only, *(tests or [suite.file])]
     began = time.monotonic()
     try:
         with open(place / "log", "wb") as log:
-            # A terminal that is closed is what some of these tests must not find: they start consoles of their own.
             subprocess.run(
                 argv,
                 cwd=where,
@@ -159,41 +172,42 @@ def _read(suite: Suite, report: Path, log: Path, seconds: float) -> Outcome:
 
 def _again(outcome: Outcome, source: Path, home: Path, environment: dict[str, str]) -> Outcome:
     suite = outcome.suite
-    known = _differences(suite)
+    known = _differences()
     wanted = _listed(suite)
-    doubtful = [test for test in outcome.failed if test not in known and (not wanted or test in wanted)]
+    doubtful = [test for test in outcome.failed if (suite.name, test) not in known and (not wanted or test in wanted)]
     if not doubtful:
         return outcome
     print(f"again   {suite.name}: {', '.join(doubtful)}", flush=True)
-    # Some test methods go on with what those before them left, so a file that failed in many places is run whole.
-    retried = _run(suite, source, home, environment, [f"{suite.file}::{test}" for test in doubtful])
+    retried = _run(suite, source, home, environment, [], [f"{suite.file}::{test}" for test in doubtful])
     better = retried.passed & set(doubtful)
     failed = {test: why for test, why in outcome.failed.items() if test not in better}
     return outcome._replace(passed=outcome.passed | better, failed=failed, seconds=outcome.seconds + retried.seconds)
 
 
-def _report(outcomes: list[Outcome], verbose: bool) -> int:
+def _report(outcomes: list[Outcome]) -> int:
+    differences = _differences()
     total_passed = total_failed = total_known = 0
     for outcome in outcomes:
-        suite, known, wanted = outcome.suite, _differences(outcome.suite), _listed(outcome.suite)
+        suite = outcome.suite
+        known = {test for name, test in differences if name == suite.name}
         # Without a list (a suite that is new) every test counts.
-        wanted = wanted or outcome.passed | set(outcome.failed)
-        counted = wanted - set(known)
-        good = counted & outcome.passed
-        bad = counted - outcome.passed
+        counted = (_listed(suite) or outcome.passed | set(outcome.failed)) - known
+        good, bad = counted & outcome.passed, counted - outcome.passed
         for test in sorted(bad):
             why = outcome.fault or outcome.failed.get(test) or ("skipped" if test in outcome.skipped else "not run")
             print(f"failed  {suite.name}  {test}  {why[:200]}")
-        for test in sorted(known) if verbose else []:
-            print(f"known   {suite.name}  {test}  {known[test]}")
-        for test in sorted(set(known) & outcome.passed):
-            print(f"passes now, so it need not be in differences.txt: {suite.name}  {test}")
-        mark = "FAIL" if bad else "ok  "
+        for test in sorted(known & set(outcome.failed)):
+            print(f"known   {suite.name}  {test}  {differences[suite.name, test]}")
+        for test in sorted(known & outcome.passed):
+            print(f"passes, so it need not be in differences.txt: {suite.name}  {test}")
         differ = f", {len(known)} known to differ" if known else ""
-        print(f"{mark}  {suite.name}: {len(good)} of {len(counted)}{differ}, {outcome.seconds:.1f} s", flush=True)
-        total_passed, total_failed, total_known = total_passed + len(good), total_failed + len(bad), total_known + len(known)
+        state = "FAIL" if bad else "ok  "
+        print(f"{state}  {suite.name}: {len(good)} of {len(counted)}{differ}, {outcome.seconds:.1f} s", flush=True)
+        total_passed += len(good)
+        total_failed += len(bad)
+        total_known += len(known)
     if total_known:
-        print(f"{total_known} tests are known to differ; the reasons are in {(HERE / 'differences.txt').relative_to(CHECKOUT)}")
+        print(f"{total_known} tests are known to differ, for the reasons in test/conformance/differences.txt")
     print(f"{total_passed} passed, {total_failed} failed", flush=True)
     return 1 if total_failed or not total_passed else 0
 
@@ -207,15 +221,16 @@ def _listed(suite: Suite) -> set[str]:
     return set(path.read_text("utf-8").splitlines()) if path.is_file() else set()
 
 
-def _differences(suite: Suite) -> dict[str, str]:
-    """The tests of the suite that cannot pass, and why: paragraphs of `SUITE TEST` lines that end in the reason."""
-    found: dict[str, str] = {}
+def _differences() -> dict[Known, str]:
+    """The tests that cannot pass, and why: paragraphs of lines with suite and test that end in the reason."""
+    found: dict[Known, str] = {}
     for paragraph in (HERE / "differences.txt").read_text("utf-8").split("\n\n"):
         lines = [line for line in paragraph.splitlines() if line and not line.startswith("#")]
         reason = " ".join(line.strip() for line in lines if line.startswith(" "))
         for line in lines:
-            if not line.startswith(" ") and line.partition(" ")[0] == suite.name:
-                found[line.partition(" ")[2]] = reason
+            if not line.startswith(" "):
+                suite, _, test = line.partition(" ")
+                found[suite, test] = reason
     return found
 
 
