@@ -24,6 +24,8 @@ class OracleCase(KernelCase):
     """One kernel of each kind for all tests of a class."""
 
     oracle: ClassVar[Client]
+    #: The reply of the cell that was compared last.
+    last: dict[str, Any]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -34,8 +36,15 @@ class OracleCase(KernelCase):
     def both(self, *cells: str) -> None:
         """Run cells in both kernels: reply and messages must be the same."""
         for code in cells:
-            expected, found = (transcript(client.execute(code)) for client in (self.oracle, self.client))
+            expected, found = (transcript(client.execute(code, timeout=60)) for client in (self.oracle, self.client))
             self.assertEqual(found, expected, code)
+            self.last = found[0]
+
+    def both_ok(self, *cells: str) -> None:
+        """As `both`, and every cell must succeed."""
+        for code in cells:
+            self.both(code)
+            self.assertEqual(self.last["status"], "ok", f"{code}\n{self.last}")
 
     def both_values(self, expressions: str) -> None:
         """Evaluate expressions, one a line, in both kernels: the values' representations must be the same."""
@@ -48,6 +57,43 @@ class OracleCase(KernelCase):
             with self.subTest(line):
                 self.assertEqual(expected[line]["status"], "ok", expected[line].get("evalue"))
                 self.assertEqual(_text(found[line]), _text(expected[line]))
+
+
+    def both_told(self, msg_type: str, content: dict[str, Any] | str, data: Any = None, **options: Any) -> list[Any]:
+        """Send both kernels a message of a comm, and compare what they publish; it is returned.
+
+        Instead of content, an expression may be given for the widget or comm that the `data` is for.
+        """
+        said = []
+        for client in (self.oracle, self.client):
+            sent = content
+            if isinstance(content, str):
+                sent = {"comm_id": client.value(f"({content}).comm_id").strip("'"), "data": data}
+            cell = client.request(msg_type, sent, **options)  # type: ignore[arg-type]
+            client.wait_until(lambda cell=cell: "idle" in cell.states, 20, "idle")
+            said.append(_published(cell))
+        self.assertEqual(said[1], said[0])
+        return said[1]
+
+    def both_updated(self, widget: str, state: dict[str, Any], paths: Any = (), **options: Any) -> list[Any]:
+        """Change the state of a widget as a client does, in both kernels."""
+        data = {"method": "update", "state": state, "buffer_paths": list(paths)}
+        return self.both_told("comm_msg", f"{widget}.comm", data, **options)
+
+
+def _published(cell: Cell) -> list[Any]:
+    """What came for a message of a comm. What is printed comes last: in ipykernel it has no order to the rest."""
+    streams: dict[str, str] = {}
+    said: list[Any] = []
+    for message in cell.on("iopub"):
+        kind, content = message["msg_type"], message["content"]
+        if kind == "stream":
+            # A traceback tells of files and lines that differ.
+            streams[content["name"]] = streams.get(content["name"], "") + content["text"]
+        elif kind != "status":
+            said.append([kind, content, [bytes(buffer).hex() for buffer in message["buffers"]]])
+    printed = [["stream", name, text.rstrip().rpartition("\n")[2]] for name, text in sorted(streams.items())]
+    return json.loads(_common(json.dumps([*said, *printed], sort_keys=True, default=str)))
 
 
 def transcript(cell: Cell) -> list[Any]:
