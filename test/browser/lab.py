@@ -45,6 +45,7 @@ def main() -> None:
         "first_slice": make_notebook.build(KERNEL),
         "everyday": everyday.build(everyday.DAY, KERNEL),
         "run_all": everyday.build(everyday.RUN_ALL, KERNEL),
+        "debugged": everyday.build(everyday.DEBUGGED, KERNEL),
     }
     for name, notebook in notebooks.items():
         nbformat.write(notebook, root / f"{name}.ipynb")

@@ -1,4 +1,4 @@
-"""What a person does all day in a notebook, as two notebooks for the browser: single cells, and one for Run All."""
+"""What a person does all day in a notebook, as notebooks for the browser: single cells, one for Run All, one to debug."""
 
 from __future__ import annotations
 
@@ -79,6 +79,12 @@ RUN_ALL = {
     "fails": "raise RuntimeError('in the middle')",
     "after": 'print("ran after")',
     "last": 'print("ran last")',
+}
+
+#: For the debugger: the second line of `stops` gets a breakpoint.
+DEBUGGED = {
+    "stops": "def double(number):\n    result = number * 2\n    return result\n\nprint('doubled:', double(21))",
+    "afterwards": "print('went', 'on')",
 }
 
 
