@@ -1,7 +1,8 @@
 /**
  * Questions on stdin: who is asked, who may answer, which answers come too late.
  *
- * The worker asks; the question goes to the client whose request caused it, under an id of ours. An answer that names
+ * The worker asks; the question goes to the client whose request caused it (for a background task, that of the cell that
+ * began it), under an id of ours. An answer that names
  * another question, or comes when none is open, is dropped: it must not feed the next `input()`.
  *
  * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#messages-on-the-stdin-router-dealer-channel
@@ -17,7 +18,9 @@ type InputRequest = Extract<WorkerEvent, { kind: 'input_request' }>
 
 export function ask(state: KernelState, event: InputRequest, content: Buffer): void {
   const { turn } = state
-  const client = turn?.request.message.header.msg_id === event.parent ? turn.request.client : state.latestClient
+  const asking = event.parent === null ? undefined : state.parents.get(event.parent)?.client
+  const client =
+    turn?.request.message.header.msg_id === event.parent ? turn.request.client : (asking ?? state.latestClient)
   if (!client) return
   const messageId = mint(state)
   state.questions.push({ id: event.id, client, messageId })

@@ -34,6 +34,7 @@ export function receive(state: KernelState, { channel, client, message }: Messag
   state.nextSeq += 1
   rememberParent(state, message)
   if (channel === 'control') state.control = { header: message.header, toldTo: -1 }
+  rememberParent(state, message, client)
   const type = message.header.msg_type
   const atOnce = AT_ONCE.get(type) ?? (channel === 'control' ? AT_ONCE_ON_CONTROL.get(type) : undefined)
   if (atOnce) {

@@ -142,8 +142,8 @@ export interface KernelState {
   nextSeq: number
   minted: number
   executionCount: number
-  /** Raw header bytes of recent requests by msg_id, oldest first. */
-  readonly parents: Map<string, Buffer>
+  /** Recent requests by msg_id, oldest first. */
+  readonly parents: Map<string, Origin>
   /** Header of the latest cell: parent of output that has none of its own. */
   latestParent: Buffer
   /** Questions on stdin that wait for an answer, oldest first. */
@@ -165,6 +165,12 @@ export interface KernelState {
   readonly infoPending: Request[]
   readonly debugging: Debugging
   shutdown: Shutdown | null
+}
+
+/** Where something comes from that is to be answered or shown there. */
+export interface Origin {
+  readonly headerBytes: Buffer
+  readonly client: Client
 }
 
 export interface Question {
@@ -242,8 +248,8 @@ export function newsOfControl({ control, generation }: KernelState): { readonly 
 }
 
 /** Keeps a request's header for what belongs to it later; the oldest goes when there are too many. */
-export function rememberParent(state: KernelState, message: IncomingMessage): void {
-  state.parents.set(message.header.msg_id, message.headerBytes)
+export function rememberParent(state: KernelState, message: IncomingMessage, client: Client): void {
+  state.parents.set(message.header.msg_id, { headerBytes: message.headerBytes, client })
   if (state.parents.size > state.options.limits.parentsMax) {
     const oldest = state.parents.keys().next().value
     if (oldest !== undefined) state.parents.delete(oldest)
@@ -262,5 +268,5 @@ export function trimInputs(state: KernelState): void {
 
 /** The header bytes that belong to `id`; those of the latest cell where it is unknown. */
 export function parentOf(state: KernelState, id: string | null): Buffer {
-  return (id === null ? undefined : state.parents.get(id)) ?? state.latestParent
+  return (id === null ? undefined : state.parents.get(id)?.headerBytes) ?? state.latestParent
 }

@@ -24,13 +24,23 @@ describe('questions on stdin', () => {
     expect(kernel.heard.at(-1)).toMatchObject({ client: 'bob', parent: cell, content: { prompt: 'q1? ' } })
   })
 
-  test('of a background task go to whoever sent the latest cell', () => {
+  test('of a background task go to whoever sent the cell that began it', () => {
     const kernel = new TestKernel()
     const first = kernel.execute('start()', { by: 'bob' })
     kernel.replies()
     kernel.execute('1', { by: 'ann' })
     kernel.replies()
     asks(kernel, 'q1', first)
+    expect(kernel.heard.at(-1)).toMatchObject({ client: 'bob', parent: first })
+  })
+
+  test('that belong to no cell go to whoever sent the latest one', () => {
+    const kernel = new TestKernel()
+    kernel.execute('1', { by: 'bob' })
+    kernel.replies()
+    kernel.execute('2', { by: 'ann' })
+    kernel.replies()
+    asks(kernel, 'q1', 'long ago')
     expect(kernel.heard.at(-1)).toMatchObject({ client: 'ann' })
   })
 

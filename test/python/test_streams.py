@@ -141,7 +141,7 @@ class Streams(unittest.TestCase):
 
     def test_surrogates_and_quotes_are_escaped(self) -> None:
         self.out.write('\udce9 "\\ \u2028\n')
-        self.assertEqual(self.link.frames[0][1], b'\\udce9 \\"\\\\ \\u2028\\n')
+        self.assertEqual(self.link.frames[0][1], b'\\ufffd \\"\\\\ \\u2028\\n')
 
     def test_threads_lose_nothing(self) -> None:
         def write(name: int) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from .blocks import Transaction, transaction
 from .durable import Checkpoint, checkpoint, checkpoints, restore
 from .errors import LostVariableError, RolledBack, SavepointError
+from .questions import await_input
 from .transactions import begin, commit, rollback, status
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "RolledBack",
     "SavepointError",
     "Transaction",
+    "await_input",
     "begin",
     "checkpoint",
     "checkpoints",

@@ -8,6 +8,7 @@ nobody in particular is a command for the worker, which performs it at the next 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -64,6 +65,31 @@ class Expected:
         os.close(self._waker)
 
 
+class Promised:
+    """The wait of a coroutine for the frame that answers a question. Made by `Inbox.promise`."""
+
+    _in_main = False
+
+    def __init__(self, identity: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.identity = identity
+        self.frame: Frame | None = None
+        #: Resolved with the frame, or with None in a copy of the process that was woken: nobody was asked there.
+        self.arrived: asyncio.Future[Frame | None] = loop.create_future()
+        self._loop = loop
+
+    def wake(self) -> None:
+        """Let the coroutine go on. Safe from any thread."""
+        self._loop.call_soon_threadsafe(self._resolve)
+
+    def close(self) -> None:
+        """Let the coroutine go on without an answer."""
+        self.wake()
+
+    def _resolve(self) -> None:
+        if not self.arrived.done():
+            self.arrived.set_result(self.frame)
+
+
 class Inbox:
     """What has come over the link and was not taken yet."""
 
@@ -82,7 +108,7 @@ class Inbox:
         #: Called, in whatever thread reads, for each frame that must not wait for the main thread.
         self.on_urgent: Callable[[Frame], None] = lambda frame: None
         self._reading = threading.RLock()
-        self._expected: dict[str, Expected] = {}
+        self._expected: dict[str, Expected | Promised] = {}
 
     def reset(self, link: Link) -> None:
         """Begin anew over `link`, in a copy of the process: nobody waits any more, nothing has come."""
@@ -104,6 +130,16 @@ class Inbox:
             # A copy of the process may have emptied the register in between, and closed what was in it.
             if self._expected.pop(identity, None) is expected:
                 expected.close()
+
+    def promise(self, identity: str, loop: asyncio.AbstractEventLoop) -> Promised:
+        """Make ready for the answer to the question `identity`, which a coroutine in `loop` waits for."""
+        promised = self._expected[identity] = Promised(identity, loop)
+        return promised
+
+    def forget(self, promised: Promised) -> None:
+        """Nobody waits for that answer any more."""
+        if self._expected.get(promised.identity) is promised:
+            del self._expected[promised.identity]
 
     @interrupts.held
     def pump(self) -> None:

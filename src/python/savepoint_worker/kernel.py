@@ -26,6 +26,7 @@ from ipykernel import compiler
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.application import BaseIPythonApplication
+from IPython.core.error import StdinNotImplementedError
 from traitlets import Any as AnyTrait
 from traitlets import default
 
@@ -104,6 +105,11 @@ class WorkerKernel(IPythonKernel):
         if self.worker is not None and type(self.worker).current() is self.worker:
             self.worker.besides.poll()
         return Iteration()
+    async def await_input(self, text: str, password: bool) -> str:
+        """`input` for coroutines. Raises StdinNotImplementedError if the client of the latest cell does not answer."""
+        if not self._allow_stdin:
+            raise StdinNotImplementedError("This client does not support input requests.")
+        return await prompt.request_async(self.worker, text, self.get_parent("shell"), password)
 
     async def execute_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Run a cell and reply."""
@@ -164,6 +170,7 @@ class WorkerKernel(IPythonKernel):
         if not isinstance(content.get("code"), str):
             raise ValueError("An execute_request has no code.")
         self._allow_stdin = bool(content.get("allow_stdin", False))
+        prompt.put_back(self)
         return await execution.execute(self, content, metadata)
 
     async def do_debug_request(self, msg: Any) -> dict[str, Any]:

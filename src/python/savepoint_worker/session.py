@@ -8,6 +8,7 @@ only content, metadata and buffers leave this process.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,12 +23,24 @@ from .sockets import Channel
 _encode = json.JSONEncoder(default=json_default, allow_nan=False, separators=(",", ":")).encode
 
 
+# A backslash that is escaped itself, a pair of surrogates, or one without the other.
+_SURROGATES = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|\\ud[89a-f]..")
+
+
 def pack(value: Any) -> bytes:
     """`value` as JSON in ASCII; what is no JSON (NaN, keys of other types) is put as Jupyter's own session puts it."""
     try:
-        return _encode(value).encode("ascii")
+        text = _encode(value)
     except (TypeError, ValueError):
         return json_packer(value)
+    return without_halves(text).encode("ascii")
+
+
+def without_halves(escaped: str) -> str:
+    """Text that is escaped for JSON, with half characters replaced: a client could not save a notebook with them."""
+    if "\\ud" not in escaped:
+        return escaped
+    return _SURROGATES.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], escaped)
 
 
 class LinkSession(Session):
@@ -89,6 +102,8 @@ class LinkSession(Session):
             self.flush_streams()
             text = json.encoder.encode_basestring_ascii(str(content["text"]))[1:-1].encode("ascii")
             link.send({"kind": "stream", "name": content["name"], "parent": parent}, text)
+            text = without_halves(json.encoder.encode_basestring_ascii(str(content["text"]))[1:-1])
+            link.send({"kind": "stream", "name": content["name"], "parent": parent}, text.encode("ascii"))
         else:
             envelope = {"kind": "publish", "type": kind, "parent": parent}
             if kind.startswith("comm_"):

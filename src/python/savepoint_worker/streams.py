@@ -33,6 +33,8 @@ from jupyter_client.session import extract_header
 
 from . import interrupts
 from .link import Bytes, Link, encode_frame
+from .link import Link
+from .session import without_halves
 
 SILENCE_S = 0.005
 GATHERED_CHARACTERS_MAX = 64 * 1024
@@ -153,8 +155,8 @@ class Outlet:
             self.listener(name, text)
         envelope = {"kind": "stream", "name": name, "parent": parent.get("msg_id")}
         for start in range(0, len(text), FRAME_CHARACTERS_MAX):
-            escaped = encode_basestring_ascii(text[start : start + FRAME_CHARACTERS_MAX])
-            link.send(envelope, escaped[1:-1].encode("ascii"))
+            escaped = without_halves(encode_basestring_ascii(text[start : start + FRAME_CHARACTERS_MAX])[1:-1])
+            link.send(envelope, escaped.encode("ascii"))
 
     # -------------------------------------------------------------------------------------------------- helper
 
@@ -253,7 +255,8 @@ class OutStream(ipykernel.iostream.OutStream):
         elif self._hooks:
             self._send_through_hooks(self.parent_header, string)
         else:
-            self._outlet.put(self.name, self.parent_header, str(string))
+            # The text that it has, not the one that a subclass of str would show.
+            self._outlet.put(self.name, self.parent_header, str.__str__(string))
         return len(string)
 
     def speed_up(self) -> None:
