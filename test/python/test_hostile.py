@@ -159,10 +159,10 @@ class Hostile(unittest.TestCase):
         reply = self.gateway.execute("10 ** 400")
         self.assertEqual(len(reply.published("execute_result")[0]["data"]["text/plain"]), 401)
 
-    def test_lone_surrogates_arrive(self) -> None:
+    def test_lone_surrogates_arrive_as_replacement_characters(self) -> None:
         reply = self.gateway.execute("'\\udce9'\n")
         self.assertEqual(reply.published("execute_result")[0]["data"]["text/plain"], "'\\udce9'")
-        self.assertEqual(self.gateway.execute("print('\\udce9')").text(), "\udce9\n")
+        self.assertEqual(self.gateway.execute("print('\\udce9')").text(), "\ufffd\n")
 
     def test_a_namespace_without_builtins_is_survived(self) -> None:
         self.gateway.execute("print = None; list = 3; len = 'x'; type = 0; str = 1; dict = 2; isinstance = 0")
