@@ -32,7 +32,6 @@ export function receive(state: KernelState, { channel, client, message }: Messag
   }
   const request: Request = { seq: state.nextSeq, channel, client, message }
   state.nextSeq += 1
-  rememberParent(state, message)
   if (channel === 'control') state.control = { header: message.header, toldTo: -1 }
   rememberParent(state, message, client)
   const type = message.header.msg_type
