@@ -197,6 +197,15 @@ class ConnectionFiles(unittest.TestCase):
             self.file.write_text(json.dumps(self.connection(control_port=port)), encoding="utf-8")
             self.refused(str(port), "control")
 
+    def test_a_second_kernel_on_the_same_file_is_refused_and_the_first_lives_on(self) -> None:
+        self.file.write_text(json.dumps(self.connection()), encoding="utf-8")
+        client = connect_when_written(self.file, self.start())
+        self.addCleanup(client.close)
+        written = self.file.read_text(encoding="utf-8")
+        self.refused("in use")
+        self.assertEqual(self.file.read_text(encoding="utf-8"), written)
+        self.assertEqual(client.execute("6 * 7").result, "42")
+
     def test_port_zero_is_written_back_and_the_file_stays_private(self) -> None:
         self.file.write_text(json.dumps(self.connection(extra="kept")), encoding="utf-8")
         kernel = self.start()

@@ -155,6 +155,8 @@ CONVERSATIONS: dict[str, list[Request]] = {
             for content in (
                 {"hist_access_type": "tail", "n": 2},
                 {"hist_access_type": "tail", "n": 1000},
+                {"hist_access_type": "tail", "n": 10**9},
+                {"hist_access_type": "tail"},
                 {"hist_access_type": "tail", "n": 0},
                 {"hist_access_type": "tail", "n": 3, "raw": False},
                 {"hist_access_type": "range", "session": 0, "start": 1, "stop": 3},
@@ -249,6 +251,24 @@ class Beside(unittest.TestCase):
                 with self.subTest(name, kind=kind, content=content):
                     asked = [client.request(kind, content, channel) for client in (self.ours, self.theirs)]
                     self.assertEqual(*map(told, asked))
+
+
+    def test_what_the_kernel_says_of_itself(self) -> None:
+        for channel in ("shell", "control"):
+            ours, theirs = (client.ask("kernel_info_request", channel=channel) for client in (self.ours, self.theirs))
+            self.assertLessEqual(theirs.keys(), ours.keys())
+            for key in ("status", "implementation", "implementation_version", "language_info", "help_links"):
+                self.assertEqual(ours[key], theirs[key])
+            # The rest of a banner is a tip that changes from start to start.
+            self.assertEqual(ours["banner"].splitlines()[:2], theirs["banner"].splitlines()[:2])
+            self.assertLessEqual(set(ours["supported_features"]), set(theirs["supported_features"]))
+
+    def test_replies_have_the_metadata_that_others_have(self) -> None:
+        for code in ("1", "1/0"):
+            ours, theirs = (client.execute(code).reply["metadata"] for client in (self.ours, self.theirs))
+            self.assertEqual(ours.keys() - theirs.keys(), {"savepoint"})
+            self.assertLessEqual(theirs.keys(), ours.keys())
+            self.assertEqual(ours["status"], theirs["status"])
 
 
 def start_ipykernel() -> tuple[KernelManager, Client]:
