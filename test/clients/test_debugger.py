@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+import unittest
 
 from support.case import KernelCase, fresh_kernel, main, plain
 from support.client import Cell
@@ -92,9 +93,13 @@ class BeforeTheDebugger(KernelCase):
 
     @ours
     def test_a_session_leaves_nothing_behind(self) -> None:
+        folder = self.debugger.body("debugInfo")["tmpFilePrefix"]
         before = self.client.value("(__import__('sys').breakpointhook, __import__('os').fork)")
         self.debugger.attach()
+        self.debugger.set_breakpoints(CODE, 2)
+        self.assertTrue(os.path.isdir(folder))
         self.debugger.detach()
+        self.assertFalse(os.path.exists(folder))
         after = self.client.value("(__import__('sys').breakpointhook, __import__('os').fork)")
         self.assertEqual(after, before)
         self.assertEqual(self.client.value("__import__('sys').gettrace()"), "None")
@@ -303,7 +308,7 @@ class WithTransactions(KernelCase):
         self.assertEqual(self.run_ok(code).result, before)
 
 
-class AtTheEnd(KernelCase):
+class AtTheEnd(unittest.TestCase):
     """Kernels that end while a cell stands at a breakpoint."""
 
     def test_a_shutdown_leaves_no_process(self) -> None:

@@ -22,6 +22,7 @@ from . import commands, history, interrupts, requests
 from . import kernel as kernels
 from .besides import Besides
 from .debug import doorbell, facts
+from .debug.teardown import remove_texts
 from .inbox import Inbox
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 from .reporting import safe_text
@@ -201,6 +202,8 @@ class Worker:
             threading._shutdown()  # type: ignore[attr-defined]
             atexit._run_exitfuncs()
             self.flush_streams()
+            if self.debugger is not None:
+                remove_texts()
         except BaseException:
             # Nothing that an exit handler does may keep the process alive.
             os._exit(0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+
+from ipykernel import compiler
 
 #: Where pydevd puts functions of its own; the real ones stay beside them under this prefix.
 PATCHED = ("os", "_posixsubprocess", "subprocess", "multiprocessing.util")
@@ -41,6 +44,12 @@ def end(hooks: Hooks, in_main: Callable[[Callable[[], None]], Any]) -> None:
     hooks.restore()
     # A thread's trace function can be taken away by nobody else before CPython 3.12.
     in_main(stop_tracing)
+
+
+def remove_texts() -> None:
+    """Remove the texts of cells that clients had stored for debugpy; the next session stores them anew."""
+    # The folder is only ever made for this, and belongs to this kernel alone.
+    shutil.rmtree(compiler.get_tmp_directory(), ignore_errors=True)
 
 
 def stop_tracing() -> None:

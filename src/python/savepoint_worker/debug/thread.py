@@ -173,6 +173,7 @@ class DebuggerThread(threading.Thread):
         except Exception as error:
             self._worker.log("warn", f"The debugger did not end in order: {type(error).__name__}: {safe_text(error)}")
         teardown.end(self._hooks, self._worker.loop.call_soon_threadsafe)
+        teardown.remove_texts()
         self.attached = False
 
 
