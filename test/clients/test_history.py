@@ -83,6 +83,19 @@ class OtherSessions(KernelCase):
             results = [line[2][1] for line in rows(client, **asked, output=True)]
             self.assertEqual(results, [None, "42", "5"])
 
+    def test_cells_may_do_to_in_and_out_what_they_like(self) -> None:
+        client = self.later()
+        for code in (
+            "In[1:] = []",
+            "In.clear(); Out.clear()",
+            "In[:] = [1, None, object()] * 10",
+            "get_ipython().history_manager.output_hist_reprs = None",
+            "get_ipython().history_manager.input_hist_raw[:] = [7] * 20",
+        ):
+            # IPython itself may complain; what matters is that there is an answer.
+            self.assertIn(client.execute(code).status, ("ok", "error"))
+        self.assertIn(client.execute("1").status, ("ok", "error"))
+
     def test_threads_are_not_kept_from_the_history(self) -> None:
         client = self.later()
         client.execute("x = 1")

@@ -76,12 +76,17 @@ def _row(row: list[Any]) -> Row:
 
 def told(shell: Any, number: int | None) -> dict[str, str]:
     """What the gateway does not know of cell `number`: `source`, if it is not the text as typed, and `output`."""
-    manager = shell.history_manager
-    if number is None or not 0 < number < len(manager.input_hist_raw):
+    if number is None or number <= 0:
         return {}
+    manager = shell.history_manager
     found: dict[str, str] = {}
-    source, output = manager.input_hist_parsed[number], manager.output_hist_reprs.get(number)
-    if source != manager.input_hist_raw[number] and len(source) <= CHARACTERS_MAX:
+    try:
+        raw, source = manager.input_hist_raw[number], manager.input_hist_parsed[number]
+        output = manager.output_hist_reprs.get(number)
+    except Exception:
+        # The cell has no number in the history, or its code has emptied `In`, which is the very list.
+        return {}
+    if type(source) is str and source != raw and len(source) <= CHARACTERS_MAX:
         found["source"] = source
     if type(output) is str and len(output) <= CHARACTERS_MAX:
         found["output"] = output
