@@ -30,7 +30,7 @@ from IPython.core.error import StdinNotImplementedError
 from traitlets import Any as AnyTrait
 from traitlets import default
 
-from . import execution, interrupts, magics, prompt
+from . import execution, interrupts, magics, prompt, transforms
 from .besides import Iteration
 from .debug import facts
 from .reporting import Reporter
@@ -348,6 +348,7 @@ def build(arguments: list[str]) -> WorkerKernel:
     history.store_inputs = interrupts.shielded(history.store_inputs)
     prompt.install(kernel)
     magics.register(shell)
+    transforms.speed_up(shell.input_transformer_manager)
     return kernel
 
 
