@@ -169,6 +169,7 @@ function errorOf(cause: DeathCause): { ename: string; evalue: string; traceback:
 }
 
 function describe(cause: DeathCause): string {
+  if (cause.why !== undefined) return `was ended, since ${cause.why}`
   if (cause.signal) {
     const why = EXPLANATIONS[cause.signal.name]
     return `was ended by ${cause.signal.name}${why ? ` (${why})` : ''}`

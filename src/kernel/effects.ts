@@ -73,6 +73,8 @@ export interface DeathCause {
   readonly code: number | null
   /** Name and number as in signal(7), or null. */
   readonly signal: { readonly name: string; readonly number: number } | null
+  /** Why it was ended on purpose, as the end of a sentence that begins with "since". */
+  readonly why?: string
 }
 
 export type Effect =

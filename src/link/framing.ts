@@ -23,6 +23,8 @@ export const ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
 
 const LENGTH_BYTES = 4
 const PRELUDE_BYTES = 8
+/** What an envelope may begin with: a brace, or what JSON allows before it. */
+const OPENINGS: readonly number[] = [0x7b, 0x20, 0x09, 0x0a, 0x0d]
 /** A frame of this size is given its memory when its length is known, and filled as its bytes come. */
 const LARGE_BYTES = 256 * 1024
 
@@ -102,7 +104,10 @@ export class FrameReader {
         this.#frameBytes = this.#checkedLength(this.#take(LENGTH_BYTES).readUInt32BE(0))
       }
       if (this.#available < this.#frameBytes) {
-        if (this.#frameBytes >= LARGE_BYTES) this.#beginLarge(this.#frameBytes)
+        if (this.#frameBytes >= LARGE_BYTES && this.#available > LENGTH_BYTES) {
+          this.#checkBeginning(this.#frameBytes)
+          this.#beginLarge(this.#frameBytes)
+        }
         return
       }
       const body = this.#take(this.#frameBytes)
@@ -129,6 +134,15 @@ export class FrameReader {
       frames.push(parseBody(large))
     }
     return chunk.subarray(count)
+  }
+
+  /** Stray bytes may announce gigabytes that never come: what is large must look like a frame before it is waited for. */
+  #checkBeginning(frameBytes: number): void {
+    const beginning = Buffer.concat(this.#chunks, this.#available)
+    const envelopeBytes = beginning.readUInt32BE(0)
+    if (envelopeBytes > Math.min(ENVELOPE_BYTES_MAX, frameBytes) || !OPENINGS.includes(beginning[LENGTH_BYTES] ?? 0)) {
+      throw refusal('does not begin like one', { frameBytes })
+    }
   }
 
   #checkedLength(frameBytes: number): number {

@@ -15,6 +15,8 @@ export interface Connection {
 
 export interface ConnectionHandlers {
   onFrame(frame: Frame): void
+  /** What came is no frame; `onClose` follows. */
+  onBroken?(): void
   /** The connection is over, whoever ended it. Called once. */
   onClose(): void
 }
@@ -31,6 +33,7 @@ export function frameConnection(socket: Socket, log: Log, handlers: ConnectionHa
       frames = reader.push(chunk)
     } catch (error) {
       log('error', 'link_bad_frame', { message: error instanceof Error ? error.message : String(error) })
+      handlers.onBroken?.()
       socket.destroy()
       return
     }

@@ -13,11 +13,11 @@ import type {
   Hello,
   WorkerCommand,
   WorkerEvent,
-  WorkerNotice,
   WriterEvent,
   ZygoteCommand,
   ZygoteEvent,
 } from '../link/protocol.js'
+import { workerEvent, writerEvent } from '../link/shapes.js'
 import type { Connection, ConnectionHandlers } from './connection.js'
 import { DebuggerLine, type DebuggerListener } from './debugger-line.js'
 import { openDoor, type Door } from './door.js'
@@ -61,6 +61,8 @@ export interface WorkersListener extends DebuggerListener {
 export interface Death {
   readonly code: number | null
   readonly signal: { readonly name: string; readonly number: number } | null
+  /** Why it was ended by us, where that is the reason. */
+  readonly why?: string
 }
 
 interface Running {
@@ -68,6 +70,8 @@ interface Running {
   readonly pid: number
   connection: Connection | null
   death: Death | null
+  /** Why we ended it, if we did because it could not be talked to. */
+  why: string | null
   cancel: (() => void) | null
 }
 
@@ -243,20 +247,37 @@ export class Workers {
     this.#current = running
     running.connection = connect({
       onFrame: ({ envelope, parts }) => {
-        const event = envelope as WorkerEvent | WorkerNotice
+        if (running.why !== null) return
+        const event = workerEvent(envelope, parts)
+        if (event === null) {
+          this.#options.log('error', 'link_bad_event', { kind: envelope.kind.slice(0, 100) })
+          this.#endBroken(running, BROKEN)
+          return
+        }
         if (event.kind === 'interrupted' || event.kind === 'reply') this.#interrupter.noticed()
         if (event.kind === 'interrupted') return
         // What C code and child processes wrote before the cell ended must not come after its reply.
         if (event.kind === 'reply' || event.kind === 'input_request') this.#drain()
         this.#listener.workerSaid(generation, event, parts)
       },
+      onBroken: () => this.#endBroken(running, BROKEN),
       onClose: () => {
         running.connection = null
         this.#bury(running)
+        // Its end is on the way. If it is not, user code closed the connection, and nobody can hear of it any more.
+        this.#options.clock.after(this.#options.limits.deathMs, () => this.#endBroken(running, CLOSED))
       },
     })
     this.#listener.workerUp(hello.token, hello.pid)
     return true
+  }
+
+  /** Ends a worker that cannot be talked to. */
+  #endBroken(running: Running, why: string): void {
+    if (running.death !== null || running.why !== null || this.#stopped) return
+    running.why = why
+    this.kill(running.pid)
+    running.connection?.close()
   }
 
   #drain(): void {
@@ -288,8 +309,9 @@ export class Workers {
     let told = false
     const connection = connect({
       onFrame: ({ envelope, parts }) => {
-        told = true
-        this.#listener.writerSaid(envelope as WriterEvent, parts)
+        const event = writerEvent(envelope, parts)
+        told = event !== null
+        if (event) this.#listener.writerSaid(event, parts)
         connection.close()
       },
       onClose: () => {
@@ -349,12 +371,16 @@ export class Workers {
       this.#expected.delete(token)
       this.#listener.workerFailed(token, 'it ended before it was ready')
     }
-    this.#listener.workerDied(running.generation, running.death)
+    const { death, why } = running
+    this.#listener.workerDied(running.generation, why === null ? death : { ...death, why })
   }
 }
 
+const BROKEN = 'something wrote to its connection with the kernel'
+const CLOSED = 'something closed its connection with the kernel'
+
 function newRunning(generation: number, pid: number): Running {
-  return { generation, pid, connection: null, death: null, cancel: null }
+  return { generation, pid, connection: null, death: null, why: null, cancel: null }
 }
 
 /** Makes a worker read its link although user code holds its main thread. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import unittest
 
 from jupyter_client.manager import KernelManager
@@ -115,6 +116,26 @@ class Ends(unittest.TestCase):
                     self.assertEqual(cell.content["ename"], "WorkerDied")
                     family = processes.family(manager.provisioner.pid)
                     self.assertEqual(processes.wait_until_gone(family, 10), [])
+
+    def test_PR_2_a_worker_that_says_what_is_no_message_is_ended_and_the_cell_is_told(self) -> None:
+        link = "link = get_ipython().kernel.session.link\n"
+        for code in (
+            "link.send({'kind': 'nonsense'})\nwhile True: pass",
+            "link.send({'kind': 'reply', 'seq': 'x', 'status': 'ok'}, b'{}', b'{}')\nwhile True: pass",
+            "import os\nos.write(link.fileno(), b'garbage that is no frame at all')\nwhile True: pass",
+            "import os\nos.close(link.fileno())\nwhile True: pass",
+        ):
+            with self.subTest(code):
+                manager, _, cell = self.cell(link + code)
+                self.assertEqual((cell.content["ename"], len(cell.replies)), ("WorkerDied", 1))
+                self.assertIn("its connection with the kernel", cell.content["evalue"])
+                self.assertEqual(manager.provisioner.process.wait(timeout=20), 128 + signal.SIGKILL)
+
+    def test_PR_1_twenty_megabytes_are_displayed(self) -> None:
+        _, client = fresh_kernel(self)
+        cell = client.execute("from IPython.display import display\ndisplay({'text/plain': 'x' * 20_000_000}, raw=True)")
+        self.assertEqual(len(cell.on("iopub", "display_data")[0]["content"]["data"]["text/plain"]), 20_000_000)
+        self.assertEqual(cell.status, "ok")
 
 
 if __name__ == "__main__":

@@ -168,6 +168,12 @@ describe('FrameReader', () => {
     }
   })
 
+  test('refuses stray bytes that announce gigabytes at once, however they come', () => {
+    for (const pieceLength of [1, 5, 34]) {
+      expect(codeOf(() => read(Buffer.from('garbage that is no frame at all...'), pieceLength))).toBe('LINK_BAD_FRAME')
+    }
+  })
+
   test('accepts a replacement character that really stands in the text', () => {
     expect(read(forged('{"kind":"\ufffd"}', ''))[0]?.envelope.kind).toBe('\ufffd')
   })

@@ -42,6 +42,15 @@ class Framing(unittest.TestCase):
                 self.assertEqual(frame.envelope, vector["envelope"])
                 self.assertEqual([bytes(part) for part in frame.parts], list(parts))
 
+    def test_PR_5_every_kind_of_message_is_written_and_read_as_the_gateway_does(self) -> None:
+        for vector in json.loads((ROOT / "test" / "vectors" / "link" / "kinds.json").read_text()):
+            with self.subTest(vector["envelope"]["kind"], to=vector["to"]):
+                parts = tuple(bytes.fromhex(part) for part in vector["parts"])
+                data = b"".join(bytes(b) for b in encode_frame(vector["envelope"], parts))
+                (frame,) = FrameReader().push(data)
+                self.assertEqual(frame.envelope, vector["envelope"])
+                self.assertEqual([bytes(part) for part in frame.parts], list(parts))
+
     def test_two_frames_and_a_half_in_one_chunk(self) -> None:
         one = b"".join(encode_frame({"kind": "a"}, (b"xyz",)))
         reader = FrameReader()
