@@ -143,6 +143,14 @@ class Streams(unittest.TestCase):
         self.out.write('\udce9 "\\ \u2028\n')
         self.assertEqual(self.link.frames[0][1], b'\\ufffd \\"\\\\ \\u2028\\n')
 
+    def test_whole_characters_outside_the_first_plane_and_written_out_escapes_stay(self) -> None:
+        text = "\U0001f389 \\ud83c \\\\ud83c\n"
+        self.out.write(text)
+        self.assertEqual(self.link.text(), text)
+        self.out.write("\\\ud83c\udf89\udf89\n")
+        self.outlet.flush()
+        self.assertEqual(self.link.text(), text + "\\\U0001f389\ufffd\n")
+
     def test_threads_lose_nothing(self) -> None:
         def write(name: int) -> None:
             for n in range(2000):
