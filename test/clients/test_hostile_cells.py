@@ -86,6 +86,19 @@ class HostileCells(KernelCase):
         self.assertEqual(self.run_ok("6 * 7").result, "42")
 
 
+    def test_what_is_sent_by_hand_comes_once_and_harms_nobody(self) -> None:
+        cell = self.run_ok(
+            "k = get_ipython().kernel\n"
+            "def send(kind, **content): k.session.send(k.iopub_socket, kind, content, k.get_parent())\n"
+            "send('stream', name='stdout', text='once\\n')\n"
+            "send('stream', name='third', text='x')\n"
+            "send('comm_open', comm_id=5, target_name=None, data={})\n"
+            "send('comm_close', comm_id=5, data={})"
+        )
+        self.assertEqual(cell.stdout, "once\n")
+        self.assertEqual(self.run_ok("6 * 7").result, "42")
+
+
 @ours
 class Ends(unittest.TestCase):
     """What ends the worker: the cell is answered, and the kernel ends rather than hangs."""

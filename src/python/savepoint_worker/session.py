@@ -93,29 +93,32 @@ class LinkSession(Session):
 
     def _send_message(self, link: Link, channel: Channel, message: dict[str, Any], buffers: list[Bytes]) -> None:
         kind = message["header"]["msg_type"]
-        parent = extract_header(message["parent_header"] or {}).get("msg_id")
+        parent = _text_or_none(extract_header(message["parent_header"] or {}).get("msg_id"))
         if channel.name in ("shell", "control") and kind.endswith("_reply"):
             self.reply(parent, message["content"], message["metadata"])
             return
         content = message["content"]
-        if kind == "stream":
+        if kind == "stream" and content.get("name") in ("stdout", "stderr"):
             self.flush_streams()
-            text = json.encoder.encode_basestring_ascii(str(content["text"]))[1:-1].encode("ascii")
-            link.send({"kind": "stream", "name": content["name"], "parent": parent}, text)
             text = without_halves(json.encoder.encode_basestring_ascii(str(content["text"]))[1:-1])
             link.send({"kind": "stream", "name": content["name"], "parent": parent}, text.encode("ascii"))
         else:
             envelope = {"kind": "publish", "type": kind, "parent": parent}
-            if kind.startswith("comm_"):
+            if kind.startswith("comm_") and isinstance(content.get("comm_id"), str):
+                # Whoever sends it by hand may put anything there; the gateway only follows comms with proper names.
                 envelope["comm_id"] = content["comm_id"]
                 if kind == "comm_open":
-                    envelope["target_name"] = content.get("target_name", "")
+                    envelope["target_name"] = str(content.get("target_name", ""))
             if self.publish is None:
                 self.flush_streams()
                 link.send(envelope, pack(content), pack(message["metadata"]), *buffers)
             else:
                 self.publish(envelope, pack(content), pack(message["metadata"]), *buffers)
         interrupts.deliver()
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _flat(buffer: Bytes) -> Bytes:
