@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 import unittest
+from pathlib import Path
 
 from support.case import KernelCase, fresh_kernel, main, plain
 from support.client import Cell
@@ -106,6 +108,25 @@ class BeforeTheDebugger(KernelCase):
         self.client.wait_until(
             lambda: self.client.value("len(__import__('os').listdir('/proc/self/task'))") == "1", 5, "one thread"
         )
+
+
+    @ours
+    def test_a_session_whose_adapter_was_killed_is_over_and_another_one_can_begin(self) -> None:
+        self.debugger.attach()
+        self.debugger.set_breakpoints(CODE, 2)
+        cell, thread = self.debugger.run_into(CODE)
+        for pid in children_of(self.manager.provisioner.pid):
+            if b"debugpy/adapter" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(int(pid), signal.SIGKILL)
+        self.assertEqual(cell.wait().result, "5")
+        self.client.wait_until(lambda: not self.debugger.ask("threads").get("success"), 5, "the end of the session")
+        self.debugger.attach()
+        self.debugger.set_breakpoints(CODE, 2)
+        cell, thread = self.debugger.run_into(CODE)
+        self.assertEqual(self.debugger.stack(thread), [("f", 2), ("<module>", 5)])
+        self.debugger.go_on(thread)
+        self.assertEqual(cell.wait().result, "5")
+        self.debugger.detach()
 
 
 class InASession(KernelCase):

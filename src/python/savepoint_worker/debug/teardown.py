@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -37,6 +38,10 @@ def end(hooks: Hooks, in_main: Callable[[Callable[[], None]], Any]) -> None:
         pydevd.stoptrace()
         for name in PATCHED:
             _unpatch(sys.modules.get(name))
+        for thread in threading.enumerate():
+            # What it was doing when the session ended, such as standing at a breakpoint, is nothing to the next one.
+            if getattr(thread, "additional_info", None) is not None:
+                thread.additional_info = None  # type: ignore[attr-defined]
         from debugpy.server import api
 
         # It refuses to start a second time in one process, as the first would still be there.
