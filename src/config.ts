@@ -35,6 +35,7 @@ export const config = Object.freeze({
   /** What one kernel may hold and how long it waits for its Python side. */
   kernel: Object.freeze({
     queueLengthMax: 10_000,
+    subshellsMax: 32,
     transactionDepthMax: 32,
     snapshotsMax: 64,
     /** Requests whose headers are kept, for output that comes long after their cell. */

@@ -25,6 +25,7 @@ export const PUBLIC_CODES = [
   'cancelled',
   'kernel_dead',
   'kernel_restarting',
+  'subshell_lost',
   'starting',
   'engine_unavailable',
   'snapshot_failed',

@@ -17,6 +17,7 @@ export interface Setting<T> {
 }
 
 export const SETTINGS = {
+  'kernel.subshells': onOff(false),
   'output.merge_ms': integer(config.streams.intervalMs, 0, 1_000),
   'output.merge_bytes_max': integer(config.streams.bytesMax, 1_024, 16_777_216),
   'output.buffered_bytes_max': integer(config.kernel.bufferedBytesMax, 0, 536_870_912),

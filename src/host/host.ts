@@ -128,6 +128,8 @@ export class Host {
         return workers.dismissDebugger()
       case 'start_zygote':
         return workers.awaken()
+      case 'nudge_worker':
+        return workers.nudge(effect.pid)
       case 'fork':
         return workers.fork(effect.token, this.#state.generation)
       case 'wake':
@@ -157,10 +159,12 @@ export class Host {
         this.#deadlines.get(effect.id)?.()
         this.#deadlines.delete(effect.id)
         return
-      case 'settle':
+      case 'settle': {
+        const settled = { on: 'settled', ...(effect.seq === undefined ? {} : { seq: effect.seq }) } as const
         // Two turns of the event loop: what is in the sockets now is read in the first.
-        setImmediate(() => setImmediate(() => this.deliver({ on: 'settled' })))
+        setImmediate(() => setImmediate(() => this.deliver(settled)))
         return
+      }
       case 'stop_workers':
         return workers.stop(effect.linger)
       case 'exit':

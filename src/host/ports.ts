@@ -22,6 +22,8 @@ export interface WorkerPort {
   discard(snapshots: readonly string[]): void
   kill(pid: number): void
   interrupt(pid: number): void
+  /** Lets the worker read its commands although user code holds its main thread. */
+  nudge(pid: number): void
   command(command: WorkerCommand, parts: readonly Buffer[]): void
   callDebugger(pid: number, token: string): void
   tellDebugger(command: DebuggerCommand, parts: readonly Buffer[]): void

@@ -10,10 +10,10 @@
  */
 
 import { SavepointError } from '../errors.js'
-import { isOurTarget, openComm } from './comms.js'
+import { isOurTarget, openComm, type Comm } from './comms.js'
 import { parseObject } from './policy.js'
 import { command } from './send.js'
-import type { KernelState, Request } from './state.js'
+import type { KernelState, Line, Request } from './state.js'
 
 const COMM_TYPES: ReadonlySet<string> = new Set(['comm_open', 'comm_msg', 'comm_close'])
 
@@ -21,20 +21,35 @@ export function isComm({ message }: Request): boolean {
   return COMM_TYPES.has(message.header.msg_type)
 }
 
-/** Hands over what waits and may be served beside the cell that runs, if one does. */
-export function handOverComms(state: KernelState): void {
-  const { turn } = state
-  if (!turn?.cell || !turn.atWorker || turn.answered || state.phase !== 'busy' || !state.queue.some(isComm)) return
+/** Hands over what waits and may be served beside the cell that runs, if one does; in the main shell, or a subshell. */
+export function handOverComms(state: KernelState, line: Line & { readonly id?: string } = state): void {
+  const { turn, queue } = line
+  if (!turn?.cell || !turn.atWorker || turn.answered || !queue.some(isComm)) return
+  if (state.phase !== 'busy' && (line === state || state.phase !== 'idle')) return
   const staying = new Set<string>()
-  for (const request of state.queue.splice(0)) {
+  for (const request of queue.splice(0)) {
     const about = isComm(request) ? subject(state, request) : null
     if (about && !about.ours && !staying.has(about.comm_id)) {
-      give(state, request, about, turn.request.seq)
+      give(state, line, request, about, turn.request.seq)
     } else {
       if (about) staying.add(about.comm_id)
-      state.queue.push(request)
+      queue.push(request)
     }
   }
+}
+
+/** Keeps account of a comm that the worker is about to open or to close. */
+export function register(state: KernelState, request: Request): void {
+  const about = subject(state, request)
+  const { msg_type } = request.message.header
+  if (about && msg_type === 'comm_open') openComm(state.comms, about.comm_id, about.target_name, state.snapshotsMade)
+  else if (about && msg_type === 'comm_close') state.comms.delete(about.comm_id)
+}
+
+/** The open comm that a message is about; for one that opens a comm, what it will be. */
+export function commOf(state: KernelState, request: Request): Pick<Comm, 'ours' | 'sentFrom'> | undefined {
+  const about = subject(state, request)
+  return about ? (state.comms.get(about.comm_id) ?? { ours: about.ours }) : undefined
 }
 
 interface Subject {
@@ -60,12 +75,18 @@ function subject(state: KernelState, { message }: Request): Subject | null {
   return typeof target_name === 'string' ? { comm_id, target_name, ours: isOurTarget(target_name) } : null
 }
 
-function give(state: KernelState, request: Request, { comm_id, target_name }: Subject, cell: number): void {
+function give(
+  state: KernelState,
+  line: Line & { readonly id?: string },
+  request: Request,
+  { comm_id }: Subject,
+  cell: number,
+): void {
   const { header, headerBytes, metadataBytes, contentBytes, buffers } = request.message
-  if (header.msg_type === 'comm_open') openComm(state.comms, comm_id, target_name, state.snapshotsMade)
-  else if (header.msg_type === 'comm_close') state.comms.delete(comm_id)
-  state.beside.set(request.seq, { request, comm_id })
-  command(state, { kind: 'request', seq: request.seq, type: header.msg_type, beside: cell }, [
+  register(state, request)
+  line.beside.set(request.seq, { request, comm_id })
+  const subshell = line.id === undefined ? {} : { subshell: line.id }
+  command(state, { kind: 'request', seq: request.seq, type: header.msg_type, beside: cell, ...subshell }, [
     headerBytes,
     metadataBytes,
     contentBytes,
@@ -74,24 +95,40 @@ function give(state: KernelState, request: Request, { comm_id, target_name }: Su
 }
 
 /** Puts requests that were not served back into the queue, each before what came after it. */
-export function takeBack(state: KernelState, seqs: Iterable<number> = [...state.beside.keys()]): void {
+export function takeBack(
+  state: KernelState,
+  line: Line = state,
+  seqs: Iterable<number> = [...line.beside.keys()],
+): void {
   let any = false
   for (const seq of seqs) {
-    const given = state.beside.get(seq)
+    const given = line.beside.get(seq)
     if (!given) continue
     any = true
-    state.beside.delete(seq)
-    state.queue.push(given.request)
+    line.beside.delete(seq)
+    line.queue.push(given.request)
     // It will be opened when its turn comes; a worker that never heard of it has nothing to close.
     if (given.request.message.header.msg_type === 'comm_open') state.comms.delete(given.comm_id)
   }
-  if (any) state.queue.sort((a, b) => a.seq - b.seq)
+  if (any) line.queue.sort((a, b) => a.seq - b.seq)
 }
 
 /** The cell's reply says what became of the messages beside it; those that are still at work go on like any task. */
-export function cellEnded(state: KernelState, { returned = [], going_on = [] }: Beside): void {
-  for (const seq of going_on) state.beside.delete(seq)
-  takeBack(state, returned)
+export function cellEnded(state: KernelState, { returned, going_on }: Beside, line: Line = state): void {
+  for (const seq of going_on ?? []) line.beside.delete(seq)
+  takeBack(state, line, returned ?? [])
+}
+
+/** A message was served. */
+export function served(state: KernelState, seq: number): void {
+  if (state.beside.delete(seq)) return
+  for (const subshell of state.subshells.values()) subshell.beside.delete(seq)
+}
+
+/** A message came to the worker when its cell was over. */
+export function gaveBack(state: KernelState, seq: number): void {
+  takeBack(state, state, [seq])
+  for (const subshell of state.subshells.values()) takeBack(state, subshell, [seq])
 }
 
 interface Beside {

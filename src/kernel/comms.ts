@@ -13,6 +13,11 @@ export interface Comm {
   readonly ours: boolean
   /** How many snapshots had been frozen when it was opened. */
   readonly snapshotsBefore: number
+  /**
+   * The subshell (null: the main shell) whose code sent the last message on it: answers go there. Undefined as long as
+   * there are no subshells, or it has sent nothing.
+   */
+  sentFrom?: string | null
 }
 export type Comms = Map<string, Comm>
 
@@ -27,6 +32,14 @@ export function isOurTarget(target: string): boolean {
 
 export function openComm(comms: Comms, id: string, target: string, snapshotsBefore: number): void {
   comms.set(id, { target, ours: isOurTarget(target), snapshotsBefore })
+}
+
+/** Notes where the code runs that sends on a comm; `parent` is the header of the request that it belongs to. */
+export function noteSender(comms: Comms, id: string, parent: Buffer): void {
+  const comm = comms.get(id)
+  if (!comm) return
+  const header = JSON.parse(parent.toString()) as { subshell_id?: unknown }
+  comm.sentFrom = typeof header.subshell_id === 'string' ? header.subshell_id : null
 }
 
 /** Content of comm_info_reply; all comms, or those of one target. */

@@ -60,7 +60,7 @@ export type KernelEvent =
   | { readonly on: 'measured'; readonly id: string; readonly usage: object }
   | { readonly on: 'deadline'; readonly id: string }
   /** Whatever clients had sent when `settle` was asked for has been delivered. */
-  | { readonly on: 'settled' }
+  | { readonly on: 'settled'; readonly seq?: number }
   | { readonly on: 'interrupt' }
   /** Somebody outside the protocol wants the kernel to end (SIGTERM, the starter is gone). */
   | { readonly on: 'terminate'; readonly code: number }
@@ -103,6 +103,8 @@ export type Effect =
   | { readonly do: 'dismiss_debugger' }
   /** Answered by `zygote_ready` or `zygote_died`; only a kernel that is lazy asks for it. */
   | { readonly do: 'start_zygote' }
+  /** Its main thread may be in user code: somebody else there shall read what it was told. */
+  | { readonly do: 'nudge_worker'; readonly pid: number }
   | { readonly do: 'fork'; readonly token: string }
   | { readonly do: 'wake'; readonly snapshot: string }
   | { readonly do: 'kill'; readonly pid: number }
@@ -120,7 +122,8 @@ export type Effect =
   | { readonly do: 'measure'; readonly id: string; readonly worker: number | null; readonly frozen: readonly number[] }
   | { readonly do: 'deadline'; readonly id: string; readonly afterMs: number }
   | { readonly do: 'cancel_deadline'; readonly id: string }
-  | { readonly do: 'settle' }
+  /** `seq` comes back with `settled`. */
+  | { readonly do: 'settle'; readonly seq?: number }
   /** End workers, snapshots and (unless it lingers for a successor) the zygote; answered by `workers_stopped`. */
   | { readonly do: 'stop_workers'; readonly linger: boolean }
   | { readonly do: 'exit'; readonly code: number }

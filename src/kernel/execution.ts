@@ -22,7 +22,7 @@ import { run, waitFor, type Operation } from './operation.js'
 import { parseObject, wishesOf, type CellWishes } from './policy.js'
 import { command, publish, publishSoon, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
-import { cue, newsOfControl, type Cell, type KernelState, type Request, type Turn } from './state.js'
+import { cue, newsOfControl, type Cell, type KernelState, type Line, type Request, type Turn } from './state.js'
 import { newGathered, release } from './streams.js'
 import { commit, open, rollback, rolledBackLine, type RollbackReport, type Transaction } from './transactions.js'
 import { endWithoutWorker } from './death.js'
@@ -87,7 +87,7 @@ export function startCell(state: KernelState, request: Request): void {
   state.effects.push({ do: 'remember', line: cell.count, source: cell.code })
 }
 
-function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>): Cell {
+export function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>): Cell {
   const { code } = content
   if (typeof code !== 'string') throw new SavepointError('bad_request', 'An execute_request needs its code, a string.')
   const silent = content['silent'] === true
@@ -119,7 +119,7 @@ function wrap(
   return permit
 }
 
-function publishInput(state: KernelState, parent: Buffer, cell: Cell): void {
+export function publishInput(state: KernelState, parent: Buffer, cell: Cell): void {
   publishSoon(state, 'execute_input', parent, { content: json({ code: cell.code, execution_count: cell.count }) })
 }
 
@@ -276,11 +276,11 @@ export function finishTurn(state: KernelState, turn: Turn): void {
 }
 
 /** Refuses every cell that waits; other requests keep their place. */
-export function abortQueue(state: KernelState): void {
-  const waiting = state.queue.splice(0)
+export function abortQueue(state: KernelState, { queue }: Line = state): void {
+  const waiting = queue.splice(0)
   for (const request of waiting) {
     if (request.message.header.msg_type !== 'execute_request') {
-      state.queue.push(request)
+      queue.push(request)
       continue
     }
     const parent = request.message.headerBytes

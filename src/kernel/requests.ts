@@ -11,7 +11,7 @@
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
 import { startZygote, waking } from './awakening.js'
-import { handOverComms, isComm } from './beside.js'
+import { commOf, handOverComms, isComm } from './beside.js'
 import { commInfo, openComm } from './comms.js'
 import type { KernelEvent } from './effects.js'
 import { errorContent, finishTurn, startCell } from './execution.js'
@@ -21,6 +21,16 @@ import { closeOurComm, greet, serveComm } from './ops.js'
 import { parseObject } from './policy.js'
 import { command, log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
+import {
+  advanceSubshells,
+  createSubshell,
+  deleteSubshell,
+  existing,
+  refuse as refuseWith,
+  subshellIds,
+  unknownContent,
+  UnknownSubshell,
+} from './subshells.js'
 import { cue, rememberParent, type KernelState, type Request, type Turn } from './state.js'
 
 type MessageEvent = Extract<KernelEvent, { on: 'message' }>
@@ -35,6 +45,11 @@ export function receive(state: KernelState, { channel, client, message }: Messag
   if (channel === 'control') state.control = { header: message.header, toldTo: -1 }
   rememberParent(state, message, client)
   const type = message.header.msg_type
+  const id = channel === 'shell' ? subshellFor(state, request) : null
+  if (id !== null) {
+    receiveInSubshell(state, request, id)
+    return
+  }
   const atOnce = AT_ONCE.get(type) ?? (channel === 'control' ? AT_ONCE_ON_CONTROL.get(type) : undefined)
   if (atOnce) {
     const waits = channel === 'shell' && state.phase === 'busy' && queueInfo(state, request)
@@ -67,6 +82,35 @@ function queueInfo(state: KernelState, request: Request): boolean {
 
 const infoKey = (request: Request): string => `info ${request.seq}`
 
+/** The id of the subshell that serves a request; null: the main shell. */
+function subshellFor(state: KernelState, request: Request): string | null {
+  const named = request.message.header.subshell_id
+  const id = typeof named === 'string' ? named : null
+  if ((id === null && state.subshells.size === 0) || !isComm(request)) return id
+  const comm = commOf(state, request)
+  if (comm?.ours) return null
+  // As in ipykernel, what a client says on a comm goes to the code that spoke last on it; if that is gone, to the main shell.
+  if (comm?.sentFrom === undefined) return id
+  return comm.sentFrom !== null && existing(state, comm.sentFrom) ? comm.sentFrom : null
+}
+
+function receiveInSubshell(state: KernelState, request: Request, id: string): void {
+  const subshell = existing(state, id)
+  const type = request.message.header.msg_type
+  const atOnce = AT_ONCE.get(type) ?? AT_ONCE_IN_SUBSHELL.get(type)
+  if (!subshell) {
+    log(state, 'info', 'unknown_subshell', { type })
+    refuseWith(state, request, unknownContent(id))
+  } else if (atOnce) {
+    atOnce(state, request)
+  } else if (subshell.queue.length + subshell.beside.size >= state.options.limits.queueLengthMax) {
+    refuse(state, request, queueFull())
+  } else {
+    subshell.queue.push(request)
+    if (subshell.turn !== null && isComm(request)) handOverComms(state, subshell)
+  }
+}
+
 /**
  * Starts the next request's turn, as long as nothing is in the way. What the worker may yet give back is in the way,
  * since it came before what waits here.
@@ -74,11 +118,12 @@ const infoKey = (request: Request): string => `info ${request.seq}`
 export function advance(state: KernelState): void {
   while (state.phase === 'idle' && state.turn === null && state.beside.size === 0) {
     const [request] = state.queue
-    if (!request || waking(state, request)) return
+    if (!request || waking(state, request)) break
     state.queue.shift()
     if (request.message.header.msg_type === 'execute_request') startCell(state, request)
     else startRequest(state, request)
   }
+  if (state.subshells.size > 0) advanceSubshells(state)
 }
 
 function startRequest(state: KernelState, request: Request): void {
@@ -95,16 +140,7 @@ type Handler = (state: KernelState, request: Request) => void
 
 const IN_TURN = tableOf<TurnHandler>({
   // Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#history
-  history_request(state, turn) {
-    const request = parseObject(turn.request.message.contentBytes)
-    const id = `history ${turn.request.seq}`
-    state.effects.push({ do: 'store', id, call: { call: 'history', request } })
-    run(state, waitFor<unknown>(`store:${id}`, state.options.limits.stopMs), (outcome) => {
-      const history = outcome.ok ? outcome.value : []
-      reply(state, turn.request, { content: json({ status: 'ok', history }) })
-      finishTurn(state, turn)
-    })
-  },
+  history_request: (state, turn) => historyReply(state, turn.request, () => finishTurn(state, turn)),
   kernel_info_request(state, turn) {
     // It is in the queue no more, so whoever is patient for it has nothing left to do.
     settle(state, infoKey(turn.request), null)
@@ -175,11 +211,30 @@ const AT_ONCE_ON_CONTROL = tableOf<Handler>({
     if (!isOlderThanTurn(state, request)) interrupt(state)
     interruptReply(state, request)
   }),
-  shutdown_request(state, request) {
-    publishStatus(state, 'busy', request.message.headerBytes)
-    const served = answering(state, request, () => shutdownReply(state, request))
-    if (!served) publishStatus(state, 'idle', request.message.headerBytes)
+  shutdown_request: shutdownOnArrival,
+  // Docs: https://github.com/jupyter/enhancement-proposals/blob/master/91-kernel-subshells/kernel-subshells.md
+  create_subshell_request: bracketed((state, request) => {
+    reply(state, request, { content: json({ status: 'ok', subshell_id: createSubshell(state) }) })
+  }),
+  delete_subshell_request(state, request) {
+    const parent = request.message.headerBytes
+    publishStatus(state, 'busy', parent)
+    const end = (content: object): void => {
+      reply(state, request, { content: json(content) })
+      publishStatus(state, 'idle', parent)
+    }
+    try {
+      const { subshell_id } = parseObject(request.message.contentBytes)
+      deleteSubshell(state, subshell_id, () => end({ status: 'ok' }))
+    } catch (error) {
+      if (error instanceof UnknownSubshell) end(unknownContent(error.id))
+      else if (error instanceof SavepointError) end({ status: 'error', ...errorContent(error) })
+      else throw error
+    }
   },
+  list_subshell_request: bracketed((state, request) => {
+    reply(state, request, { content: json({ status: 'ok', subshell_id: subshellIds(state) }) })
+  }),
   comm_info_request: bracketed(commInfoReply),
   connect_request: bracketed(connectReply),
   usage_request: measureUsage,
@@ -208,6 +263,19 @@ function measureUsage(state: KernelState, request: Request): void {
     publishStatus(state, 'idle', parent)
   })
 }
+
+/** What needs no worker does not wait for a subshell's thread. */
+const AT_ONCE_IN_SUBSHELL = tableOf<Handler>({
+  comm_info_request: bracketed(commInfoReply),
+  connect_request: bracketed(connectReply),
+  history_request(state, request) {
+    const parent = request.message.headerBytes
+    publishStatus(state, 'busy', parent)
+    const idle = (): void => publishStatus(state, 'idle', parent)
+    if (!answering(state, request, () => historyReply(state, request, idle))) idle()
+  },
+  shutdown_request: shutdownOnArrival,
+})
 
 /** Types of messages are whatever a client writes: a map, since an object also has keys that nobody put there. */
 function tableOf<H>(handlers: Readonly<Record<string, H>>): ReadonlyMap<string, H> {
@@ -264,6 +332,23 @@ function commInfoReply(state: KernelState, request: Request): void {
 
 function interruptReply(state: KernelState, request: Request): void {
   reply(state, request, { content: json({ status: 'ok' }) })
+}
+
+function shutdownOnArrival(state: KernelState, request: Request): void {
+  publishStatus(state, 'busy', request.message.headerBytes)
+  const served = answering(state, request, () => shutdownReply(state, request))
+  if (!served) publishStatus(state, 'idle', request.message.headerBytes)
+}
+
+function historyReply(state: KernelState, request: Request, done: () => void): void {
+  const content = parseObject(request.message.contentBytes)
+  const id = `history ${request.seq}`
+  state.effects.push({ do: 'store', id, call: { call: 'history', request: content } })
+  run(state, waitFor<unknown>(`store:${id}`, state.options.limits.stopMs), (outcome) => {
+    const history = outcome.ok ? outcome.value : []
+    reply(state, request, { content: json({ status: 'ok', history }) })
+    done()
+  })
 }
 
 function connectReply(state: KernelState, request: Request): void {

@@ -11,6 +11,7 @@ import { saveLast } from './last-state.js'
 import { failWaits, run, waitFor, type Operation } from './operation.js'
 import { command, publish, publishStatus, reply } from './send.js'
 import { release } from './streams.js'
+import { loseSubshells } from './subshells.js'
 import { cue, type KernelState, type Request, type Shutdown } from './state.js'
 
 export interface StopOrder {
@@ -41,6 +42,10 @@ export function stop(
   failWaits(
     state,
     [''],
+    new SavepointError('kernel_restarting', 'The kernel is shutting down. Ask the one that follows.'),
+  )
+  loseSubshells(
+    state,
     new SavepointError('kernel_restarting', 'The kernel is shutting down. Ask the one that follows.'),
   )
   lastWords()

@@ -11,6 +11,7 @@ import type { Client, Effect } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'
 import type { Comms } from './comms.js'
 import type { Gathered } from './streams.js'
+import type { Subshell } from './subshells.js'
 import type { Transaction } from './transactions.js'
 
 export interface KernelOptions {
@@ -30,11 +31,14 @@ export interface KernelOptions {
   readonly lazy: boolean
   /** What to answer to kernel_info until Python is up, or null. */
   readonly kernelInfo: Buffer | null
+  /** Tell clients that there are subshells. */
+  readonly offersSubshells: boolean
   readonly limits: KernelLimits
 }
 
 export interface KernelLimits {
   readonly queueLengthMax: number
+  readonly subshellsMax: number
   readonly transactionDepthMax: number
   readonly snapshotsMax: number
   readonly parentsMax: number
@@ -121,7 +125,15 @@ export interface Snapshot {
 /** Somebody in an operation waits for this event. */
 export type Waiter = (result: unknown, error: SavepointError | null) => void
 
-export interface KernelState {
+/** Requests that are served one after another: those of the main shell, or those of a subshell. */
+export interface Line {
+  readonly queue: Request[]
+  turn: Turn | null
+  /** Comm messages that the worker was given beside the running cell, by their seq, until it says what became of them. */
+  readonly beside: Map<number, { readonly request: Request; readonly comm_id: string }>
+}
+
+export interface KernelState extends Line {
   readonly options: KernelOptions
   phase: Phase
   /** Time of the event in hand, in milliseconds since the epoch, with fraction. */
@@ -135,10 +147,7 @@ export interface KernelState {
   readonly notices: string[]
   worker: Worker | null
   generation: number
-  readonly queue: Request[]
-  turn: Turn | null
-  /** Comm messages that the worker was given beside the running cell, by their seq, until it says what became of them. */
-  readonly beside: Map<number, { readonly request: Request; readonly comm_id: string }>
+  readonly subshells: Map<string, Subshell>
   nextSeq: number
   minted: number
   executionCount: number
@@ -203,6 +212,7 @@ export function newState(options: KernelOptions): KernelState {
     queue: [],
     turn: null,
     beside: new Map(),
+    subshells: new Map(),
     nextSeq: 1,
     minted: 0,
     executionCount: 0,

@@ -14,10 +14,10 @@
 
 import { SavepointError, unreachable } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
-import { EMPTY_OBJECT } from '../wire/message.js'
-import { cellEnded, takeBack } from './beside.js'
+import { EMPTY_OBJECT, json } from '../wire/message.js'
+import { cellEnded, gaveBack, served } from './beside.js'
 import { zygoteWarm } from './awakening.js'
-import { openComm } from './comms.js'
+import { noteSender, openComm } from './comms.js'
 import { endForGood, workerDied } from './death.js'
 import { hearDebugger, serveDebugger } from './debugging.js'
 import type { Effect, KernelEvent } from './effects.js'
@@ -32,6 +32,7 @@ import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { publishStream, release } from './streams.js'
 import { cue, newState, parentOf, parentOfTurn, trimInputs, type KernelOptions, type KernelState } from './state.js'
+import { hearSubshellReply } from './subshells.js'
 import { taken } from './transactions.js'
 
 /** A kernel that has just come to life, and the first things to do. `now`: milliseconds since the epoch. */
@@ -99,7 +100,7 @@ function take(state: KernelState, event: KernelEvent): void {
     case 'deadline':
       return void settle(state, event.id, null, new SavepointError('timeout', 'This took too long and was given up.'))
     case 'settled':
-      return void settle(state, 'settled', null)
+      return void settle(state, event.seq === undefined ? 'settled' : `settled:${event.seq}`, null)
     case 'interrupt':
       return interrupt(state)
     case 'terminate':
@@ -128,9 +129,11 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
     case 'reply':
       return hearReply(state, event, parts)
     case 'served':
-      return void state.beside.delete(event.seq)
+      return served(state, event.seq)
     case 'returned':
-      return takeBack(state, [event.seq])
+      return gaveBack(state, event.seq)
+    case 'subshell_closed':
+      return void settle(state, `closed:${event.subshell}`, null)
     case 'input_request':
       release(state)
       return ask(state, event, parts[0] ?? EMPTY_OBJECT)
@@ -167,6 +170,7 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
 type ReplyEvent = Extract<WorkerEvent, { kind: 'reply' }>
 
 function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer[]): void {
+  if (state.subshells.size > 0 && hearSubshellReply(state, event, parts)) return
   const { turn } = state
   // A reply for another turn is that of a cell whose frames were left after a rollback: it has been answered.
   if (!turn?.atWorker || turn.request.seq !== event.seq || (state.phase !== 'busy' && state.phase !== 'stopping'))
@@ -186,6 +190,7 @@ function followComms(state: KernelState, event: Extract<WorkerEvent, { kind: 'pu
   if (event.comm_id === undefined) return
   if (event.type === 'comm_open') openComm(state.comms, event.comm_id, event.target_name ?? '', state.snapshotsMade)
   else if (event.type === 'comm_close') state.comms.delete(event.comm_id)
+  if (state.subshells.size > 0) noteSender(state.comms, event.comm_id, parentOf(state, event.parent))
 }
 
 function hearWriter(state: KernelState, { event, parts }: Extract<KernelEvent, { on: 'writer' }>): void {
@@ -198,11 +203,20 @@ function hearWriter(state: KernelState, { event, parts }: Extract<KernelEvent, {
   }
 }
 
-function warm(state: KernelState, kernelInfo: Buffer): void {
+function warm(state: KernelState, fromWorker: Buffer): void {
+  const kernelInfo = withFeatures(state, fromWorker)
   state.kernelInfo = kernelInfo
   state.debugging.possible = parseObject(kernelInfo)['debugger'] === true
   for (const request of state.infoPending.splice(0)) answerInfo(state, request, kernelInfo)
   zygoteWarm(state)
+}
+
+/** What the gateway can do beside the worker. */
+function withFeatures(state: KernelState, kernelInfo: Buffer): Buffer {
+  if (!state.options.offersSubshells) return kernelInfo
+  const content = parseObject(kernelInfo)
+  const features = Array.isArray(content['supported_features']) ? content['supported_features'] : []
+  return json({ ...content, supported_features: [...features, 'kernel subshells'] })
 }
 
 function workerUp(state: KernelState, token: string, pid: number): void {

@@ -14,6 +14,7 @@ import { dropDebugger } from './debugger-state.js'
 import { restoreLast } from './last-state.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, log, publish } from './send.js'
+import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
 import { cue, mint, parentOfTurn, trimInputs, type KernelState, type Snapshot } from './state.js'
 
 export interface SwitchReason {
@@ -33,7 +34,11 @@ export function* switchTo(
   cue(state, 'switch')
   const debugged = dropDebugger(state, 'the kernel was rolled back')
   const lost = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
-  const limits = debugged ? [...lost, 'the debugger, which has to be attached again'] : lost
+  const limits = [
+    ...lost,
+    ...(debugged ? ['the debugger, which has to be attached again'] : []),
+    ...subshellsAtWork(state),
+  ]
   const { token } = snapshot
   state.generation += 1
   state.worker = { generation: state.generation, token, pid: null, snapshot: snapshot.id }
@@ -63,6 +68,7 @@ export function* switchTo(
     why.parts,
   )
   trimInputs(state)
+  openSubshells(state)
   cue(state, state.turn ? 'resumed' : 'worker_up')
   if (resumes(state, snapshot)) handOverComms(state)
   return { ms: Math.round((state.now - startedAt) * 1000) / 1000, limits }
@@ -105,6 +111,7 @@ export function forkFresh(state: KernelState, onUp: () => void, onFailure: (erro
       forkFresh(state, onUp, onFailure)
       return
     }
+    openSubshells(state)
     cue(state, state.turn ? 'resumed' : 'worker_up')
     onUp()
   })
@@ -126,6 +133,7 @@ function* comeUp(state: KernelState, token: string): Operation<boolean> {
 /** What waited with the old worker waits here again; comms that the next one does not know are closed, or widgets would wait for answers for ever. */
 function closeWorkerComms(state: KernelState, order: number): void {
   takeBack(state)
+  loseSubshells(state)
   for (const comm_id of dropWorkerComms(state.comms, order)) {
     publish(state, 'comm_close', parentOfTurn(state), { content: json({ comm_id, data: {} }) })
   }

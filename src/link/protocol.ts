@@ -146,6 +146,13 @@ export type WorkerCommand =
       readonly control?: object
       /** comm messages only: to be served while the cell of this seq awaits or polls. */
       readonly beside?: number
+      /** The subshell whose thread serves it; without: the main thread. */
+      readonly subshell?: string
+    }
+  | { /** Start a thread that serves requests. */ readonly kind: 'subshell_open'; readonly subshell: string }
+  | {
+      /** End it, after what it is at; answered by `subshell_closed`. */ readonly kind: 'subshell_close'
+      readonly subshell: string
     }
   | {
       /** Freeze a copy now, between cells; answered by `taken`. */ readonly kind: 'snapshot'
@@ -245,6 +252,7 @@ export type WorkerEvent =
       /** A message beside a cell came when that cell was over; it was not begun. */ readonly kind: 'returned'
       readonly seq: number
     }
+  | { readonly kind: 'subshell_closed'; readonly subshell: string }
   | { /** Parts: [content]. */ readonly kind: 'input_request'; readonly id: string; readonly parent: string | null }
   | {
       /** The worker no longer waits for that input (interrupted). */ readonly kind: 'input_abandoned'

@@ -56,6 +56,7 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
   },
   served: { fields: { seq: number }, parts: 0 },
   returned: { fields: { seq: number }, parts: 0 },
+  subshell_closed: { fields: { subshell: text }, parts: 0 },
   input_request: { fields: { id: text, parent: optional(text) }, parts: 1 },
   input_abandoned: { fields: { id: text }, parts: 0 },
   ask: { fields: { id: text, op: text, parent: optional(text), args: object }, parts: 0 },

@@ -94,6 +94,7 @@ async function lifeOf(
         restoreLast: command.restoreLast,
         lazy: command.lazyWorker,
         kernelInfo,
+        offersSubshells: command.values['kernel.subshells'],
         limits: { ...config.kernel, bufferedBytesMax: command.values['output.buffered_bytes_max'] },
       },
       clients: {

@@ -141,6 +141,10 @@ export class Workers {
     this.#tell({ kind: 'kill', pid, signal: constants.signals.SIGKILL })
   }
 
+  nudge(pid: number): void {
+    ring(pid)
+  }
+
   interrupt(pid: number): void {
     this.#interrupter.interrupt(pid)
   }

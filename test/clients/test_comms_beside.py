@@ -137,7 +137,8 @@ class Polling(ProbeCase):
     """Code that holds the thread, and lets messages in when it likes."""
 
     def test_a_cell_polls_the_kernel(self) -> None:
-        code = "print('polling')\nwhile not heard:\n    get_ipython().kernel.do_one_iteration()\n    time.sleep(0.005)\nheard"
+        code = "print('polling')\nwhile not heard:\n    get_ipython().kernel.do_one_iteration()\n"
+        code += "    time.sleep(0.005)\nheard"
         cell = self.client.start(code)
         cell.wait_for_output("polling")
         told = self.tell(n=5)
@@ -146,7 +147,8 @@ class Polling(ProbeCase):
         self.assertEqual(cell.stdout, "polling\n")
 
     def test_a_cell_polls_and_awaits_the_iteration(self) -> None:
-        code = "print('polling')\nwhile not heard:\n    await get_ipython().kernel.do_one_iteration()\nprint('done')\nheard"
+        code = "print('polling')\nwhile not heard:\n    await get_ipython().kernel.do_one_iteration()\n"
+        code += "print('done')\nheard"
         cell = self.client.start(code)
         cell.wait_for_output("polling")
         self.tell(n=6)
@@ -232,7 +234,8 @@ class Polling(ProbeCase):
         self.assertEqual(cell.wait().result, "'value'")
 
     def test_polling_without_a_message_does_nothing(self) -> None:
-        code = "[get_ipython().kernel.do_one_iteration() for _ in range(3)] and await get_ipython().kernel.do_one_iteration()"
+        code = "kernel = get_ipython().kernel\nfor _ in range(3): kernel.do_one_iteration()\n"
+        code += "await kernel.do_one_iteration()"
         self.assertIsNone(self.run_ok(code).result)
 
 

@@ -4,7 +4,7 @@
  */
 
 import type { Effect, KernelEvent } from '../../src/kernel/effects.js'
-import type { KernelOptions, KernelState } from '../../src/kernel/state.js'
+import type { KernelOptions, KernelState, Line } from '../../src/kernel/state.js'
 import { start, step } from '../../src/kernel/step.js'
 import type { RequestChannel } from '../../src/wire/message.js'
 import { bytes, incoming, msgIdOf, parsed } from '../support/messages.js'
@@ -47,7 +47,7 @@ export class Disorder {
   readonly #workers = new Map<number, RandomWorker>()
   /** msg_id by seq, of what was handed over beside a cell. */
   readonly #beside = new Map<number, string>()
-  #settles = 0
+  readonly #settles: (number | undefined)[] = []
   #stops = 0
 
   constructor(seed: number) {
@@ -61,8 +61,10 @@ export class Disorder {
       restoreLast: this.random.chance(0.3),
       lazy: false,
       kernelInfo: null,
+      offersSubshells: true,
       limits: {
         queueLengthMax: 6,
+        subshellsMax: 2,
         transactionDepthMax: 4,
         snapshotsMax: 5,
         parentsMax: 8,
@@ -128,8 +130,16 @@ export class Disorder {
       return this.#deliver({ on: 'message', channel: 'stdin', client: { routing: [Buffer.from('ann')] }, message })
     }
     const [type, content, metadata] = this.#anyRequest()
+    if (random.chance(0.1)) return this.#askAboutSubshells()
     const channel: RequestChannel = random.chance(0.15) ? 'control' : 'shell'
-    this.#send(channel, type, content, metadata)
+    const subshell = random.chance(0.3) ? random.pick([...this.state.subshells.keys(), 'nobody']) : undefined
+    this.#send(channel, type, content, metadata, subshell)
+  }
+
+  #askAboutSubshells(): void {
+    const subshell_id = this.random.pick([...this.state.subshells.keys(), 'nobody'])
+    const type = this.random.pick(['create', 'create', 'delete', 'list'])
+    this.#send('control', `${type}_subshell_request`, { subshell_id })
   }
 
   #anyRequest(): [string, unknown, unknown] {
@@ -213,9 +223,9 @@ export class Disorder {
         parts: [],
       })
     }
-    if (this.#settles > 0) {
-      this.#settles -= 1
-      return this.#deliver({ on: 'settled' })
+    if (this.#settles.length > 0) {
+      const seq = this.#settles.shift()
+      return this.#deliver({ on: 'settled', ...(seq === undefined ? {} : { seq }) })
     }
     if (this.#stops > 0) {
       this.#stops -= 1
@@ -291,10 +301,10 @@ export class Disorder {
 
   // ------------------------------------------------------------------------------------------------------ plumbing
 
-  #send(channel: RequestChannel, type: string, content: unknown, metadata: unknown = {}): void {
+  #send(channel: RequestChannel, type: string, content: unknown, metadata: unknown = {}, subshell?: string): void {
     const id = `m${(this.#sent += 1)}`
     this.served.set(id, { type, busy: 0, beside: 0, replies: 0, idle: 0 })
-    const message = incoming({ id, type, content, metadata })
+    const message = incoming({ id, type, content, metadata, ...(subshell === undefined ? {} : { subshell }) })
     this.#deliver({ on: 'message', channel, client: { routing: [Buffer.from('ann')] }, message })
   }
 
@@ -307,7 +317,8 @@ export class Disorder {
 
   #servedBeside(seq: number): void {
     const request = this.served.get(this.#beside.get(seq) ?? '')
-    if (request && this.state.beside.has(seq)) request.beside += 1
+    const lines = [this.state, ...this.state.subshells.values()]
+    if (request && lines.some(({ beside }) => beside.has(seq))) request.beside += 1
     if (request && request.beside + request.busy > 1) throw new Error(`${request.type} was served twice`)
   }
 
@@ -359,7 +370,7 @@ export class Disorder {
         if (this.random.chance(0.7)) this.#measured.push(effect.id)
         return
       case 'settle':
-        this.#settles += 1
+        this.#settles.push(effect.seq)
         return
       case 'stop_workers':
         this.#workers.clear()
@@ -453,13 +464,23 @@ export class Disorder {
       throw new Error('texts of cells are kept for nobody')
     if (state.phase === 'idle' && (state.turn !== null || (state.queue.length > 0 && state.beside.size === 0)))
       throw new Error('it is idle, and there is work')
-    for (const [seq, { request }] of state.beside) {
-      if (seq !== request.seq || state.queue.includes(request)) throw new Error(`${seq} is in two places`)
+    for (const line of [state, ...state.subshells.values()]) this.#checkLine(line)
+    for (const { id, queue, turn, beside, deleted } of state.subshells.values()) {
+      const works = state.phase === 'idle' || state.phase === 'busy'
+      if (works && turn === null && queue.length > 0 && beside.size === 0) throw new Error(`${id} rests, and has work`)
+      if (deleted && turn === null) throw new Error(`${id} was deleted and is still there`)
+      if (queue.length + beside.size > limits.queueLengthMax) throw new Error(`the queue of ${id} is too long`)
     }
-    if (state.queue.some((each, i) => i > 0 && each.seq <= (state.queue[i - 1]?.seq ?? 0)))
-      throw new Error('the queue is out of order')
     if (state.phase === 'busy' && state.turn === null) throw new Error('it is busy with nothing')
     if (state.phase === 'dead' && this.exit === null) throw new Error('it is dead and has not ended')
+  }
+
+  #checkLine({ queue, beside }: Line): void {
+    for (const [seq, { request }] of beside) {
+      if (seq !== request.seq || queue.includes(request)) throw new Error(`${seq} is in two places`)
+    }
+    if (queue.some((each, i) => i > 0 && each.seq <= (queue[i - 1]?.seq ?? 0)))
+      throw new Error('a queue is out of order')
   }
 }
 

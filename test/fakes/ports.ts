@@ -29,6 +29,7 @@ export class FakePorts {
     discard: (snapshots) => this.#tell('discard', { snapshots }),
     kill: (pid) => this.#tell('kill', { pid }),
     interrupt: (pid) => this.#tell('interrupt', { pid }),
+    nudge: (pid) => this.#tell('nudge', { pid }),
     command: (command) => this.#tell(command.kind, { ...command }),
     callDebugger: (pid, token) => this.#tell('call_debugger', { pid, token }),
     tellDebugger: (command) => this.#tell(command.kind, { ...command }),

@@ -5,6 +5,7 @@
 
 import type { SnapshotPermit, WorkerCommand, WorkerEvent } from '../../src/link/protocol.js'
 import type { Random } from './random.js'
+import { RandomSubshells } from './random-subshells.js'
 
 /** The cell or other request that a worker is at. */
 interface Task {
@@ -41,6 +42,7 @@ export class RandomWorker {
   readonly #begun: number[] = []
   #leaving = false
   stopping = false
+  readonly #subshells: RandomSubshells
 
   constructor(
     generation: number,
@@ -54,10 +56,12 @@ export class RandomWorker {
     this.#random = random
     this.#frozen = frozen
     this.#task = as.task
+    this.#subshells = new RandomSubshells(random)
   }
 
   /** Takes a command. */
   hear(command: WorkerCommand, parts: readonly Buffer[]): void {
+    if (this.#subshells.hear(command, parts)) return
     switch (command.kind) {
       case 'welcome':
         if (command.woken?.resume !== true) this.#task = null
@@ -108,6 +112,8 @@ export class RandomWorker {
   speak(sober: boolean): Saying | null {
     const duty = this.#duties.shift()
     if (duty) return duty()
+    const threads = sober || this.#random.chance(0.3) ? this.#subshells.speak(sober) : null
+    if (threads) return threads
     if (this.#begun.length > 0 && !this.#leaving && (sober || this.#random.chance(0.1))) return this.#served()
     if (this.#asked !== null || this.#leaving || !this.#task) return sober ? null : this.#mumble()
     if (sober) return this.#reply(this.#task)

@@ -30,6 +30,7 @@ function stage(key = 'key'): Stage {
       restoreLast: false,
       lazy: false,
       kernelInfo: null,
+      offersSubshells: false,
       limits: LIMITS,
     },
     clients: ports.clients,

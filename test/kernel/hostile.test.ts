@@ -47,6 +47,7 @@ class Served {
         lazy: false,
         restoreLast: false,
         kernelInfo: null,
+        offersSubshells: false,
         limits: LIMITS,
       },
       1_900_000_000_000,

@@ -28,6 +28,8 @@ const WORKER_COMMANDS = {
   restore: true,
   namespace: true,
   debug: true,
+  subshell_open: true,
+  subshell_close: true,
   stop: true,
 } satisfies Record<WorkerCommand['kind'], true>
 const ZYGOTE_COMMANDS = ['settings', 'fork', 'wake', 'discard', 'kill', 'stop'] satisfies ZygoteCommand['kind'][]

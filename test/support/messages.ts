@@ -11,6 +11,8 @@ export interface MessageFields {
   /** The client's session. */
   readonly session?: string
   readonly buffers?: readonly string[]
+  /** The subshell that it is for. */
+  readonly subshell?: string
 }
 
 export function incoming(fields: MessageFields): IncomingMessage {
@@ -21,6 +23,7 @@ export function incoming(fields: MessageFields): IncomingMessage {
     username: 'test',
     date: '2030-01-01T00:00:00.000001Z',
     version: '5.5',
+    ...(fields.subshell === undefined ? {} : { subshell_id: fields.subshell }),
   }
   return {
     header,

@@ -14,6 +14,7 @@ import { bytes, incoming, msgIdOf, parsed } from './messages.js'
 
 export const LIMITS: KernelLimits = {
   queueLengthMax: 100,
+  subshellsMax: 3,
   transactionDepthMax: 4,
   snapshotsMax: 8,
   parentsMax: 50,
@@ -94,6 +95,7 @@ export class TestKernel {
       restoreLast,
       lazy: lazy !== undefined,
       kernelInfo: lazy?.kernelInfo ? bytes(lazy.kernelInfo) : null,
+      offersSubshells: true,
       limits: { ...LIMITS, ...limits },
     }
     const { state, effects } = start(options, this.now)
@@ -109,7 +111,10 @@ export class TestKernel {
     const effects = step(this.state, event, this.now)
     for (const effect of effects) this.#see(effect)
     if (this.dials) this.#dial(effects)
-    if (this.settles && effects.some((effect) => effect.do === 'settle')) this.deliver({ on: 'settled' })
+    for (const effect of effects) {
+      if (effect.do !== 'settle' || !this.settles) continue
+      this.deliver({ on: 'settled', ...(effect.seq === undefined ? {} : { seq: effect.seq }) })
+    }
   }
 
   /** A client's message; its msg_id. */
@@ -117,7 +122,13 @@ export class TestKernel {
     channel: RequestChannel,
     type: string,
     content: unknown = {},
-    more: { by?: string; metadata?: unknown; parent?: unknown; buffers?: readonly string[] } = {},
+    more: {
+      by?: string
+      metadata?: unknown
+      parent?: unknown
+      buffers?: readonly string[]
+      subshell?: string
+    } = {},
   ): string {
     this.#sent += 1
     const { by = 'ann', ...rest } = more
@@ -127,7 +138,7 @@ export class TestKernel {
     return id
   }
 
-  execute(code: string, more: { content?: object; metadata?: unknown; by?: string } = {}): string {
+  execute(code: string, more: { content?: object; metadata?: unknown; by?: string; subshell?: string } = {}): string {
     const { content, ...rest } = more
     return this.send('shell', 'execute_request', { code, ...content }, rest)
   }

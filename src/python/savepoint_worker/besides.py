@@ -20,13 +20,15 @@ from .link import Frame
 from .requests import Request
 
 if TYPE_CHECKING:
+    from .subshells import Subshell
     from .worker import Worker
 
 
 class Besides:
-    """What waits beside the cell of one worker, and what was begun."""
+    """What waits beside the cell of the main thread (`server` is the worker) or of a subshell, and what was begun."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, server: Worker | Subshell, worker: Worker) -> None:
+        self._server = server
         self._worker = worker
         #: Frames that were not begun, oldest first. Any thread that reads the link adds to it.
         self.waiting: deque[Frame] = deque()
@@ -40,16 +42,16 @@ class Besides:
 
     def serve_waiting(self) -> None:
         """In the loop: serve what is beside the suspended cell, give back what came for one that is over."""
-        worker = self._worker
+        worker, server = self._worker, self._server
         while self.waiting:
             cell = self.waiting[0].envelope["beside"]
             if self._runs(cell):
-                context = worker.context.copy() if worker.context is not None else copy_context()
+                context = server.context.copy() if server.context is not None else copy_context()
                 for _ in range(len(self.waiting)):
                     # A task copies the context in which it is made.
-                    context.run(worker.loop.create_task, self._serve_next())
+                    context.run(server.loop.create_task, self._serve_next())
                 return
-            if worker.will_serve(cell):
+            if server.will_serve(cell):
                 return
             frame = self.waiting.popleft()
             worker.link.send({"kind": "returned", "seq": frame.envelope["seq"]})
@@ -72,7 +74,7 @@ class Besides:
         return {"returned": returned, "going_on": list(self.begun)}
 
     def _runs(self, cell: int) -> bool:
-        request = self._worker.request
+        request = self._server.request
         return request is not None and request.seq == cell and request.open
 
     async def _serve_next(self) -> None:
@@ -117,7 +119,7 @@ class Besides:
         if result is None:
             context.run(self._end, request)
         else:
-            worker.loop.call_soon_threadsafe(self._go_on, request, result, context)
+            self._server.loop.call_soon_threadsafe(self._go_on, request, result, context)
         return None
 
     def _go_on(self, request: Request, result: Awaitable[Any], context: Context) -> None:
@@ -129,7 +131,7 @@ class Besides:
             finally:
                 self._end(request)
 
-        context.run(self._worker.loop.create_task, go_on())
+        context.run(self._server.loop.create_task, go_on())
 
     def _start(self, request: Request) -> Awaitable[Any] | None:
         """Call the handler; what it returned, if that has to be awaited."""
@@ -153,7 +155,7 @@ class Besides:
     def _end(self, request: Request) -> None:
         worker = self._worker
         worker.flush_streams()
-        cell = worker.request
+        cell = self._server.request
         if cell is not None:
             # Whatever has no parent of its own (threads, streams of the user's) belongs to the cell again.
             self._set_parent(cell.message)

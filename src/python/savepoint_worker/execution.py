@@ -8,6 +8,7 @@ one task that serves requests, so that they share its context variables.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -28,6 +29,9 @@ OUTPUT_HISTORY_CHARACTERS_MAX = 1_000_000
 
 # Which of these IPython's method takes depends on its version.
 _CELL_PARAMETERS = signature(InteractiveShell.run_cell_async).parameters.keys() & {"cell_id", "cell_meta"}
+
+
+NO_CHANGES = Changes([], [], [])
 
 
 class Outcome(NamedTuple):
@@ -109,15 +113,18 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
     count = shell.execution_count
     shell._last_traceback = None
     kernel.reporter.shown = None
-    watch = watch_of(kernel)
-    watch.cell_begins(cell.code)
-    exit_codes.before_cell(shell, cell.code)
+    # Interrupts, and the account of what became of names and outputs, are the main shell's.
+    in_main = threading.get_ident() == threading.main_thread().ident
+    watch = watch_of(kernel) if in_main else None
     outlet = kernel.parent.outlet
-    outlet.flush()
-    outlet.listener = _output_history(shell, count)
+    if watch is not None:
+        watch.cell_begins(cell.code)
+        exit_codes.before_cell(shell, cell.code)
+        outlet.flush()
+        outlet.listener = _output_history(shell, count)
     began = time.perf_counter()
     try:
-        await interrupts.run(cell.run())
+        await (interrupts.run(cell.run()) if in_main else cell.run())
         escaped = None
     except BaseException as raised:
         # IPython reports what the cell's own code raises. This was raised in IPython itself, or by a listener.
@@ -138,12 +145,15 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
         reply = _error_content(kernel, error)
     reply["execution_count"] = shell.execution_count - 1
     reply["user_expressions"] = cell.expressions
-    outlet.flush()
-    outlet.listener = None
+    if in_main:
+        outlet.flush()
+        outlet.listener = None
     reply["payload"] = shell.payload_manager.read_payload()
     shell.payload_manager.clear_payload()
-    changes = watch.changes()
-    kernel.latest_changes = (reply["execution_count"], changes)
+    changes = NO_CHANGES
+    if watch is not None:
+        changes = watch.changes()
+        kernel.latest_changes = (reply["execution_count"], changes)
     return Outcome(reply, cell.mode.name, seconds, changes)
 
 

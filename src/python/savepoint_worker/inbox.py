@@ -99,6 +99,8 @@ class Inbox:
         self.commands: deque[Frame] = deque()
         #: Called, in whatever thread reads, with each message beside a cell.
         self.on_beside: Callable[[Frame], None] = lambda frame: None
+        #: Called, in whatever thread reads, with each frame that names a subshell.
+        self.on_subshell: Callable[[Frame], None] = lambda frame: None
         #: Called, in whatever thread reads, when there are new commands.
         self.on_commands: Callable[[], None] = lambda: None
         #: Called, in whatever thread reads, when the link is lost.
@@ -161,6 +163,8 @@ class Inbox:
                     if expected is not None:
                         expected.frame = frame
                         expected.wake()
+                elif "subshell" in frame.envelope:
+                    self.on_subshell(frame)
                 elif "beside" in frame.envelope:
                     self.on_beside(frame)
                     fresh = True

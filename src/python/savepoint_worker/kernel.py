@@ -103,7 +103,8 @@ class WorkerKernel(IPythonKernel):
     def do_one_iteration(self) -> Iteration:
         """Serve one message of a comm that has come while this cell runs. It may be awaited, and need not be."""
         if self.worker is not None and type(self.worker).current() is self.worker:
-            self.worker.besides.poll()
+            subshell = self.worker.subshells.current() if self.worker.subshells else None
+            (subshell or self.worker).besides.poll()
         return Iteration()
     async def await_input(self, text: str, password: bool) -> str:
         """`input` for coroutines. Raises StdinNotImplementedError if the client of the latest cell does not answer."""

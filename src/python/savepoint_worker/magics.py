@@ -36,7 +36,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def register(shell: Any) -> None:
     """Make the magics known to `shell`. Once per shell."""
-    shell.register_magics(TransactionMagics, CheckpointMagics)
+    shell.register_magics(TransactionMagics, CheckpointMagics, SubshellMagics)
     shell.input_transformer_manager.cleanup_transforms[:0] = [hide_transaction_line, refuse_misplaced]
     note_start()
 
@@ -270,3 +270,21 @@ def _losses(lost: list[dict[str, str]]) -> str:
     shown = [f"{each['name']} ({each['type']}: {each['reason']})" for each in lost[:LOST_SHOWN_MAX]]
     more = [f"{len(lost) - LOST_SHOWN_MAX} more"] if len(lost) > LOST_SHOWN_MAX else []
     return "; lost: " + ", ".join([*shown, *more])
+
+
+@magics_class
+class SubshellMagics(Magics):
+    """ipykernel's magic, which would look for threads that this kernel does not have."""
+
+    @line_magic
+    def subshell(self, line: str) -> None:
+        """%subshell
+
+        Print which subshell and which thread this is, and the subshells that there are.
+        """
+        from . import subshells
+        from .worker import Worker
+
+        worker = Worker.current()
+        if worker is not None:
+            print(subshells.describe(worker))

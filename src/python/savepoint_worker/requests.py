@@ -13,6 +13,7 @@ from .reporting import safe_text
 from .session import pack
 
 if TYPE_CHECKING:
+    from .besides import Besides
     from .worker import Worker
 
 #: Enough to say what failed; the whole text is in the reply's content.
@@ -68,7 +69,7 @@ async def _handle(worker: Worker, request: Request) -> None:
         kernel.set_parent([str(request.control.get("session", "")).encode()], parent, "control")
     worker.attribute_streams(header)
     if type(message["content"]) is not dict:
-        reply(worker, request, _error(ValueError("The content of the request is no JSON object.")), {})
+        reply(worker, request, error_content(ValueError("The content of the request is no JSON object.")), {})
         return
     # Libraries that poll the client in mid-cell put handlers of their own into this table.
     handler = kernel.shell_handlers.get(request.type)
@@ -78,7 +79,9 @@ async def _handle(worker: Worker, request: Request) -> None:
     try:
         if request.type == "execute_request":
             if request.execution_count is not None:
-                worker._set_execution_count(request.execution_count)
+                count = request.execution_count
+                # Subshells count, too: one of their cells may have ended since the gateway chose the number.
+                worker._set_execution_count(max(count, worker.shell.execution_count) if worker.subshells else count)
             if request.permit is not None and worker.take(request.permit) is not None:
                 # This copy was woken, so the cell was rolled back, and the gateway has answered.
                 return
@@ -93,7 +96,7 @@ async def _handle(worker: Worker, request: Request) -> None:
         if request.type.startswith("comm_"):
             worker.log("error", f"A {request.type} message could not be handled: {type(error).__name__}.")
         elif request.open:
-            content = _error(error)
+            content = error_content(error)
             if request.type == "execute_request":
                 kernel.reporter.publish(type(error), error, content["traceback"])
             reply(worker, request, content, {})
@@ -114,8 +117,17 @@ async def _call(handler: Any, *arguments: Any) -> None:
         await result
 
 
-def reply(worker: Worker, request: Request, content: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """Answer `request`, unless that was done already or it belongs to a past that was rolled back."""
+def reply(
+    worker: Worker,
+    request: Request,
+    content: dict[str, Any],
+    metadata: dict[str, Any],
+    besides: Besides | None = None,
+) -> None:
+    """Answer `request`, unless that was done already or it belongs to a past that was rolled back.
+
+    `besides`: what waits beside the cell, unless that runs in the main thread.
+    """
     if not request.open:
         return
     worker.flush_streams()
@@ -124,14 +136,16 @@ def reply(worker: Worker, request: Request, content: dict[str, Any], metadata: d
     if content.get("status") == "error":
         envelope["ename"] = content.get("ename")
         envelope["evalue"] = str(content.get("evalue"))[:EVALUE_CHARACTERS_MAX]
-    if request.type == "execute_request" and (worker.besides.waiting or worker.besides.begun):
-        envelope.update(worker.besides.leave())
+    besides = besides or worker.besides
+    if request.type == "execute_request" and (besides.waiting or besides.begun):
+        envelope.update(besides.leave())
     if request.type == "execute_request":
         envelope |= history.told(worker.shell, request.execution_count)
     worker.link.send(envelope, pack(content), pack(metadata))
 
 
-def _error(error: BaseException) -> dict[str, Any]:
+def error_content(error: BaseException) -> dict[str, Any]:
+    """The content of a reply to a request that failed outside of user code."""
     name, text = type(error).__name__, safe_text(error)
     return {"status": "error", "ename": name, "evalue": text, "traceback": [f"{name}: {text}"]}
 

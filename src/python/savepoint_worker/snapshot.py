@@ -22,7 +22,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import children, custodian, wake
+from . import children, custodian, imports, wake
 from .custodian import Custodian
 from .freeze import Step, freeze, identity_of, kind_of, open_descriptors, survey
 from .link import wait_readable
@@ -96,6 +96,8 @@ def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
     started = time.perf_counter()
     # A thread of ours that sends output would be taken for one of the user's.
     worker.outlet.quiesce()
+    if len(sys._current_frames()) > 1:
+        imports.settle()
     # What a signal handler of the user's raises has to be raised before anything is made, or after all is done.
     mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     try:
@@ -200,6 +202,7 @@ def own_descriptors(worker: Worker) -> frozenset[int]:
     """Numbers of the connections that are no business of the user's."""
     loop: Any = worker.loop
     sockets = (worker.link, worker.snapshots.custodian, loop._ssock, loop._csock)
+    sockets = (*sockets, *worker.subshells.sockets())
     numbers = {each.fileno() for each in sockets}
     if worker.debugger is not None:
         numbers.add(worker.debugger.fileno())

@@ -12,7 +12,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
-from . import children, custodian, lifeline
+from . import children, custodian, imports, lifeline
 from .freeze import Frozen, start_time
 from .link import Link
 
@@ -60,6 +60,7 @@ def come_back(worker: Worker, permit: dict[str, str], connection: int, frozen: F
     children.outlive(worker.snapshots.custodian)
     _reopen_pidfds(frozen)
     _renew_loop(worker.loop)
+    imports.repair()
     link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, permit["token"])
     woken = worker.on_woken(link, link.receive(WELCOME_TIMEOUT_S))
     children.restart_waiters()

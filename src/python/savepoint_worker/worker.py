@@ -27,6 +27,7 @@ from .inbox import Inbox
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 from .reporting import safe_text
 from .session import pack
+from .subshells import Subshells
 from .warmth import Warmth
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ WELCOME_TIMEOUT_S = 30.0
 #: How long exit handlers and threads of the user may take at the end.
 END_TIMEOUT_S = 1.0
 EXIT_LINK_LOST = 70
+#: How long the one who answers the bell looks for what was announced.
+RING_S = 0.2
 #: Asks that may take long, and may be interrupted.
 LASTING = frozenset({"checkpoint", "restore"})
 
@@ -87,7 +90,9 @@ class Worker:
         #: The request that is being served.
         self.request: requests.Request | None = None
         #: Comm messages beside that request.
-        self.besides = Besides(self)
+        self.besides = Besides(self, self)
+        #: Threads that serve requests beside the main one.
+        self.subshells = Subshells(self)
         #: The context that all requests share; None where a task cannot be given one.
         self.context = contextvars.copy_context() if sys.version_info >= (3, 11) else None
         #: The thread of the debugger, while there is one.
@@ -144,6 +149,7 @@ class Worker:
         signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
         self.inbox.on_commands = self._schedule_commands
         self.inbox.on_beside = self.besides.add
+        self.inbox.on_subshell = self.subshells.hear
         self.inbox.on_lost = _lose_link
         self.inbox.on_commands_while_waiting = self._perform_while_waiting
         self.inbox.on_urgent = self._start_debugger
@@ -369,6 +375,7 @@ class Worker:
         while not self._requests.empty():
             self._requests.get_nowait()
         self.besides.waiting.clear()
+        self.subshells.begin_anew()
         self._connect(link)
         self.kernel.session.session = envelope["session"]
         self.kernel.session.pid = os.getpid()
@@ -398,6 +405,10 @@ class Worker:
     def _on_reply(self, msg_id: str | None, content: dict[str, Any], metadata: dict[str, Any]) -> None:
         if self.request is not None and self.request.msg_id == msg_id:
             requests.reply(self, self.request, content, metadata)
+        elif self.subshells:
+            found = self.subshells.request_of(msg_id)
+            if found is not None:
+                requests.reply(self, found[0], content, metadata, found[1].besides)
 
 
 def _enter_environment(spec: WorkerSpec) -> None:
@@ -425,6 +436,8 @@ def _lose_link() -> NoReturn:
 def _read_link() -> None:
     """In a thread of its own: take what has come, while the main thread is busy with user code."""
     if _current is not None:
+        # What was sent before the bell rang may still be on its way.
+        wait_readable([_current.link.fileno()], RING_S)
         _current.inbox.pump()
 
 
