@@ -13,6 +13,7 @@ import { SignatureGuard, createSigner, type Signer } from '../wire/signature.js'
 import { UsageMeter } from '../worker/usage.js'
 import type { Workers } from '../worker/workers.js'
 import type { KernelCommand } from './kernel.js'
+import { relief } from './relief.js'
 import { kernelIdOf, kernelStore, lastingKernelIdOf, type KernelStore } from './kernel-store.js'
 
 export interface KernelParts {
@@ -32,6 +33,7 @@ export interface KernelParts {
 /** Runs until the kernel has ended; its exit code. */
 export async function serveKernel(parts: KernelParts): Promise<number> {
   const { command, file, log, workers, inbox } = parts
+  const memory = relief()
   const session = uuid()
   const signer = createSigner(file.connection.signatureScheme, file.connection.key)
   const channels = await bindChannels(file.connection, {
@@ -40,6 +42,8 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     signer,
     guard: new SignatureGuard(signer),
     onRequest: (channel, routing, message) => {
+      memory.passed(message.buffers)
+      memory.passed([message.contentBytes])
       // Signals that came before the message are dispatched in this turn of the event loop: an interrupt of an idle
       // kernel must not hit the cell that is sent next.
       setImmediate(() => inbox.deliver({ on: 'message', channel, client: { routing }, message }))
@@ -63,6 +67,7 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     await channels.close(config.flushMs)
     return code
   } finally {
+    memory.stop()
     await store.close()
     await file.dispose()
   }
