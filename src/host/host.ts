@@ -58,6 +58,8 @@ export class Host {
   /** Difference between the monotonic clock and milliseconds since the epoch. */
   readonly #epoch: number
   #stepping = false
+  /** Something has gone out to clients since the event in hand. */
+  #speaking = false
   #messages = 0
 
   constructor(parts: HostParts) {
@@ -79,6 +81,7 @@ export class Host {
     try {
       for (let next = this.#events.shift(); next; next = this.#events.shift()) {
         const effects = step(this.#state, next, this.#now())
+        this.#speaking = false
         for (const effect of effects) if (FOR_WORKERS.has(effect.do)) this.#attempt(effect)
         for (const effect of effects) if (!FOR_WORKERS.has(effect.do)) this.#attempt(effect)
       }
@@ -106,12 +109,15 @@ export class Host {
     switch (effect.do) {
       case 'publish':
         this.#pacer.flush()
-        return effect.soon ? this.#hold(effect.topic, effect.message) : this.#send(effect.topic, effect.message)
+        // Once something goes out, what else there is to say costs least if it goes along.
+        if (effect.soon && !this.#speaking) return this.#hold(effect.topic, effect.message)
+        return this.#send(effect.topic, effect.message)
       case 'publish_stream':
         return this.#pacer.add(effect.name, effect.parentBytes, effect.text)
       case 'reply':
         // On another socket: nobody can rely on the order between the two, but output that came first goes first.
         this.#flush()
+        this.#speaking = true
         return clients.reply(effect.channel, effect.client, this.#seal(effect.message))
       case 'ask_client':
         this.#flush()
@@ -180,6 +186,7 @@ export class Host {
 
   #send(topic: string, message: OutgoingMessage): void {
     this.#release()
+    this.#speaking = true
     this.#parts.clients.publish(topic, this.#seal(message))
   }
 
