@@ -10,7 +10,7 @@ import unittest
 from support import processes
 from support.case import main
 from support.console import END_OF_FILE, INTERRUPT, Console
-from support.subject import CHECKOUT, IS_ORACLE, KERNEL, ours
+from support.subject import CHECKOUT, IS_ORACLE, KERNEL, ours, scratch
 
 sys.path.insert(0, str(CHECKOUT / "test" / "notebooks"))
 import make_notebook  # noqa: E402
@@ -67,6 +67,31 @@ class Conversation(ConsoleCase):
                     console.type("y\r")
                 self.assertEqual(console.wait_for_exit(), 0)
                 self.assertEqual([str(p) for p in processes.wait_until_gone(family, 5)], [])
+
+    def test_help_is_paged_and_files_are_loaded_into_the_next_cell(self) -> None:
+        console = self.console()
+        self.assertIn("Return the number of items in a container", console.run("len?"))
+        self.assertIn("Source:", console.run("import json\njson.dumps??"))
+        file = scratch("loaded") / "loaded.py"
+        file.write_text("loaded = 6 * 7\nprint('it is', loaded)", encoding="utf-8")
+        console.run(f"%load {file}")
+        console.type("\r")
+        self.assertIn("it is 42", console.wait_for_prompt())
+
+    def test_earlier_lines_come_back(self) -> None:
+        console = self.console()
+        console.run("first = 'one' + 'more'")
+        console.run("2 + 2")
+        console.type("\x1b[A")
+        console.wait_for(r"2 \+ 2")
+        console.type("\r")
+        self.assertIn("Out[3]: 4", console.wait_for_prompt())
+        # Searched backwards.
+        console.type("\x12first")
+        console.wait_for("'one'")
+        console.type("\r\r")
+        console.wait_for_prompt()
+        self.assertIn("'onemore'", console.run("first"))
 
     @ours
     def test_a_transaction_cell_that_fails_leaves_no_trace(self) -> None:

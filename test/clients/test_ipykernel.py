@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.case import main
+from support.case import KernelCase, main
+from support.client import start_kernel, stop_kernel
 from support.oracle import OracleCase
+from support.subject import scratch
 
 
 class Surface(OracleCase):
@@ -143,8 +145,8 @@ class Surface(OracleCase):
                 "async def handle(stream, ident, parent):\n"
                 "    import asyncio\n"
                 "    await asyncio.sleep(0.01)\n"
-                "    k.session.send(stream, 'own_reply', {'status': 'ok', 'twice': 2 * parent['content']['x']}, parent,\n"
-                "                   ident=ident)\n"
+                "    answer = {'status': 'ok', 'twice': 2 * parent['content']['x']}\n"
+                "    k.session.send(stream, 'own_reply', answer, parent, ident=ident)\n"
                 "k.shell_handlers['own_request'] = handle\n"
                 "asked = []\n"
                 "known = k.shell_handlers['is_complete_request']\n"
@@ -200,7 +202,8 @@ class Surface(OracleCase):
             "ip.display_pub.publish(data={'text/plain': 'c'}, source='s')\n"
             "ip.display_pub.clear_output()\nip.display_pub.clear_output(wait=True)",
             "h = display('a', display_id=True)\nh.update('b')\ntype(h.display_id)",
-            "from IPython.display import update_display\ndisplay(1, display_id='fix')\nupdate_display(2, display_id='fix')",
+            "from IPython.display import update_display\n"
+            "display(1, display_id='fix')\nupdate_display(2, display_id='fix')",
             "display(1, 2, include=['text/plain'], metadata={'a': 1}, transient={'z': 1})",
             "from threading import Thread\nt = Thread(target=display, args=('of a thread',))\nt.start()\nt.join()",
         )
@@ -319,6 +322,51 @@ class Comms(OracleCase):
             "c.close({'bye': 1})\nc.comm_id in cm.comms, c._closed",
             "import comm\nd = comm.create_comm(target_name='y')\nd.close()\ntype(d).__module__",
         )
+
+
+class Configuration(KernelCase):
+    """Arguments, configuration files and start-up files: as `ipython kernel` takes them."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = scratch("profile")
+        profile = cls.folder / "profile"
+        (profile / "startup").mkdir(parents=True)
+        (profile / "startup" / "10-first.py").write_text("from_startup = [__name__]\n", encoding="utf-8")
+        (profile / "startup" / "20-second.ipy").write_text("%alias shout echo LOUD %s\n", encoding="utf-8")
+        (profile / "ipython_kernel_config.py").write_text(
+            "c = get_config()\n"
+            f"import sys; sys.path.insert(0, {str(cls.folder)!r})\n"
+            "c.InteractiveShellApp.extensions = ['own_extension']\n"
+            "c.IPKernelApp.exec_lines = ['from_file = 1']\n"
+            "c.InlineBackend.rc = {'figure.dpi': 41}\n"
+            "c.IPCompleter.greedy = True\n",
+            encoding="utf-8",
+        )
+        (cls.folder / "own_extension.py").write_text(
+            "def load_ipython_extension(shell): shell.push({'from_extension': 2})\n", encoding="utf-8"
+        )
+        arguments = [
+            f"--profile-dir={profile}",
+            "--HistoryManager.hist_file=:memory:",
+            "--InteractiveShell.xmode=Plain",
+        ]
+        arguments.append("--IPKernelApp.exec_lines=from_argument = 3")
+        cls.manager, cls.client = start_kernel(extra_arguments=arguments)
+        cls.addClassCleanup(stop_kernel, cls.manager, cls.client)
+
+    def test_start_up_files_and_extensions_are_run(self) -> None:
+        self.assertEqual(self.client.value("from_startup, from_extension"), "(['__main__'], 2)")
+        self.assertEqual(self.run_ok("shout it").stdout.strip(), "LOUD it")
+
+    def test_arguments_win_over_the_file(self) -> None:
+        self.assertEqual(self.client.value("from_argument, 'from_file' in globals()"), "(3, False)")
+        self.assertEqual(self.client.value("get_ipython().InteractiveTB.mode"), "'Plain'")
+
+    def test_settings_of_the_file_hold(self) -> None:
+        self.assertEqual(self.client.value("get_ipython().Completer.greedy"), "True")
+        self.assertIn("figure.dpi", self.client.value("get_ipython().config.InlineBackend.rc"))
+        self.assertIn(str(self.folder), self.client.value("get_ipython().profile_dir.location"))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,9 @@ class Magics(OracleCase):
         )
 
     def test_folders(self) -> None:
-        self.both_ok("%pwd", "%pushd /", "%popd", "%dirs", "%cd /tmp", "%cd -", "pwd", f"%cd {self.folder}", "%ls script.py")
+        self.both_ok(
+            "%pwd", "%pushd /", "%popd", "%dirs", "%cd /tmp", "%cd -", "pwd", f"%cd {self.folder}", "%ls script.py"
+        )
         self.both("%cd missing")
 
     def test_history_and_macros(self) -> None:
@@ -192,7 +194,7 @@ class Magics(OracleCase):
             "assert False, 'as'",
             "class N:\n    def _ipython_display_(self): print('disp')\nN()",
             "import asyncio\nraise asyncio.CancelledError",
-            "ip.set_custom_exc((ZeroDivisionError,), lambda shell, kind, value, tb, tb_offset=None: print('own', kind))",
+            "ip.set_custom_exc((ZeroDivisionError,), lambda shell, kind, *rest, **options: print('own', kind))",
             "1 / 0",
             "ip.set_custom_exc((), None)",
         )
@@ -226,7 +228,9 @@ class Shell(OracleCase):
         self.both("%%bash\nexit 2", "%%script missing-program\nx")
 
     def test_a_raised_exit_code(self) -> None:
-        self.both("get_ipython().system_raise_on_error = True", "!exit 1", "get_ipython().system_raise_on_error = False")
+        self.both(
+            "get_ipython().system_raise_on_error = True", "!exit 1", "get_ipython().system_raise_on_error = False"
+        )
 
     def test_an_interrupt_ends_the_program(self) -> None:
         cell = self.client.start("!echo started; sleep 600")

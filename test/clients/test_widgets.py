@@ -64,7 +64,9 @@ class Widgets(OracleCase):
         self.assertEqual(self.client.value("w.value"), "3")
 
     def test_a_button_is_clicked(self) -> None:
-        self.both_ok("b = W.Button(description='x')\nb.on_click(lambda button: print('clicked', button.description))\nb")
+        self.both_ok(
+            "b = W.Button(description='x')\nb.on_click(lambda button: print('clicked', button.description))\nb"
+        )
         data = {"method": "custom", "content": {"event": "click"}}
         self.assertEqual(self.both_told("comm_msg", "b.comm", data), [["stream", "stdout", "clicked x"]])
 
@@ -117,7 +119,9 @@ class Widgets(OracleCase):
         )
 
     def test_a_client_that_comes_later_asks_for_all_states(self) -> None:
-        self.both_ok("W.Widget.close_all()", "len(k.comm_manager.comms)", "x = W.IntSlider(1); y = W.Image(value=b'zz')")
+        self.both_ok(
+            "W.Widget.close_all()", "len(k.comm_manager.comms)", "x = W.IntSlider(1); y = W.Image(value=b'zz')"
+        )
         self.both_told(
             "comm_open",
             {"comm_id": "control", "target_name": "jupyter.widget.control", "data": {}},

@@ -19,6 +19,13 @@ export async function testPython() {
   return { python, version: interpreter.version }
 }
 
+/** The same with many more libraries, for the tests that take minutes; its interpreter. */
+export async function librariesPython({ python }) {
+  const { probe } = await provision('find')
+  const env = { ...process.env, PATH: `${dirname(python)}:${process.env.PATH}` }
+  return environment(await probe(python, process.env), join(root, 'test', 'requirements-libraries.lock'), env)
+}
+
 /**
  * One environment with the kernel's packages for each other minor version of Python from 3.10 to 3.13 that this
  * machine has, on PATH or installed by pyenv. What is not there, or cannot make environments, is not tested on.

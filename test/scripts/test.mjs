@@ -1,13 +1,14 @@
 /**
  * `npm test`: everything that needs no more than Node and Python.
  *
- *   --only NAME   the suites whose name begins with NAME (jest, python, clients, conformance, start); can be given again
+ *   --only NAME   the suites whose name begins with NAME (jest, python, clients, conformance, start,
+ *                 libraries); can be given again
  *   --long        also what takes minutes: RUN_SLOW=1 for every suite, and longer deadlines
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { compile, prepare, root } from '../../src/main/prepare.mjs'
-import { otherPythons, testPython } from './environments.mjs'
+import { librariesPython, otherPythons, testPython } from './environments.mjs'
 import { runSuite, sumUp } from './suite.mjs'
 
 const args = process.argv.slice(2)
@@ -18,6 +19,9 @@ prepare()
 compile('test/tsconfig.json', 'build', ['src', 'test'])
 const tested = await testPython()
 const pythons = [tested.python, ...(await otherPythons(tested))]
+
+const withLibraries = long || only.some((wanted) => wanted.startsWith('libraries'))
+const libraries = withLibraries ? await librariesPython(tested) : null
 
 const env = {
   SAVEPOINT_TEST_PYTHON: tested.python,
@@ -50,5 +54,8 @@ function suites() {
     { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
     { name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 },
     { name: 'start', argv: [process.execPath, inTest('main', 'fresh-start.mjs')] },
+    ...(libraries === null
+      ? []
+      : [{ name: 'libraries', argv: [libraries, inTest('libraries', 'run.py')], deadlineS: 900 }]),
   ]
 }

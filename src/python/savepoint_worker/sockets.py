@@ -66,7 +66,9 @@ class Channel:
         """
         session = self.session
         if session is None:
-            raise NotImplementedError("This kernel has no ZeroMQ sockets of its own; send messages with kernel.session.")
+            raise NotImplementedError(
+                "This kernel has no ZeroMQ sockets of its own; send messages with kernel.session."
+            )
         _, frames = session.feed_identities([bytes(part) for part in msg_parts], copy=True)
         if len(frames) < FRAMES_MIN:
             raise ValueError(f"A message has at least {FRAMES_MIN} frames after its delimiter, not {len(frames)}.")

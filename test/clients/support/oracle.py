@@ -58,7 +58,6 @@ class OracleCase(KernelCase):
                 self.assertEqual(expected[line]["status"], "ok", expected[line].get("evalue"))
                 self.assertEqual(_text(found[line]), _text(expected[line]))
 
-
     def both_told(self, msg_type: str, content: dict[str, Any] | str, data: Any = None, **options: Any) -> list[Any]:
         """Send both kernels a message of a comm, and compare what they publish; it is returned.
 
