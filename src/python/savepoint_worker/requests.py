@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Enough to say what failed; the whole text is in the reply's content.
 EVALUE_CHARACTERS_MAX = 2000
+#: How a request can end, as the gateway sees it.
+STATUSES = ("ok", "error", "aborted")
 
 
 class Request:
@@ -132,7 +134,9 @@ def reply(
         return
     worker.flush_streams()
     request.open = False
-    envelope = {"kind": "reply", "seq": request.seq, "status": content.get("status")}
+    # Some replies have words of their own there: whether code is complete, or what a library made up.
+    status = content.get("status")
+    envelope = {"kind": "reply", "seq": request.seq, "status": status if status is None or status in STATUSES else "ok"}
     if content.get("status") == "error":
         envelope["ename"] = content.get("ename")
         envelope["evalue"] = str(content.get("evalue"))[:EVALUE_CHARACTERS_MAX]
