@@ -144,6 +144,8 @@ export const packageRoot = findPackageRoot(dirname(fileURLToPath(import.meta.url
 export const places = Object.freeze({
   /** Holds the packages `savepoint` and `savepoint_worker`. */
   python: join(packageRoot, 'src', 'python'),
+  /** Starts a zygote. */
+  starter: join(packageRoot, 'src', 'python', 'start_worker.py'),
   requirementsLock: join(packageRoot, 'src', 'python', 'requirements.lock'),
   kernelspec: join(packageRoot, 'kernelspec'),
   /** What a kernelspec's argv names. */

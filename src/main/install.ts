@@ -42,7 +42,11 @@ export async function install(args: readonly string[], progress: (line: string) 
   const kernels = kernelsFolder(given, settings.python, process.env)
   const worker = await workerPython(settings, progress)
   // Where the program lies in a folder that its users may not write to, each start would compile it anew.
-  await runCommand([worker.python, '-m', 'compileall', '-q', places.python], { deadlineMs: config.interpreterProbeMs })
+  await runCommand([worker.python, '-m', 'compileall', '-q', places.python], {
+    deadlineMs: config.interpreterProbeMs,
+    // `-m` looks in the working folder first, where the user's files have names that they like.
+    cwd: '/',
+  })
   const spec = makeSpec(readTemplate(), process.execPath, places.program, {
     displayName: given['--display-name'],
     python: settings.python,

@@ -129,6 +129,7 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
       kernel: `k${process.pid}`,
       dir,
       python: python.python,
+      starter: places.starter,
       stack: python.stack,
       // IPython only shows it, to `%connect_info`.
       kernelArguments: ['-f', command.connectionFile, ...command.kernelArguments],

@@ -28,7 +28,7 @@ done
 if [ $lingering = no ] && [ $lazy = no ] && [ -x "$python" ] && read -r token 2>/dev/null </proc/sys/kernel/random/uuid; then
   PYTHONPATH=$packages${PYTHONPATH:+:$PYTHONPATH} \
     MPLBACKEND=${MPLBACKEND-module://matplotlib_inline.backend_inline} \
-    "$python" -m savepoint_worker zygote --link "$root/k$$/link" --token "$token" --stack "$stack" --settings-follow \
+    "$python" "$packages/start_worker.py" zygote --link "$root/k$$/link" --token "$token" --stack "$stack" --settings-follow \
     >/dev/null </dev/null &
   SAVEPOINT_ZYGOTE="$! $token $stack $python"
   export SAVEPOINT_ZYGOTE

@@ -71,7 +71,7 @@ export async function buildStack(build: Build, names: readonly string[] | null):
 
 async function once({ folder, progress }: Build, work: () => Promise<void>): Promise<void> {
   if (existsSync(readyMarker(folder))) return
-  await mkdir(join(folder, '..'), { recursive: true, mode: 0o700 })
+  await makeParent(join(folder, '..'))
   const onWait = (): void => progress('Another process is preparing the same Python environment; waiting for it')
   await withFolderLock(`${folder}.lock`, { deadlineMs: config.provisionWaitMs, onWait }, async () => {
     if (existsSync(readyMarker(folder))) return
@@ -85,6 +85,19 @@ async function once({ folder, progress }: Build, work: () => Promise<void>): Pro
     }
     await writeFile(readyMarker(folder), `${new Date().toISOString()}\n`)
   })
+}
+
+async function makeParent(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new SavepointError(
+      'PROVISION_FAILED',
+      `The folder ${folder} cannot be made (${(error as Error).message}). Name another data folder with SAVEPOINT_DATA_DIR, or a Python that has IPython and ipykernel with --python.`,
+      { step: 'folder' },
+      { cause: error },
+    )
+  }
 }
 
 async function createVenv(interpreter: Interpreter, folder: string, env: Environment): Promise<void> {
@@ -123,7 +136,12 @@ async function checkImports(
   modules: readonly string[] = ['IPython', 'ipykernel.ipkernel', 'cloudpickle'],
 ): Promise<void> {
   const argv = [...python, '-c', `import ${modules.join(', ')}`]
-  const result = await runCommand(argv, { deadlineMs: config.environmentCreateMs, env: { ...isolated(env), ...extra } })
+  const result = await runCommand(argv, {
+    deadlineMs: config.environmentCreateMs,
+    env: { ...isolated(env), ...extra },
+    // `-c` looks in the working folder first, where the user's files have names that they like.
+    cwd: '/',
+  })
   if (result.code === 0) return
   const reason = result.failure ?? result.tail.at(-1) ?? `exit code ${result.code}`
   throw new SavepointError(

@@ -29,9 +29,14 @@ export async function probe(
   run: RunCommand = runCommand,
 ): Promise<Interpreter | string> {
   const result = await run([path, PROBE], { deadlineMs: config.interpreterProbeMs, env, cwd: tmpdir() })
-  if (result.code !== 0)
-    return result.failure ?? result.tail.findLast((line) => line.trim() !== '') ?? `exit code ${result.code}`
+  if (result.code !== 0) return result.failure ?? complaint(result.tail) ?? `exit code ${result.code}`
   return readProbe(path, result.stdout) ?? 'it did not say what it is'
+}
+
+/** The line that says most: an interpreter that finds no standard library goes on for long after it. */
+function complaint(tail: readonly string[]): string | undefined {
+  const lines = tail.map((line) => line.trim()).filter((line) => line !== '')
+  return lines.find((line) => /^fatal/i.test(line)) ?? lines.at(-1)
 }
 
 /** The interpreter that was asked for by name or path. Throws PYTHON_NOT_FOUND or PYTHON_TOO_OLD. */

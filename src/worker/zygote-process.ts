@@ -13,6 +13,8 @@ import type { Log } from '../log.js'
 
 export interface ZygoteOptions {
   readonly python: string
+  /** The file that it runs. */
+  readonly starter: string
   /** Folder that IPython and ipykernel are imported from; null: the interpreter has its own. */
   readonly stack: string | null
   readonly environment: Readonly<Record<string, string | undefined>>
@@ -116,8 +118,8 @@ export class ZygoteProcess {
   }
 
   #spawn(): void {
-    const { python, environment, link, token, stack } = this.#options
-    const args = ['-m', 'savepoint_worker', 'zygote', '--link', link, '--token', token, '--stack', stack ?? '-']
+    const { python, starter, environment, link, token, stack } = this.#options
+    const args = [starter, 'zygote', '--link', link, '--token', token, '--stack', stack ?? '-']
     // Its own process group: signals to ours (Ctrl-C, killpg of a client) are for us to pass on.
     const child = spawn(python, [...args, '--settings-follow'], {
       env: environment,

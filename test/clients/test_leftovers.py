@@ -31,7 +31,7 @@ sys.stdin.read()
 
 
 def zygotes(family: list[Process]) -> list[Process]:
-    return [process for process in family if "savepoint_worker" in process.command and "zygote" in process.command]
+    return [process for process in family if "start_worker.py" in process.command and "zygote" in process.command]
 
 
 class Kills(unittest.TestCase):

@@ -188,7 +188,7 @@ class Ending(unittest.TestCase):
     def test_a_killed_zygote_takes_everything_with_it(self) -> None:
         gateway, pids = self.start()
         # What the user started is not ours; it would be the gateway's to clear up.
-        ours = [pid for pid in pids if b"savepoint_worker" in _command_line(pid)]
+        ours = [pid for pid in pids if b"start_worker.py" in _command_line(pid)]
         self.assertEqual(len(ours), 5, [(pid, _command_line(pid)) for pid in pids])
         gateway.process.kill()
         self.assert_gone(ours, 5)

@@ -59,7 +59,7 @@ class ZygoteGateway:
         environment = {**os.environ, "IPYTHONDIR": os.path.join(self.folder.name, "ipython"), "PYTHONPATH": PACKAGES}
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
-            [python, "-m", "savepoint_worker", "zygote", *options],
+            [python, os.path.join(PACKAGES, "start_worker.py"), "zygote", *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self.log,

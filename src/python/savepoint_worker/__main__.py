@@ -1,16 +1,11 @@
-"""`python -m savepoint_worker zygote ...`: how the gateway starts a zygote.
+"""The command line of a zygote, which `start_worker.py` runs.
 
-This file decides where modules come from, before any other is imported: the user's folder must not shadow the standard
-library here, and what was put on the search path for us must not be in the user's way later.
+This file decides where modules come from, before any other is imported: what was put on the search path for us must not
+be in the user's way later. IPython puts "" there in its own time.
 """
 
+import os
 import sys
-
-if __name__ == "__main__":
-    # `-m` puts the current folder first. IPython puts "" there in its own time.
-    del sys.path[0]
-
-import os  # noqa: E402
 
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -63,6 +58,3 @@ def restore_search_path(stack: "str | None") -> None:
     if stack is not None:
         sys.path.insert(0, stack)
 
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+"""Kernels in surroundings that are the user's: folders with files of all names, variables that bend Python, Pythons."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from support.case import fresh_kernel, main
+from support.client import Client
+from support.subject import CHECKOUT, ours, scratch
+
+#: Names that a beginner gives a file, and names that a kernel imports, early or late.
+SHADOWS = (
+    *("abc", "asyncio", "code", "email", "enum", "inspect", "json", "logging", "queue", "random", "selectors", "signal"),
+    *("socket", "string", "test", "threading", "token", "tokenize", "types", "warnings"),
+    *("IPython", "cloudpickle", "ipykernel", "traitlets", "zmq"),
+)
+
+
+@ours  # ipykernel does not start in such a folder.
+class Shadows(unittest.TestCase):
+    def test_files_in_the_current_folder_shadow_nothing_that_the_kernel_needs(self) -> None:
+        folder = scratch("shadows")
+        for name in SHADOWS:
+            (folder / f"{name}.py").write_text(f"raise RuntimeError('{name} of the user')\n")
+        (folder / "mine.py").write_text("value = 42\n")
+        _, client = fresh_kernel(self, cwd=str(folder))
+        self.assertEqual(client.value("__import__('mine').value"), "42")
+        self.assertEqual(client.value("__import__('random').__name__"), "'random'")
+        self.assertEqual(client.execute("%%transaction rollback_always\nx = 1").status, "ok")
+        self.assertEqual(client.execute("1 / 0").content["ename"], "ZeroDivisionError")
+
+
+class Variables(unittest.TestCase):
+    def kernel(self, without: tuple[str, ...] = (), **variables: str) -> Client:
+        environment = {name: value for name, value in os.environ.items() if name not in without}
+        return fresh_kernel(self, env={**environment, **variables})[1]
+
+    def test_a_start_hook_that_prints_and_fails_and_strict_warnings_keep_no_kernel_from_starting(self) -> None:
+        folder = scratch("hooks")
+        for hook in ("sitecustomize", "usercustomize"):
+            noise = "import os\nos.write(1, b'noise')\nprint('noise')\nraise RuntimeError('broken')\n"
+            (folder / f"{hook}.py").write_text(noise)
+        client = self.kernel(PYTHONPATH=f"{folder}::/nonexistent", PYTHONWARNINGS="error", PYTHONSTARTUP="/nonexistent")
+        self.assertEqual(client.execute("print('seen')").stdout, "seen\n")
+        self.assertEqual(client.value("__import__('os').environ['PYTHONPATH']"), repr(f"{folder}::/nonexistent"))
+        self.assertEqual(client.execute("import warnings; warnings.warn('w')").content["ename"], "UserWarning")
+
+    def test_a_locale_without_unicode_and_no_home_are_no_hindrance(self) -> None:
+        client = self.kernel(without=("HOME",), LANG="C", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+        self.assertEqual(client.execute("print('é ✓')").stdout, "é ✓\n")
+        self.assertEqual(client.value("'é ✓'"), "'é ✓'")
+
+    def test_options_of_python_are_passed_on(self) -> None:
+        client = self.kernel(PYTHONSAFEPATH="1", PYTHONOPTIMIZE="1", PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
+        flags = "(lambda f: (f.optimize, f.dont_write_bytecode))(__import__('sys').flags)"
+        self.assertEqual(client.value(flags), "(1, 1)")
+
+
+@ours
+class Refusals(unittest.TestCase):
+    """What cannot run a kernel is told apart, with what to do, before anything is started."""
+
+    def refusal(self, python: str | Path, **variables: str) -> str:
+        with tempfile.TemporaryDirectory() as data:
+            environment = {**os.environ, "SAVEPOINT_DATA_DIR": data, **variables}
+            argv = [os.environ.get("SAVEPOINT_NODE", "node"), str(CHECKOUT / "dist" / "main.js"), "kernel"]
+            argv += ["-f", f"{data}/connection.json", "--python", str(python)]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, env=environment)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn("    at ", done.stderr)
+        return done.stderr.strip().splitlines()[-1]
+
+    def test_what_is_no_python_or_not_there(self) -> None:
+        self.assertIn("does not run as a Python", self.refusal("/bin/true"))
+        self.assertIn("There is no program", self.refusal("/nonexistent/python"))
+        self.assertIn("There is no program", self.refusal("/etc"))
+
+    def test_a_python_that_finds_no_library_is_told_by_its_own_words(self) -> None:
+        self.assertIn("Fatal Python error", self.refusal(sys.executable, PYTHONHOME="/nonexistent"))
+
+    def test_an_old_python_and_another_implementation(self) -> None:
+        folder = scratch("pythons")
+        for name, version, implementation in (("old", [3, 9, 18], "cpython"), ("other", [3, 11, 9], "pypy")):
+            fake = folder / name
+            answer = (
+                f'{{"version":{version},"implementation":"{implementation}","prefix":"/","search_path":[],'
+                '"venv":false,"pip":false,"packages":{}}'
+            )
+            fake.write_text(f"#!/bin/sh\necho '{answer}'\n")
+            fake.chmod(0o755)
+        self.assertIn("is Python 3.9.18, and a kernel needs Python 3.10", self.refusal(folder / "old"))
+        self.assertIn("is pypy, and a kernel needs CPython", self.refusal(folder / "other"))
+
+
+if __name__ == "__main__":
+    main()
