@@ -147,10 +147,13 @@ function listenToSurroundings(deliver: (event: KernelEvent) => void): () => void
   process.on('SIGHUP', onTerminate)
   const starter = process.ppid
   // Jupyter names the process that must not be survived; started by hand, a kernel may outlive its shell.
+  const named = Number(process.env['JPY_PARENT_PID'] ?? 0)
   const poll =
-    Number(process.env['JPY_PARENT_PID'] ?? 0) > 1
+    named > 1
       ? setInterval(() => {
-          if (process.ppid !== starter) deliver({ on: 'terminate', code: 1 })
+          // It may have ended before we looked for the first time; then init is our parent from the beginning.
+          const orphaned = starter !== named && process.ppid === 1
+          if (orphaned || process.ppid !== starter) deliver({ on: 'terminate', code: 1 })
         }, config.starterPollMs)
       : undefined
   return () => {

@@ -43,6 +43,7 @@ SUITES = [
     Suite("jupyter_client", "tests/test_client.py"),
     Suite("ipykernel", "tests/test_kernel.py"),
     Suite("ipykernel", "tests/test_debugger.py"),
+    Suite("ipykernel", "tests/test_subshells.py"),
     Suite("jupyter_client", "tests/test_multikernelmanager.py"),
     Suite("papermill", "papermill/tests/test_execute.py"),
     Suite("ipykernel", "tests/test_message_spec.py"),
