@@ -1,9 +1,9 @@
-"""Preparing for a worker's first error while nobody waits for it.
+"""Preparing for a worker's first error, and its first completion, while nobody waits for it.
 
 The first traceback of a process takes 40 ms: a lexer has to be compiled and every loaded module looked at. The first
 worker of a kernel is forked before that was done, since a start is waited for and most first cells do not fail. It
 makes up for it when it has nothing to do, or while a cell runs for longer than a moment, in a thread that ends when it
-is done: there is none of ours at rest, and none during a fork.
+is done: there is none of ours at rest, and none during a fork. For completion see `quiet`: there is less of a hurry.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .quiet import Foresight
+
 #: A cell that is done sooner does not begin it; nor does a rest between two requests that is shorter.
 CELL_S = 0.005
 REST_S = 0.03
 #: A thread that looks at files gives up the interpreter each time, and would wait 5 ms to get it back from a busy cell.
 SWITCH_S = 0.0002
+#: Without a request for so long, it prepares for completions; who runs a notebook from top to bottom needs none.
+QUIET_S = 0.4
+#: A loop that is never quiet is left alone at last.
+ATTEMPTS_MAX = 50
 
 
 class Warmth:
@@ -34,11 +40,19 @@ class Warmth:
         self._leave: _thread.LockType | None = None
         #: Held by the thread for as long as it lives.
         self._alive = _thread.allocate_lock()
+        self._foresight = Foresight(loop, shell.Completer)
+        #: A request was served since it was last looked.
+        self._served = False
+        #: No cell has run, so nothing is the user's.
+        self._untouched = True
+        self._attempts = 0
         os.register_at_fork(before=self.quiesce)
         loop.call_later(REST_S, self._rest)
+        loop.call_later(QUIET_S, self._foresee)
 
     def cell_begins(self) -> None:
         """A cell is about to run."""
+        self._untouched = False
         if self.ready or self._alive.locked():
             return
         self._leave = _thread.allocate_lock()
@@ -52,7 +66,8 @@ class Warmth:
             self._leave = None
 
     def cell_ends(self) -> None:
-        """The cell is done."""
+        """The cell, or another request, is done."""
+        self._served = True
         leave, self._leave = self._leave, None
         if leave is not None:
             leave.release()
@@ -83,6 +98,19 @@ class Warmth:
             self._loop.call_later(REST_S, self._rest)
         else:
             self._prepare()
+
+    def _foresee(self) -> None:
+        if self._served or self._is_busy() or self._alive.locked():
+            self._served = False
+        else:
+            self._attempts += 1
+            if self._foresight.prepare():
+                if self._untouched:
+                    self._foresight.settle()
+                return
+            if self._attempts >= ATTEMPTS_MAX:
+                return
+        self._loop.call_later(QUIET_S, self._foresee)
 
     def _prepare(self) -> None:
         try:
