@@ -34,7 +34,7 @@ class LazyWorker(unittest.TestCase):
         kernel.wait(15)
 
     def pythons(self, kernel: subprocess.Popen[bytes]) -> int:
-        return len([each for each in processes.family(kernel.pid) if "savepoint_worker" in each.command])
+        return len([each for each in processes.family(kernel.pid) if "start_worker.py" in each.command])
 
     def test_NS_3_there_is_no_python_until_the_first_cell_and_one_worker_after_it(self) -> None:
         first, _ = self.start("--lazy-worker")
