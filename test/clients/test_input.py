@@ -118,6 +118,20 @@ class Input(KernelCase):
                 self.answer_raw(cell, content)
                 self.assertEqual(cell.wait().result, expected)
 
+    @ours
+    def test_an_answer_whose_content_is_no_object_is_an_empty_one(self) -> None:
+        """ipykernel takes the first three so, too, and waits on after the rest."""
+        session, stdin = self.client.kc.session, self.client.channels["stdin"]
+        for content in (b'["a"]', b'"a"', b"7", b"null", b"", b"{", b"no JSON", b"[" * 100_000, b"\xff\xfe"):
+            for code in ("input()", "import savepoint\nawait savepoint.await_input('?')"):
+                with self.subTest(content[:20], code=code):
+                    cell = self.client.start(code)
+                    question = cell.wait_for("stdin", "input_request")
+                    header = session.msg_header("input_reply")
+                    frames = [session.pack(part) for part in (header, question["header"], {})] + [content]
+                    stdin.send_multipart([b"<IDS|MSG>", session.sign(frames), *frames])
+                    self.assertEqual(cell.wait().result, "''")
+
     def test_an_answer_of_ten_megabytes_comes_whole(self) -> None:
         cell = self.client.start("text = input()\nlen(text), set(text)")
         cell.answer("x" * 10_000_000)

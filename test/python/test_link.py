@@ -9,12 +9,13 @@ import socket
 import sys
 import threading
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "src" / "python"))
 
-from savepoint_worker.link import BadFrame, FrameReader, Link, LinkClosed, encode_frame  # noqa: E402
+from savepoint_worker.link import BadFrame, FrameReader, Link, LinkClosed, encode_frame, wait_readable  # noqa: E402
 
 VECTORS = json.loads((ROOT / "test" / "vectors" / "link" / "frames.json").read_text())
 GOOD = [vector for vector in VECTORS if not vector.get("refused")]
@@ -119,37 +120,55 @@ class Connection(unittest.TestCase):
         for name in range(4):
             self.assertEqual([f.envelope["n"] for f in frames if f.envelope["from"] == name], list(range(20)))
 
+    def _ring_in_mid_frame(self, handler: Callable[[], None]) -> threading.Thread:
+        """Let `handler` be called by a signal while a frame is half sent, and only then be read by a thread."""
+        handled = threading.Event()
+
+        def on_signal(*_: object) -> None:
+            handled.set()
+            handler()
+
+        def ring() -> None:
+            # The frame does not fit: once something can be read, and until it is, the sender waits in the middle.
+            wait_readable([self.theirs.fileno()], 60)
+            os.kill(os.getpid(), signal.SIGALRM)
+            handled.wait(60)
+            self.received = self._read_frames(2)
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, on_signal))
+        ringer = threading.Thread(target=ring)
+        ringer.start()
+        return ringer
+
     def test_an_exception_of_a_signal_handler_leaves_the_frame_whole(self) -> None:
         class Alarm(Exception):
             pass
 
-        def handler(*_: object) -> None:
+        def fail() -> None:
             raise Alarm
 
-        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
-        received: list = []
-        # Nobody reads for the first 50 ms, so the alarm finds the frame half sent.
-        reader = threading.Timer(0.05, lambda: received.extend(self._read_frames(2)))
-        reader.start()
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        ringer = self._ring_in_mid_frame(fail)
         big = bytes(range(256)) * 20_000
         with self.assertRaises(Alarm):
             self.link.send({"kind": "big"}, big)
         self.link.send({"kind": "after"})
-        reader.join()
-        self.assertEqual([f.envelope["kind"] for f in received], ["big", "after"])
-        self.assertEqual(bytes(received[0].parts[0]), big)
+        ringer.join()
+        self.assertEqual([f.envelope["kind"] for f in self.received], ["big", "after"])
+        self.assertEqual(bytes(self.received[0].parts[0]), big)
 
     def test_a_signal_handler_that_sends_waits_for_the_frame_on_its_way(self) -> None:
-        handler = lambda *_: self.link.send({"kind": "inner"})  # noqa: E731
-        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
-        received: list = []
-        reader = threading.Timer(0.05, lambda: received.extend(self._read_frames(2)))
-        reader.start()
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        ringer = self._ring_in_mid_frame(lambda: self.link.send({"kind": "inner"}))
         self.link.send({"kind": "outer"}, b"x" * 5_000_000)
-        reader.join()
-        self.assertEqual([f.envelope["kind"] for f in received], ["outer", "inner"])
+        ringer.join()
+        self.assertEqual([f.envelope["kind"] for f in self.received], ["outer", "inner"])
+
+    def test_what_is_to_be_sent_once_is_sent_once(self) -> None:
+        frame = (encode_frame({"kind": "once"}), [])
+        self.link.hold(encode_frame({"kind": "before"}))
+        for _ in range(3):
+            self.link.send_once(frame)
+        self.link.send({"kind": "after"})
+        self.assertEqual([f.envelope["kind"] for f in self._read_frames(3)], ["before", "once", "after"])
 
     def test_the_end_of_the_other_side_is_an_error_for_reader_and_sender(self) -> None:
         self.theirs.close()

@@ -63,6 +63,16 @@ describe('messages that are accepted', () => {
     expect(message.buffers.map((buffer) => buffer.toString('hex'))).toEqual(vector.buffers)
   })
 
+  test('an answer on stdin, whatever its content, since a cell waits for it', () => {
+    const signer = createSigner('hmac-sha256', KEY)
+    for (const content of ['[]', '"a"', '', '{', 'no JSON']) {
+      const header = { msg_id: 'm', msg_type: 'input_reply', session: 's', username: 'u', date: '', version: '5.3' }
+      const frames = [json(header), EMPTY_OBJECT, EMPTY_OBJECT, Buffer.from(content)]
+      const { message } = open([DELIMITER, signer?.(frames) ?? Buffer.alloc(0), ...frames], new SignatureGuard(signer))
+      expect(message.contentBytes.toString()).toBe(content)
+    }
+  })
+
   test('frames that are slices of a larger buffer are read as what they show', () => {
     for (const vector of vectors('accepted')) {
       const whole = Buffer.concat([Buffer.from('junk'), ...framesOf(vector), Buffer.from('junk')])

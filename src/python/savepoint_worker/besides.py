@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import interrupts
 from .link import Frame
-from .requests import Request
+from .requests import Request, flush, guarded
 
 if TYPE_CHECKING:
     from .subshells import Subshell
@@ -55,6 +55,10 @@ class Besides:
                 return
             frame = self.waiting.popleft()
             worker.link.send({"kind": "returned", "seq": frame.envelope["seq"]})
+
+    def serve_soon(self) -> None:
+        """Let the loop call `serve_waiting`. Safe from any thread."""
+        self._server.loop.call_soon_threadsafe(self.serve_waiting)
 
     def poll(self) -> None:
         """Serve one message that has come, here and now; called by user code, in any thread.
@@ -154,11 +158,11 @@ class Besides:
 
     def _end(self, request: Request) -> None:
         worker = self._worker
-        worker.flush_streams()
+        flush(worker)
         cell = self._server.request
         if cell is not None:
             # Whatever has no parent of its own (threads, streams of the user's) belongs to the cell again.
-            self._set_parent(cell.message)
+            guarded(worker, self._set_parent, cell.message)
         self.begun.discard(request.seq)
         worker.link.send({"kind": "served", "seq": request.seq})
 

@@ -10,6 +10,7 @@ from savepoint.errors import SavepointError
 from . import execution, interrupts
 from .link import Frame
 from .reporting import safe_text
+from .requests import flush
 from .session import pack
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _snapshot(worker: Worker, frame: Frame) -> None:
 def _hand_over(worker: Worker, frame: Frame) -> None:
     from . import snapshot
 
-    worker.flush_streams()
+    flush(worker)
     snapshot.hand_over(worker, frame.envelope["snapshot"])
 
 
@@ -45,7 +46,7 @@ def _checkpoint(worker: Worker, frame: Frame) -> None:
     from . import writer
 
     event: dict[str, Any] = {"kind": "forked_writer", "checkpoint": frame.envelope["checkpoint"], "pid": 0, "pause_ms": 0.0}
-    worker.flush_streams()
+    flush(worker)
     try:
         event["pid"], event["pause_ms"] = writer.fork_writer(worker, frame.envelope)
     except Exception as error:
@@ -63,7 +64,7 @@ def _restore(worker: Worker, frame: Frame) -> None:
         # What a restore did is told in its own report, not as the next cell's doing.
         execution.watch_of(worker.kernel).changes()
         event |= {"restored": report.restored, "lost": report.lost, "warnings": report.warnings, "ms": report.ms}
-    except Exception as error:
+    except BaseException as error:
         code = getattr(error, "code", "restore_failed")
         message = getattr(error, "message", None) or f"{type(error).__name__}: {safe_text(error)}"
         event["error"] = {"code": code, "message": message, "details": getattr(error, "details", {})}
@@ -82,7 +83,7 @@ def _namespace(worker: Worker, frame: Frame) -> None:
     except BaseException as error:
         message = f"{type(error).__name__}: {safe_text(error)}"
         event["error"] = {"code": "internal", "message": message, "details": {}}
-    worker.flush_streams()
+    flush(worker)
     worker.link.send(event, *parts)
 
 

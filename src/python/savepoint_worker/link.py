@@ -29,6 +29,8 @@ from collections import deque
 from typing import Any, NamedTuple
 
 Bytes = bytes | bytearray | memoryview
+#: A frame on its way: its buffers, and how many bytes of them each call has sent so far.
+Queued = tuple[list[Bytes], list[int]]
 
 FRAME_BYTES_MAX = 2**31 - 1
 ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
@@ -169,8 +171,8 @@ class Link:
         self._received: deque[Frame] = deque()
         self._sending = threading.RLock()
         self._sender = 0
-        # What is to be sent: the buffers of a frame, and how many bytes of them each call has sent so far.
-        self._queue: deque[tuple[list[Bytes], list[int]]] = deque()
+        # What is to be sent.
+        self._queue: deque[Queued] = deque()
         self.closed = False
 
     @classmethod
@@ -208,6 +210,15 @@ class Link:
     def hold(self, buffers: list[Bytes]) -> None:
         """Let a frame, as `encode_frame` makes it, wait for the next one that is sent, or for `flush`."""
         self._queue.append((buffers, []))
+
+    def send_once(self, frame: Queued) -> None:
+        """Send a frame, as (`encode_frame(...)`, []), unless that was done.
+
+        For what must be sent once whatever exceptions signal handlers raise: whoever catches one calls it again.
+        """
+        if not frame[1] and not any(waiting is frame for waiting in self._queue):
+            self._queue.append(frame)
+        self.flush()
 
     def flush(self) -> None:
         """Send what waits; see `send`."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from . import history, interrupts
-from .link import Frame
+from .link import Bytes, Frame, LinkClosed, Queued, encode_frame
 from .reporting import safe_text
 from .session import pack
 
@@ -37,39 +38,96 @@ class Request:
         self.msg_id: str | None = self.message["msg_id"]
         #: False once it was answered, or belongs to a past that was rolled back.
         self.open = True
+        #: The reply, once there is one.
+        self.answer: Queued | None = None
 
 
 async def serve(worker: Worker, frame: Frame) -> None:
     """Serve the request in `frame` and answer it. Raises only what ends the worker."""
     request = worker.request = Request(frame)
-    if request.type == "execute_request":
-        worker.warmth.cell_begins()
-        if worker.debugger is not None:
-            worker.debugger.cell_begins()
-        if worker.besides.waiting:
-            # They are served when the cell lets the loop run.
-            worker.loop.call_soon(worker.besides.serve_waiting)
     try:
-        await _handle(worker, request)
-        worker.flush_streams()
-        if request.open:
-            reply(worker, request, {}, {})
+        try:
+            if request.type == "execute_request":
+                _cell_begins(worker)
+            await _handle(worker, request)
+        except BaseException as error:
+            fail(worker, request, error)
+        answer_at_last(worker, request)
     finally:
         worker.request = None
         worker.warmth.cell_ends()
         interrupts.end_request()
-        interrupts.reinstall()
+        guarded(worker, interrupts.reinstall)
+
+
+def _cell_begins(worker: Worker) -> None:
+    worker.warmth.cell_begins()
+    if worker.debugger is not None:
+        worker.debugger.cell_begins()
+    if worker.besides.waiting:
+        # They are served when the cell lets the loop run.
+        worker.loop.call_soon(worker.besides.serve_waiting)
+
+
+def answer_at_last(worker: Worker, request: Request, besides: Besides | None = None) -> None:
+    """At the end of `request`: send what is still to be sent, and answer it if nobody has, whatever is broken."""
+    flush(worker)
+    if request.answer is not None:
+        worker.link.send_once(request.answer)
+    elif request.open:
+        guarded(worker, reply, worker, request, {}, {}, besides)
+        if request.answer is not None:
+            worker.link.send_once(request.answer)
+
+
+def flush(worker: Worker) -> None:
+    """Send what was written so far, even if a stream of the user's own cannot be flushed."""
+    guarded(worker, worker.flush_streams)
+    guarded(worker, worker.outlet.flush)
+
+
+def guarded(worker: Worker, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what must not keep a reply back: what it raises is logged, and None returned. Only a lost link is fatal."""
+    try:
+        return function(*arguments)
+    except LinkClosed:
+        raise
+    except BaseException as error:
+        worker.leave_fork(1)
+        name = getattr(function, "__qualname__", "A function")
+        try:
+            worker.log("warn", f"{name} failed around a reply: {type(error).__name__}: {safe_text(error)}")
+        except LinkClosed:
+            raise
+        except BaseException:
+            # A signal handler of the user's again. The line is queued, or it is not.
+            pass
+        return None
+
+
+def fail(worker: Worker, request: Request, error: BaseException, besides: Besides | None = None) -> None:
+    """Answer a request whose handler has raised `error`. Raises it if it is the end of the link."""
+    worker.leave_fork(1)
+    if isinstance(error, LinkClosed):
+        raise error
+    if request.type.startswith("comm_"):
+        worker.log("error", f"A {request.type} message could not be handled: {type(error).__name__}.")
+    elif request.open:
+        content = error_content(error)
+        if request.type == "execute_request":
+            guarded(worker, worker.kernel.reporter.publish, type(error), error, content["traceback"])
+        reply(worker, request, content, {}, besides)
 
 
 async def _handle(worker: Worker, request: Request) -> None:
     kernel, message = worker.kernel, request.message
     header = message["header"]
-    kernel.set_parent([str(header.get("session", "")).encode()], message)
+    guarded(worker, kernel.set_parent, [str(header.get("session", "")).encode()], message)
     if request.control is not None:
         # The gateway has served it; libraries may ask the kernel whose it was.
         parent = {"header": request.control, "parent_header": {}, "metadata": {}, "content": {}, "buffers": []}
-        kernel.set_parent([str(request.control.get("session", "")).encode()], parent, "control")
-    worker.attribute_streams(header)
+        guarded(worker, kernel.set_parent, [str(request.control.get("session", "")).encode()], parent, "control")
+    guarded(worker, worker.attribute_streams, header)
     if type(message["content"]) is not dict:
         reply(worker, request, error_content(ValueError("The content of the request is no JSON object.")), {})
         return
@@ -77,7 +135,7 @@ async def _handle(worker: Worker, request: Request) -> None:
     handler = kernel.shell_handlers.get(request.type)
     if handler is None:
         return
-    _call_hook(worker, kernel.pre_handler_hook)
+    guarded(worker, kernel.pre_handler_hook)
     try:
         if request.type == "execute_request":
             if request.execution_count is not None:
@@ -94,23 +152,9 @@ async def _handle(worker: Worker, request: Request) -> None:
         else:
             await interrupts.run(_call(handler, kernel.shell_stream, kernel._parent_ident["shell"], message))
     except BaseException as error:
-        worker.leave_fork(1)
-        if request.type.startswith("comm_"):
-            worker.log("error", f"A {request.type} message could not be handled: {type(error).__name__}.")
-        elif request.open:
-            content = error_content(error)
-            if request.type == "execute_request":
-                kernel.reporter.publish(type(error), error, content["traceback"])
-            reply(worker, request, content, {})
+        fail(worker, request, error)
     finally:
-        _call_hook(worker, kernel.post_handler_hook)
-
-
-def _call_hook(worker: Worker, hook: Any) -> None:
-    try:
-        hook()
-    except Exception as error:
-        worker.log("warn", f"A hook around requests failed: {type(error).__name__}: {safe_text(error)}")
+        guarded(worker, kernel.post_handler_hook)
 
 
 async def _call(handler: Any, *arguments: Any) -> None:
@@ -119,6 +163,7 @@ async def _call(handler: Any, *arguments: Any) -> None:
         await result
 
 
+@interrupts.held
 def reply(
     worker: Worker,
     request: Request,
@@ -128,24 +173,42 @@ def reply(
 ) -> None:
     """Answer `request`, unless that was done already or it belongs to a past that was rolled back.
 
-    `besides`: what waits beside the cell, unless that runs in the main thread.
+    Whatever is broken, it is answered: what cannot be found out is left out, and content that cannot be sent becomes
+    an error. `besides`: what waits beside the cell, unless that runs in the main thread.
     """
-    if not request.open:
+    if not request.open or request.answer is not None:
         return
-    worker.flush_streams()
+    flush(worker)
+    facts: dict[str, Any] = {}
+    if request.type == "execute_request":
+        besides = besides or worker.besides
+        if besides.waiting or besides.begun:
+            facts |= guarded(worker, besides.leave) or {}
+            if besides.waiting:
+                # They are given back by the loop.
+                besides.serve_soon()
+        facts |= guarded(worker, history.told, worker.shell, request.execution_count) or {}
+    try:
+        answer = _encoded(request, content, metadata, facts)
+    except BaseException as error:
+        failure = ValueError(f"The reply could not be sent: {type(error).__name__}: {safe_text(error)}")
+        answer = _encoded(request, error_content(failure), {}, facts)
+    request.answer = answer, []
     request.open = False
+    worker.link.send_once(request.answer)
+
+
+def _encoded(
+    request: Request, content: dict[str, Any], metadata: dict[str, Any], facts: dict[str, Any]
+) -> list[Bytes]:
     # Some replies have words of their own there: whether code is complete, or what a library made up.
     status = content.get("status")
-    envelope = {"kind": "reply", "seq": request.seq, "status": status if status is None or status in STATUSES else "ok"}
-    if content.get("status") == "error":
-        envelope["ename"] = content.get("ename")
+    known = status is None or (isinstance(status, str) and status in STATUSES)
+    envelope = {"kind": "reply", "seq": request.seq, "status": status if known else "ok"}
+    if status == "error":
+        envelope["ename"] = str(content.get("ename"))[:EVALUE_CHARACTERS_MAX]
         envelope["evalue"] = str(content.get("evalue"))[:EVALUE_CHARACTERS_MAX]
-    besides = besides or worker.besides
-    if request.type == "execute_request" and (besides.waiting or besides.begun):
-        envelope.update(besides.leave())
-    if request.type == "execute_request":
-        envelope |= history.told(worker.shell, request.execution_count)
-    worker.link.send(envelope, pack(content), pack(metadata))
+    return encode_frame(envelope | facts, (pack(content), pack(metadata)))
 
 
 def error_content(error: BaseException) -> dict[str, Any]:

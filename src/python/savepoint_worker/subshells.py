@@ -119,10 +119,11 @@ async def serve(subshell: Subshell, frame: Frame) -> None:
     if subshell.besides.waiting:
         subshell.loop.call_soon(subshell.besides.serve_waiting)
     try:
-        await _handle(worker, request)
-        worker.flush_streams()
-        if request.open:
-            requests.reply(worker, request, {}, {}, subshell.besides)
+        try:
+            await _handle(worker, request)
+        except BaseException as error:
+            requests.fail(worker, request, error, subshell.besides)
+        requests.answer_at_last(worker, request, subshell.besides)
     finally:
         subshell.request = None
 
@@ -138,22 +139,12 @@ async def _handle(worker: Worker, request: requests.Request) -> None:
     handler = kernel.shell_handlers.get(request.type)
     if handler is None:
         return
-    try:
-        if request.execution_count is not None:
-            # One counter for all shells: another cell may have ended since the gateway chose the number.
-            worker._set_execution_count(max(request.execution_count, worker.shell.execution_count))
-        result = handler(kernel.shell_stream, kernel._parent_ident["shell"], message)
-        if inspect.isawaitable(result):
-            await result
-    except BaseException as error:
-        worker.leave_fork(1)
-        if request.type.startswith("comm_"):
-            worker.log("error", f"A {request.type} message could not be handled: {type(error).__name__}.")
-        elif request.open:
-            content = requests.error_content(error)
-            if request.type == "execute_request":
-                kernel.reporter.publish(type(error), error, content["traceback"])
-            requests.reply(worker, request, content, {})
+    if request.execution_count is not None:
+        # One counter for all shells: another cell may have ended since the gateway chose the number.
+        worker._set_execution_count(max(request.execution_count, worker.shell.execution_count))
+    result = handler(kernel.shell_stream, kernel._parent_ident["shell"], message)
+    if inspect.isawaitable(result):
+        await result
 
 
 class Subshells:

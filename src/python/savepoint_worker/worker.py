@@ -176,9 +176,12 @@ class Worker:
         while not (self.shell.exit_now or server.done()):
             try:
                 self.loop.run_forever()
-            except (KeyboardInterrupt, SystemExit):
-                # A background task of the user's raised it; that ends the task, not the kernel.
-                continue
+            except LinkClosed:
+                raise
+            except BaseException as error:
+                # A background task of the user's raised it, or a signal handler; that does not end the kernel.
+                if not isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    self.log("warn", f"Something raised in the event loop: {type(error).__name__}: {safe_text(error)}")
         if server.done():
             server.result()
         self.end()
