@@ -30,13 +30,14 @@ BIRTH = """
 import json, os, sys
 sys.path.remove({packages!r}) if {packages!r} in sys.path else None
 sys.path.append({packages!r})
-from savepoint_worker import kernel as kernels, worker as workers
-kernel = kernels.build(json.loads(sys.argv[2]))
-kernels.warm_up(kernel)
+from savepoint_worker import birth, worker as workers
+from savepoint_worker.ipython import build
+kernel = build.build(json.loads(sys.argv[2]))
+build.warm_up(kernel)
 pid = os.fork()
 if pid == 0:
     os.setpgid(0, 0)
-    workers.Worker.main(workers.WorkerSpec(**json.loads(sys.argv[1])), kernel)
+    workers.Worker.main(birth.WorkerSpec(**json.loads(sys.argv[1])), kernel)
 _, status = os.waitpid(pid, 0)
 os._exit(os.waitstatus_to_exitcode(status) & 255)
 """

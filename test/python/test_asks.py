@@ -101,7 +101,7 @@ class Asks(unittest.TestCase):
 
     def test_leaving_a_cell_runs_its_finally_blocks_and_reports_nothing(self) -> None:
         code = (
-            "from savepoint_worker.execution import LeaveCell\n"
+            "from savepoint_worker.cells.execution import LeaveCell\n"
             "try:\n"
             "    raise LeaveCell\n"
             "finally:\n"

@@ -12,8 +12,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
-from savepoint_worker import changes  # noqa: E402
-from savepoint_worker.changes import NAMES_MAX, Changes, Watch  # noqa: E402
+from savepoint_worker.cells import changes  # noqa: E402
+from savepoint_worker.cells.changes import NAMES_MAX, Changes, Watch  # noqa: E402
 
 
 class Sample:

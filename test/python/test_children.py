@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
-from savepoint_worker import children  # noqa: E402
+from savepoint_worker.processes import children  # noqa: E402
 
 children.install()
 

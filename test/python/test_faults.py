@@ -43,7 +43,7 @@ class Faults(unittest.TestCase):
     def test_a_cell_is_answered_whatever_fails_beside_it(self) -> None:
         """What the history, the streams and the hooks cannot do is left out; the cell itself went well."""
         for holder, name in (
-            ("_module('history')", "told"),
+            ("_module('ipython.history')", "told"),
             ("_worker", "flush_streams"),
             ("_worker.link", "send_once"),
             ("_worker.besides", "leave"),
@@ -60,7 +60,7 @@ class Faults(unittest.TestCase):
     def test_a_cell_is_answered_with_an_error_where_its_own_reply_cannot_be_made(self) -> None:
         for holder, name in (
             ("_module('requests')", "pack"),
-            ("_module('execution')", "reply_metadata"),
+            ("_module('cells.execution')", "reply_metadata"),
             ("_module('changes').Watch", "changes"),
             ("get_ipython().payload_manager", "read_payload"),
             ("get_ipython()", "showtraceback"),
@@ -120,7 +120,7 @@ class Faults(unittest.TestCase):
                 ("comm_info_request", {}),
             ):
                 with self.subTest(kind, name=name):
-                    holder = "_module('history')" if name == "told" else "_module('requests')"
+                    holder = "_module('ipython.history')" if name == "told" else "_module('requests')"
                     self.gateway.execute(f"_late = lambda: _break({holder}, {name!r}, MemoryError())")
                     self.gateway.execute("_worker.loop.call_later(0, _late)\nimport asyncio")
                     self.gateway.request(kind, content)

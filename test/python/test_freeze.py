@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
-from savepoint_worker.freeze import Descriptor, Step, freeze, open_descriptors, plan, start_time, survey  # noqa: E402
+from savepoint_worker.copies.freeze import Descriptor, Step, freeze, open_descriptors, plan, start_time, survey  # noqa: E402
 
 NOTHING: frozenset = frozenset()
 

@@ -17,8 +17,8 @@ from IPython.core.interactiveshell import InteractiveShell  # noqa: E402
 from traitlets.config import Config  # noqa: E402
 
 from savepoint import Checkpoint, SavepointError  # noqa: E402
-from savepoint_worker import magics  # noqa: E402
-from savepoint_worker.execution import LeaveCell  # noqa: E402
+from savepoint_worker.ipython import magics  # noqa: E402
+from savepoint_worker.cells.execution import LeaveCell  # noqa: E402
 
 
 class MagicsCase(unittest.TestCase):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
-from savepoint_worker.modes import classify  # noqa: E402
+from savepoint_worker.cells.modes import classify  # noqa: E402
 
 CASES = [
     ("", "simple_sync"),

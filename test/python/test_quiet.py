@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
-from savepoint_worker.quiet import Foresight, attempt, has_work  # noqa: E402
+from savepoint_worker.cells.quiet import Foresight, attempt, has_work  # noqa: E402
 
 
 class QuietTest(unittest.TestCase):

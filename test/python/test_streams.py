@@ -18,7 +18,7 @@ from fake_gateway import FakeGateway
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
 from savepoint_worker.link import FrameReader, Link  # noqa: E402
-from savepoint_worker.streams import Outlet, OutStream  # noqa: E402
+from savepoint_worker.ipython.streams import Outlet, OutStream  # noqa: E402
 
 
 class Recorder:
@@ -301,7 +301,7 @@ class StreamsWithoutALink(unittest.TestCase):
     def test_a_fork_after_a_print_gives_no_warning_of_threads(self) -> None:
         script = (
             "import sys, os, warnings; sys.path.insert(0, %r)\n"
-            "from savepoint_worker.streams import Outlet, OutStream\n"
+            "from savepoint_worker.ipython.streams import Outlet, OutStream\n"
             "class L:\n    def send(self, *a): pass\n"
             "o = Outlet(); s = OutStream(o, 'stdout'); o.attach(L())\n"
             "warnings.simplefilter('error')\n"

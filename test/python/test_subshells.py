@@ -10,7 +10,7 @@ import unittest
 from typing import Any, ClassVar
 
 from fake_gateway import FakeGateway, Reply
-from savepoint_worker import imports
+from savepoint_worker.copies import imports
 
 
 class SubshellCase(unittest.TestCase):

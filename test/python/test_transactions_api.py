@@ -73,7 +73,7 @@ class ApiCase(unittest.TestCase):
         self.worker = FakeWorker()
         worker = types.ModuleType("savepoint_worker.worker")
         worker.Worker = types.SimpleNamespace(current=lambda: self.worker)  # type: ignore[attr-defined]
-        execution = types.ModuleType("savepoint_worker.execution")
+        execution = types.ModuleType("savepoint_worker.cells.execution")
         execution.LeaveCell = LeaveCell  # type: ignore[attr-defined]
         for module in (worker, execution):
             before = sys.modules.get(module.__name__)

@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
 from IPython.core.inputtransformer2 import TransformerManager  # noqa: E402
-from savepoint_worker.transforms import speed_up  # noqa: E402
+from savepoint_worker.ipython.transforms import speed_up  # noqa: E402
 
 CELLS = (
     "",

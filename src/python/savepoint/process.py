@@ -24,12 +24,12 @@ def worker() -> Worker:
 
 def leave_cell() -> NoReturn:
     """End the running cell here, silently and with status ok."""
-    from savepoint_worker.execution import LeaveCell
+    from savepoint_worker.cells.execution import LeaveCell
 
     raise LeaveCell()
 
 
 def is_leaving(error: BaseException) -> bool:
     """Is `error` the silent end of a cell, and no failure?"""
-    module = sys.modules.get("savepoint_worker.execution")
+    module = sys.modules.get("savepoint_worker.cells.execution")
     return module is not None and isinstance(error, module.LeaveCell)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from savepoint.errors import SavepointError
 
-from . import execution, interrupts
+from . import interrupts
+from .cells import execution
+from .ipython.session import pack
 from .link import Frame
 from .reporting import safe_text
 from .requests import flush
-from .session import pack
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -32,7 +33,7 @@ def _snapshot(worker: Worker, frame: Frame) -> None:
 
 
 def _hand_over(worker: Worker, frame: Frame) -> None:
-    from . import snapshot
+    from .copies import snapshot
 
     flush(worker)
     snapshot.hand_over(worker, frame.envelope["snapshot"])

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from . import history, interrupts
+from . import interrupts
+from .ipython import history
+from .ipython.session import pack
 from .link import Bytes, Frame, LinkClosed, Queued, encode_frame
 from .reporting import safe_text
-from .session import pack
 
 if TYPE_CHECKING:
     from .besides import Besides

@@ -15,14 +15,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import children, lifeline
 from .link import Link
+from .processes import children, lifeline
 from .rendezvous import Rendezvous
 from .zygote import IGNORED, STOPPED, Options, Zygote
 
 if TYPE_CHECKING:
-    from .kernel import WorkerKernel
-    from .worker import WorkerSpec
+    from .ipython.kernel import WorkerKernel
+    from .birth import WorkerSpec
 
 SETTINGS_TIMEOUT_S = 10.0
 
@@ -94,7 +94,9 @@ def _wait_for_gateway(path: str, starter: int) -> None:
 
 def _import_stack(stack: str | None) -> None:
     """Everything that a worker needs, imported now, for all workers: afterwards each of them would pay for it."""
-    from . import commands, kernel, snapshot, worker  # noqa: F401
+    from . import commands, worker  # noqa: F401
+    from .copies import snapshot  # noqa: F401
+    from .ipython import build  # noqa: F401
 
     if stack is not None:
         # From here on the user's packages win, also over those that ours would like.
@@ -105,12 +107,12 @@ def _import_stack(stack: str | None) -> None:
 def _build_kernel(arguments: list[str]) -> WorkerKernel:
     import ipykernel
 
-    from . import kernel
+    from .ipython.build import build
 
     # What programs look at to find out where they are, and what some parse by mistake.
     packages = os.path.dirname(os.path.dirname(ipykernel.__file__))
     sys.argv = [os.path.join(packages, "ipykernel_launcher.py"), *arguments]
-    built = kernel.build(arguments)
+    built = build(arguments)
     children.install()
     return built
 
@@ -120,9 +122,9 @@ def _warm_up(built: WorkerKernel) -> None:
 
     The first worker does not wait for it: it is what somebody who starts a kernel waits for.
     """
-    from . import kernel
+    from .ipython.build import warm_up
 
-    kernel.warm_up(built)
+    warm_up(built)
     gc.collect()
     gc.freeze()
 

@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Any
 
 from savepoint.errors import SavepointError
 
-from . import execution
+from .cells import execution
 from .reporting import safe_text
 from .serialize.namespace import is_engines
 from .serialize.verdict import type_name
 
 if TYPE_CHECKING:
-    from .changes import Changes
+    from .cells.changes import Changes
     from .worker import Worker
 
 #: Names in one request, and variables in one answer.

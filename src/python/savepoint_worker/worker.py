@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
-import itertools
 import os
 import selectors
 import signal
@@ -18,17 +17,21 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import commands, history, interrupts, requests
-from . import kernel as kernels
+from . import commands, interrupts, requests
+from .asks import Answer, Asks
 from .besides import Besides
+from .birth import WorkerSpec, enter
+from .cells.warmth import Warmth
 from .debug import doorbell, facts
 from .debug.teardown import remove_texts
 from .inbox import Inbox
+from .ipython import history
+from .ipython.build import become_worker
+from .ipython.kernel import WorkerKernel
+from .ipython.session import pack
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 from .reporting import safe_text
-from .session import pack
 from .subshells import Subshells
-from .warmth import Warmth
 
 if TYPE_CHECKING:
     from .debug.thread import DebuggerThread
@@ -39,30 +42,8 @@ END_TIMEOUT_S = 1.0
 EXIT_LINK_LOST = 70
 #: How long the one who answers the bell looks for what was announced.
 RING_S = 0.2
-#: Asks that may take long, and may be interrupted.
-LASTING = frozenset({"checkpoint", "restore"})
 
 _current: Worker | None = None
-
-
-class WorkerSpec(NamedTuple):
-    """What a worker is told at birth. `env` is added to the environment (None removes); the paths are FIFOs."""
-
-    kernel: str
-    token: str
-    link_path: str
-    cwd: str | None
-    env: dict[str, str | None]
-    stdout: str | None
-    stderr: str | None
-    custodian_fd: int
-
-
-class Answer(NamedTuple):
-    """What the gateway answered to an `ask`; `permit` allows to freeze a copy of this process."""
-
-    result: Any
-    permit: dict[str, str] | None
 
 
 class Woken(NamedTuple):
@@ -76,7 +57,7 @@ class Woken(NamedTuple):
 class Worker:
     """The worker of this process."""
 
-    def __init__(self, spec: WorkerSpec, kernel: kernels.WorkerKernel, link: Link) -> None:
+    def __init__(self, spec: WorkerSpec, kernel: WorkerKernel, link: Link) -> None:
         self.spec = spec
         self.kernel = kernel
         self.shell = kernel.shell
@@ -99,7 +80,7 @@ class Worker:
         self.debugger: DebuggerThread | None = None
         self.warmth = Warmth(self.loop, self.shell, lambda: self.request is not None)
         self._requests: asyncio.Queue[Frame] = asyncio.Queue()
-        self._asks = itertools.count(1)
+        self._asks = Asks(self)
 
     @staticmethod
     def current() -> Worker | None:
@@ -109,12 +90,12 @@ class Worker:
     # --------------------------------------------------------------------------------------------- birth and end
 
     @classmethod
-    def main(cls, spec: WorkerSpec, kernel: kernels.WorkerKernel) -> NoReturn:
+    def main(cls, spec: WorkerSpec, kernel: WorkerKernel) -> NoReturn:
         """Be a worker in this process, which was just forked, until it ends."""
         try:
             interrupts.install()
             doorbell.install(_read_link)
-            _enter_environment(spec)
+            enter(spec)
             link = Link.dial(spec.link_path, "worker", spec.kernel, spec.token)
             worker = cls(spec, kernel, link)
             worker._begin(link.receive(WELCOME_TIMEOUT_S))
@@ -133,12 +114,12 @@ class Worker:
         global _current
         _current = self
         if self.spec.custodian_fd >= 0:
-            from . import snapshot
+            from .copies import snapshot
 
             self.snapshots = snapshot.Snapshots(self.spec.custodian_fd)
         envelope = welcome.envelope
         self.generation = envelope["generation"]
-        kernels.become_worker(self.kernel, envelope["session"])
+        become_worker(self.kernel, envelope["session"])
         history.connect(self)
         self._set_execution_count(envelope["execution_count"])
         self.kernel.worker = self
@@ -310,39 +291,8 @@ class Worker:
                 stream.parent_header = header
 
     def ask(self, op: str, args: dict[str, Any], *parts: bytes) -> Answer:
-        """Ask the gateway for an operation, and wait until it is done.
-
-        Raises SavepointError with the gateway's code if it refuses, and `not_available` outside of the main thread.
-        A rollback that is granted does not return: another process goes on from its beginning.
-        """
-        from savepoint import SavepointError
-
-        if threading.current_thread() is not threading.main_thread():
-            raise SavepointError("not_available", "Only the kernel's main thread can ask for this.", {"op": op})
-        self.flush_streams()
-        identity = f"ask-{os.getpid()}-{next(self._asks)}"
-        parent = self.kernel.get_parent("shell").get("header", {}).get("msg_id")
-        question = {"kind": "ask", "id": identity, "op": op, "parent": parent, "args": args}
-        # Only what may last is interruptible: who is interrupted would not learn whether it was done.
-        frame = self._question(identity, question, parts) if op in LASTING else self._ask(identity, question, parts)
-        answer = frame.envelope
-        if not answer["ok"]:
-            interrupts.deliver()
-            error = answer["error"]
-            raise SavepointError(error["code"], error["message"], error.get("details", {}))
-        if answer.get("permit") is None:
-            interrupts.deliver()
-        return Answer(answer.get("result"), answer.get("permit"))
-
-    def _question(self, identity: str, question: dict[str, Any], parts: tuple[bytes, ...]) -> Frame:
-        with self.inbox.expect(identity) as expected:
-            self.link.send(question, *parts)
-            interrupts.deliver()
-            return expected.wait()
-
-    @interrupts.held
-    def _ask(self, identity: str, question: dict[str, Any], parts: tuple[bytes, ...]) -> Frame:
-        return self._question(identity, question, parts)
+        """Ask the gateway for an operation, and wait until it is done; see `Asks.ask`."""
+        return self._asks.ask(op, args, *parts)
 
     def take(self, permit: dict[str, str]) -> Woken | None:
         """Freeze a copy of this process. None here; in the copy, once it is woken, why that was done.
@@ -355,7 +305,7 @@ class Worker:
 
     @interrupts.held
     def _take(self, permit: dict[str, str]) -> Woken | None:
-        from . import snapshot
+        from .copies import snapshot
 
         self.flush_streams()
         return snapshot.take(self, permit)
@@ -389,7 +339,7 @@ class Worker:
             # It was answered by the gateway, or by the process that was rolled back.
             self.request.open = False
         for number, code in reason["inputs"]:
-            kernels.remember_input(self.shell, number, code)
+            history.remember_input(self.shell, number, code)
         self._set_execution_count(envelope["execution_count"])
         return Woken(reason["resume"], reason, [bytes(part) for part in welcome.parts])
 
@@ -403,7 +353,7 @@ class Worker:
 
     def _set_execution_count(self, number: int) -> None:
         self.shell.execution_count = number
-        kernels.pad_history(self.shell, number)
+        history.pad(self.shell, number)
 
     def _on_reply(self, msg_id: str | None, content: dict[str, Any], metadata: dict[str, Any]) -> None:
         if self.request is not None and self.request.msg_id == msg_id:
@@ -412,23 +362,6 @@ class Worker:
             found = self.subshells.request_of(msg_id)
             if found is not None:
                 requests.reply(self, found[0], content, metadata, found[1].besides)
-
-
-def _enter_environment(spec: WorkerSpec) -> None:
-    """Put on the environment, folder and standard streams that the kernel is to have."""
-    for name, value in spec.env.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    if spec.cwd is not None:
-        os.chdir(spec.cwd)
-    for path, number in ((spec.stdout, 1), (spec.stderr, 2)):
-        if path is not None:
-            # Open for both, so that there is always a reader and nobody here dies of SIGPIPE.
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            os.dup2(descriptor, number)
-            os.close(descriptor)
 
 
 def _lose_link() -> NoReturn:

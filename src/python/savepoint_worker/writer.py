@@ -19,16 +19,16 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import checkpoints
-from .freeze import Descriptor, open_descriptors
-from .lifeline import die_with_parent
+from .copies.freeze import Descriptor, open_descriptors
+from .copies.snapshot import fork_quietly
 from .link import Link, wait_readable
+from .processes.lifeline import die_with_parent
 from .serialize import process
 from .serialize.container import Reader
 from .serialize.namespace import given_by_engine, user_variables
 from .serialize.progress import NOTHING, Progress
 from .serialize.saving import allow_depth
 from .serialize.verdict import reason_of
-from .snapshot import fork_quietly
 
 if TYPE_CHECKING:
     from .worker import Worker

@@ -19,15 +19,13 @@ import socket
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from . import children, custodian, lifeline
-from .custodian import close_all
-from .endings import end_descendants
+from .birth import WorkerSpec
 from .link import BadFrame, Frame, Link, LinkClosed
-
-if TYPE_CHECKING:
-    from .worker import WorkerSpec
+from .processes import children, custodian, lifeline
+from .processes.custodian import close_all
+from .processes.endings import end_descendants
 
 STATUSES_MAX = 10_000
 #: A zygote that has a worker and heard nothing for so long warms itself up.
@@ -239,8 +237,6 @@ class Zygote:
         return None
 
     def _worker_spec(self, command: dict[str, Any], custodian_fd: int) -> WorkerSpec:
-        from .worker import WorkerSpec
-
         return WorkerSpec(
             kernel=command["kernel"],
             token=command["token"],

@@ -9,9 +9,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from .. import interrupts
+from ..ipython.session import pack
 from ..link import BadFrame, Frame, Link, LinkClosed
 from ..reporting import safe_text
-from ..session import pack
 from . import cells, teardown
 from .interruption import Interruption
 

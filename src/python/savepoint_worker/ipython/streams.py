@@ -31,9 +31,8 @@ from typing import Any
 import ipykernel.iostream
 from jupyter_client.session import extract_header
 
-from . import interrupts
-from .link import Bytes, Link, encode_frame
-from .link import Link
+from .. import interrupts
+from ..link import Bytes, Link, encode_frame
 from .session import without_halves
 
 SILENCE_S = 0.005

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import extract_header
 
-from . import interrupts
+from .. import interrupts
 from .session import pack
 
 if TYPE_CHECKING:
-    from .link import Frame
-    from .worker import Worker
+    from ..link import Frame
+    from ..worker import Worker
 
 END_OF_FILE = "\x04"
 

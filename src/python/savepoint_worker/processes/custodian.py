@@ -25,7 +25,7 @@ import time
 from array import array
 from typing import Any, NamedTuple
 
-from .link import wait_readable
+from ..link import wait_readable
 
 DESCRIPTORS_A_MESSAGE_MAX = 200
 MESSAGE_BYTES_MAX = 64 * 1024

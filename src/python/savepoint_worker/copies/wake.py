@@ -12,12 +12,13 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
-from . import children, custodian, imports, lifeline
+from ..link import Link
+from ..processes import children, custodian, lifeline
+from . import imports
 from .freeze import Frozen, start_time
-from .link import Link
 
 if TYPE_CHECKING:
-    from .worker import Woken, Worker
+    from ..worker import Woken, Worker
 
 WELCOME_TIMEOUT_S = 30.0
 

@@ -22,7 +22,7 @@ from savepoint.durable import request_restore
 from savepoint.process import leave_cell
 from savepoint.transactions import request_rollback
 
-from .serialize.process import note_start
+from ..serialize.process import note_start
 
 #: Magics after which nothing of the cell is run.
 REPLACING = frozenset({"rollback", "restore"})
@@ -282,8 +282,8 @@ class SubshellMagics(Magics):
 
         Print which subshell and which thread this is, and the subshells that there are.
         """
-        from . import subshells
-        from .worker import Worker
+        from .. import subshells
+        from ..worker import Worker
 
         worker = Worker.current()
         if worker is not None:

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 from IPython.core import history
 from IPython.core.interactiveshell import InteractiveShell, _asyncio_runner
 
-from . import exit_codes, interrupts, modes
+from .. import interrupts
+from ..reporting import LeaveCell, safe_text
+from . import exit_codes, modes
 from .changes import Changes, Watch
-from .reporting import LeaveCell, safe_text
 
 #: How IPython 9 keeps an output.
 HistoryOutput: Any = getattr(history, "HistoryOutput", None)

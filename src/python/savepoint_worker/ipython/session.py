@@ -16,8 +16,8 @@ from jupyter_client.jsonutil import json_default
 from jupyter_client.session import DONE, Message, Session, extract_header, json_packer, new_id_bytes
 from traitlets import default
 
-from . import interrupts
-from .link import Bytes, Link
+from .. import interrupts
+from ..link import Bytes, Link
 from .sockets import Channel
 
 _encode = json.JSONEncoder(default=json_default, allow_nan=False, separators=(",", ":")).encode

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from savepoint.errors import SavepointError
 
 if TYPE_CHECKING:
-    from .worker import Worker
+    from ..worker import Worker
 
 #: Longer results are not kept, as little as longer texts of magics.
 CHARACTERS_MAX = 100_000
@@ -91,3 +91,21 @@ def told(shell: Any, number: int | None) -> dict[str, str]:
     if type(output) is str and len(output) <= CHARACTERS_MAX:
         found["output"] = output
     return found
+
+
+def pad(shell: Any, execution_count: int) -> None:
+    """Make `In` as long as the number of the next cell says, so that `In[n]` is cell n."""
+    manager = shell.history_manager
+    for inputs in (manager.input_hist_parsed, manager.input_hist_raw):
+        inputs.extend([""] * (execution_count - len(inputs)))
+
+
+def remember_input(shell: Any, number: int, code: str) -> None:
+    """Put the text of cell `number`, which another process ran, into `In`."""
+    manager = shell.history_manager
+    pad(shell, number)
+    if number < len(manager.input_hist_raw):
+        manager.input_hist_raw[number] = manager.input_hist_parsed[number] = code
+        shell.user_ns[f"_i{number}"] = code
+    else:
+        manager.store_inputs(number, code)

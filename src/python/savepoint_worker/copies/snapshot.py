@@ -22,13 +22,14 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import children, custodian, imports, wake
-from .custodian import Custodian
+from ..link import wait_readable
+from ..processes import children, custodian
+from ..processes.custodian import Custodian
+from . import imports, wake
 from .freeze import Step, freeze, identity_of, kind_of, open_descriptors, survey
-from .link import wait_readable
 
 if TYPE_CHECKING:
-    from .worker import Woken, Worker
+    from ..worker import Woken, Worker
 
 # Debuggers put their own in its place.
 _fork = os.fork

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .serialize.namespace import is_engines
+from ..serialize.namespace import is_engines
 
 #: Names that one list of changes holds; what is beyond is counted in a warning.
 NAMES_MAX = 1000
