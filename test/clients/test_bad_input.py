@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import socket
 import subprocess
@@ -14,7 +13,7 @@ import zmq
 from jupyter_client.kernelspec import KernelSpecManager
 from support import processes
 from support.case import KernelCase, main
-from support.client import Client
+from support.client import connect_when_written
 from support.subject import KERNEL, ours, scratch
 
 DELIMITER = b"<IDS|MSG>"
@@ -231,23 +230,6 @@ class ConnectionFiles(unittest.TestCase):
         client = connect_when_written(self.file, self.start())
         self.addCleanup(client.close)
         self.assertEqual(client.execute("6 * 7").result, "42")
-
-
-def connect_when_written(file: Path, kernel: subprocess.Popen[str]) -> Client:
-    """A client, as soon as the kernel has written real ports into its connection file."""
-    descriptor = os.pidfd_open(kernel.pid)
-    poller = zmq.Poller()
-    poller.register(descriptor, zmq.POLLIN)
-    try:
-        for _ in range(600):
-            # There is no portable event for "that file has changed"; the kernel's end is one, and cuts the wait short.
-            if poller.poll(50):
-                raise AssertionError(f"the kernel ended: {kernel.communicate()[1]}")
-            if file.exists() and (text := file.read_text(encoding="utf-8")) and json.loads(text)["shell_port"]:
-                return Client.connect(str(file), timeout=30)
-    finally:
-        os.close(descriptor)
-    raise TimeoutError("no ports were written within 30 s")
 
 
 if __name__ == "__main__":

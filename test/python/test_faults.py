@@ -61,7 +61,7 @@ class Faults(unittest.TestCase):
         for holder, name in (
             ("_module('requests')", "pack"),
             ("_module('cells.execution')", "reply_metadata"),
-            ("_module('changes').Watch", "changes"),
+            ("_module('cells.changes').Watch", "changes"),
             ("get_ipython().payload_manager", "read_payload"),
             ("get_ipython()", "showtraceback"),
         ):

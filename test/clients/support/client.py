@@ -5,8 +5,12 @@ Tests ask for what must have arrived (`wait_for`), or for a whole cell (`execute
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -209,6 +213,23 @@ class Client:
         if answer["status"] != "ok":
             raise AssertionError(f"{expression}: {answer['ename']}: {answer['evalue']}")
         return answer["data"]["text/plain"]
+
+
+def connect_when_written(file: Path, kernel: subprocess.Popen[Any]) -> Client:
+    """A client, as soon as the kernel has written real ports into its connection file."""
+    descriptor = os.pidfd_open(kernel.pid)
+    poller = zmq.Poller()
+    poller.register(descriptor, zmq.POLLIN)
+    try:
+        for _ in range(600):
+            # There is no portable event for "that file has changed"; the kernel's end is one, and cuts the wait short.
+            if poller.poll(50):
+                raise AssertionError(f"the kernel ended: {kernel.communicate()[1]}")
+            if file.exists() and (text := file.read_text(encoding="utf-8")) and json.loads(text)["shell_port"]:
+                return Client.connect(str(file), timeout=30)
+    finally:
+        os.close(descriptor)
+    raise TimeoutError("no ports were written within 30 s")
 
 
 def start_kernel(
