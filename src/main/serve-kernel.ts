@@ -44,9 +44,11 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     onRequest: (channel, routing, message) => {
       memory.passed(message.buffers)
       memory.passed([message.contentBytes])
-      // Signals that came before the message are dispatched in this turn of the event loop: an interrupt of an idle
-      // kernel must not hit the cell that is sent next.
-      setImmediate(() => inbox.deliver({ on: 'message', channel, client: { routing }, message }))
+      // An interrupt of an idle kernel must not hit the cell that is sent next. A signal that came before the message is
+      // dispatched in this turn of the event loop, or in the next if the message had come when we were woken.
+      setImmediate(() => {
+        setImmediate(() => inbox.deliver({ on: 'message', channel, client: { routing }, message }))
+      })
     },
     onFull: () => workers.pause(),
     onDrained: () => workers.resume(),
