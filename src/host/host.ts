@@ -125,7 +125,7 @@ export class Host {
       case 'command':
         return workers.command(effect.command, effect.parts)
       case 'interrupt_worker':
-        return workers.interrupt(effect.pid)
+        return workers.interrupt(effect.pid, effect.seq)
       case 'call_debugger':
         return workers.callDebugger(effect.pid, effect.token)
       case 'tell_debugger':

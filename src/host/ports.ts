@@ -21,7 +21,7 @@ export interface WorkerPort {
   wake(snapshot: string, token: string, generation: number): void
   discard(snapshots: readonly string[]): void
   kill(pid: number): void
-  interrupt(pid: number): void
+  interrupt(pid: number, seq: number): void
   /** Lets the worker read its commands although user code holds its main thread. */
   nudge(pid: number): void
   command(command: WorkerCommand, parts: readonly Buffer[]): void

@@ -25,7 +25,7 @@ function* interruptLate(state: KernelState, turn: Turn, cell: Cell, timeoutS: nu
   while (state.phase === 'switching' || !state.worker?.pid) {
     if (yield* endsWithin(turn, state.options.limits.settleMs)) return
   }
-  state.effects.push({ do: 'interrupt_worker', pid: state.worker.pid })
+  state.effects.push({ do: 'interrupt_worker', pid: state.worker.pid, seq: turn.request.seq })
 }
 
 /** Whether the cell ended before that time, or the kernel did. */

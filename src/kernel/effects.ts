@@ -96,7 +96,11 @@ export type Effect =
       readonly message: OutgoingMessage
     }
   | { readonly do: 'command'; readonly command: WorkerCommand; readonly parts: readonly Buffer[] }
-  | { readonly do: 'interrupt_worker'; readonly pid: number }
+  | {
+      /** `seq`: the request that it is meant for. */ readonly do: 'interrupt_worker'
+      readonly pid: number
+      readonly seq: number
+    }
   /** Have the worker start its debugger's thread, even if user code holds its main thread. */
   | { readonly do: 'call_debugger'; readonly pid: number; readonly token: string }
   | { readonly do: 'tell_debugger'; readonly command: DebuggerCommand; readonly parts: readonly Buffer[] }

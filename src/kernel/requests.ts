@@ -320,7 +320,8 @@ function isOlderThanTurn(state: KernelState, { message: { header } }: Request): 
 
 /** Interrupts whatever the worker does now; a worker at rest ignores it. */
 export function interrupt(state: KernelState): void {
-  if (state.turn && state.worker?.pid) state.effects.push({ do: 'interrupt_worker', pid: state.worker.pid })
+  const { turn, worker } = state
+  if (turn && worker?.pid) state.effects.push({ do: 'interrupt_worker', pid: worker.pid, seq: turn.request.seq })
 }
 
 function commInfoReply(state: KernelState, request: Request): void {

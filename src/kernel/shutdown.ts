@@ -69,7 +69,7 @@ function* stopWorker(state: KernelState, shutdown: Shutdown): Operation<void> {
   const { worker } = state
   if (worker?.pid) {
     // A running cell would never read the command; interrupted, it leaves its frames, and its exit handlers can run.
-    if (state.turn?.cell) state.effects.push({ do: 'interrupt_worker', pid: worker.pid })
+    if (state.turn?.cell) state.effects.push({ do: 'interrupt_worker', pid: worker.pid, seq: state.turn.request.seq })
     yield* saveLast(state)
     if (state.worker) {
       command(state, { kind: 'stop' })

@@ -1,22 +1,44 @@
 /**
  * SIGINT, as Ctrl-C, until the worker has noticed it: one that comes in the instant before a system call would wait for
  * the end of that call, and `time.sleep(60)` is one.
+ *
+ * A signal says nothing but that it came. So that one that is repeated because the notice is late does not interrupt
+ * twice, nor anything but the request that it was meant for, a file tells the worker's signal handler which interrupt
+ * this is, how often it was sent, and the request's seq. What is sent by others leaves the file as it is.
  */
 
+import { closeSync, openSync, writeSync } from 'node:fs'
 import type { Clock } from '../clock.js'
+
+interface Interrupt {
+  readonly pid: number
+  readonly seq: number
+  readonly number: number
+}
 
 export class Interrupter {
   readonly #clock: Clock
   readonly #limits: { readonly interruptRepeatMs: number; readonly interruptsMax: number }
+  readonly #path: string
+  #file: number | null = null
+  #number = 0
   #cancel: (() => void) | null = null
 
-  constructor(clock: Clock, limits: { readonly interruptRepeatMs: number; readonly interruptsMax: number }) {
+  /** `path`: the file for the worker, made with the first interrupt. */
+  constructor(
+    clock: Clock,
+    limits: { readonly interruptRepeatMs: number; readonly interruptsMax: number },
+    path: string,
+  ) {
     this.#clock = clock
     this.#limits = limits
+    this.#path = path
   }
 
-  interrupt(pid: number): void {
-    this.#send(pid, this.#limits.interruptsMax)
+  /** Interrupts the worker `pid` while it serves the request `seq`. */
+  interrupt(pid: number, seq: number): void {
+    this.#number += 1
+    this.#send({ pid, seq, number: this.#number }, 1)
   }
 
   /** The worker noticed it, has finished, or is gone: no need to go on. */
@@ -25,14 +47,39 @@ export class Interrupter {
     this.#cancel = null
   }
 
-  #send(pid: number, times: number): void {
+  /** Nothing is interrupted any more. */
+  close(): void {
     this.noticed()
+    if (this.#file !== null) closeSync(this.#file)
+    this.#file = null
+  }
+
+  #send(interrupt: Interrupt, times: number): void {
+    this.noticed()
+    this.#note(interrupt, times)
     try {
-      process.kill(pid, 'SIGINT')
+      process.kill(interrupt.pid, 'SIGINT')
     } catch {
       // A worker that is gone by now is no error: its death is on its way.
       return
     }
-    if (times > 1) this.#cancel = this.#clock.after(this.#limits.interruptRepeatMs, () => this.#send(pid, times - 1))
+    const { interruptRepeatMs, interruptsMax } = this.#limits
+    if (times < interruptsMax) {
+      this.#cancel = this.#clock.after(interruptRepeatMs, () => this.#send(interrupt, times + 1))
+    }
+  }
+
+  #note({ seq, number }: Interrupt, times: number): void {
+    // Twice the same, so that what is read while it is written can be told.
+    const line = `${[number, times, seq].map((each) => String(each).padStart(LENGTH)).join(' ')}\n`
+    try {
+      this.#file ??= openSync(this.#path, 'w', 0o600)
+      writeSync(this.#file, line + line, 0)
+    } catch {
+      // The disk is full, or somebody removed the folder: the interrupt is taken for one of the user's own.
+    }
   }
 }
+
+/** Digits of the largest integer. */
+const LENGTH = 16

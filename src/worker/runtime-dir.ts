@@ -1,4 +1,4 @@
-/** The private folder of one running kernel: its link socket and its named pipes. */
+/** The private folder of one running kernel: its link socket, its named pipes, and a note on interrupts. */
 
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
@@ -10,6 +10,8 @@ export interface RuntimeDir {
   readonly link: string
   readonly stdout: string
   readonly stderr: string
+  /** What the latest interrupt was meant for. */
+  readonly interrupts: string
   remove(): void
 }
 
@@ -39,6 +41,7 @@ export function makeRuntimeDir(root: string): RuntimeDir {
     link: join(path, 'link'),
     stdout: join(path, 'stdout'),
     stderr: join(path, 'stderr'),
+    interrupts: join(path, 'interrupts'),
     remove: () => rmSync(path, { recursive: true, force: true }),
   }
 }

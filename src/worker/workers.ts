@@ -97,7 +97,7 @@ export class Workers {
     this.#options = options
     this.#listener = listener
     this.#debugger = new DebuggerLine(listener)
-    this.#interrupter = new Interrupter(options.clock, options.limits)
+    this.#interrupter = new Interrupter(options.clock, options.limits, options.dir.interrupts)
     this.#zygoteProcess = new ZygoteProcess({ ...options, link: options.dir.link }, () => listener.zygoteDied())
   }
 
@@ -145,8 +145,8 @@ export class Workers {
     ring(pid)
   }
 
-  interrupt(pid: number): void {
-    this.#interrupter.interrupt(pid)
+  interrupt(pid: number, seq: number): void {
+    this.#interrupter.interrupt(pid, seq)
   }
 
   callDebugger(pid: number, token: string): void {
@@ -223,7 +223,7 @@ export class Workers {
   }
 
   #letGo(): void {
-    this.#interrupter.noticed()
+    this.#interrupter.close()
     this.#debugger.dismiss()
     this.#door?.close()
     for (const { connection, cancel } of this.#running.values()) {

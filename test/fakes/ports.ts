@@ -28,7 +28,7 @@ export class FakePorts {
     wake: (snapshot, token, generation) => this.#tell('wake', { snapshot, token, generation }),
     discard: (snapshots) => this.#tell('discard', { snapshots }),
     kill: (pid) => this.#tell('kill', { pid }),
-    interrupt: (pid) => this.#tell('interrupt', { pid }),
+    interrupt: (pid, seq) => this.#tell('interrupt', { pid, seq }),
     nudge: (pid) => this.#tell('nudge', { pid }),
     command: (command) => this.#tell(command.kind, { ...command }),
     callDebugger: (pid, token) => this.#tell('call_debugger', { pid, token }),

@@ -116,6 +116,6 @@ describe('a cell with a deadline', () => {
     kernel.says({ kind: 'handed_over', snapshot, limits: [] })
     kernel.deliver({ on: 'worker_up', token: kernel.state.worker?.token ?? '', pid: 9 })
     kernel.expires('cell:')
-    expect(kernel.did('interrupt_worker')).toEqual([{ do: 'interrupt_worker', pid: 9 }])
+    expect(kernel.did('interrupt_worker')).toEqual([{ do: 'interrupt_worker', pid: 9, seq: expect.any(Number) }])
   })
 })

@@ -221,6 +221,12 @@ class FakeGateway:
         """SIGINT to the worker's process group, as the gateway sends it."""
         os.killpg(self.pid, signal.SIGINT)
 
+    def interrupt_request(self, number: int, times: int, seq: int) -> None:
+        """Interrupt number `number`, sent for the `times`th time, meant for the request `seq`."""
+        line = f"{number:16} {times:16} {seq:16}\n"
+        Path(self.folder.name, "interrupts").write_text(line * 2)
+        self.interrupt()
+
     def answer_input(self, frame: Frame, value: str) -> None:
         """Answer an input_request."""
         self.link.send({"kind": "input", "id": frame.envelope["id"]}, json.dumps({"value": value}).encode())

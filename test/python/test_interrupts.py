@@ -149,6 +149,64 @@ class Interrupts(unittest.TestCase):
         self.assertEqual((reply.content["status"], reply.text()), ("ok", "mine\n"))
         self.assert_interrupted("print('ready')\nwhile True: pass")
 
+    def cleaning_up(self) -> int:
+        """Start a cell that is interrupted, and then cleans up for as long as `input` waits."""
+        code = (
+            "try:\n    print('ready', flush=True)\n    while True: pass\n"
+            "except KeyboardInterrupt:\n    print('clean', flush=True); answer = input(); print(answer)"
+        )
+        seq = self.gateway.send_execute(code)
+        self.gateway.wait_for("stream")
+        return seq
+
+    def test_an_interrupt_that_is_repeated_counts_once(self) -> None:
+        for number in (1, 2):
+            seq = self.cleaning_up()
+            self.gateway.interrupt_request(number, 1, seq)
+            question = self.gateway.wait_for("input_request")
+            for times in (2, 3):
+                self.gateway.interrupt_request(number, times, seq)
+                self.gateway.wait_for("interrupted")
+            self.gateway.answer_input(question, "done")
+            self.assertEqual(self.gateway.reply(seq).content["status"], "ok")
+
+    def test_an_interrupt_of_a_request_that_has_ended_hits_no_other(self) -> None:
+        early = self.gateway.send_execute("1")
+        self.gateway.reply(early)
+        seq = self.gateway.send_execute("print('ready', flush=True)\nanswer = input()\nprint(answer)")
+        question = self.gateway.wait_for("input_request")
+        for times in (1, 2):
+            self.gateway.interrupt_request(10, times, early)
+            self.gateway.wait_for("interrupted")
+        self.gateway.answer_input(question, "done")
+        self.assertEqual(self.gateway.reply(seq).content["status"], "ok")
+
+    def test_a_second_interrupt_and_a_signal_of_the_users_own_count(self) -> None:
+        for own in (False, True):
+            seq = self.cleaning_up()
+            self.gateway.interrupt_request(20 + own, 1, seq)
+            self.gateway.wait_for("input_request")
+            if own:
+                self.gateway.interrupt()
+            else:
+                self.gateway.interrupt_request(30, 1, seq)
+            self.assertEqual(self.gateway.reply(seq).content["ename"], "KeyboardInterrupt")
+        code = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(10**7): pass"
+        self.assertEqual(self.gateway.execute(code).content["ename"], "KeyboardInterrupt")
+
+    def test_what_a_handler_of_the_users_own_took_is_not_taken_for_a_later_one(self) -> None:
+        seq = self.gateway.send_execute(
+            "import signal\nsignal.signal(signal.SIGINT, lambda *_: print('mine', flush=True))\n"
+            "print('ready', flush=True)\nanswer = input()"
+        )
+        question = self.gateway.wait_for("input_request")
+        self.gateway.interrupt_request(40, 1, seq)
+        self.gateway.wait_for("stream")
+        self.gateway.answer_input(question, "done")
+        self.gateway.reply(seq)
+        code = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(10**7): pass"
+        self.assertEqual(self.gateway.execute(code).content["ename"], "KeyboardInterrupt")
+
     def test_two_interrupts_get_through_code_that_swallows_one(self) -> None:
         code = (
             "import time\n"

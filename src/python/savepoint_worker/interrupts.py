@@ -8,22 +8,41 @@ either: their callers call `deliver` afterwards.
 
 An interrupt that finds no cell at work is forgotten, unless the gateway's request is already waiting in the socket:
 then it was meant for that cell, and stops it before its first line.
+
+The gateway repeats a signal that was not noticed in time. Which interrupt a signal is, and for which request, stands
+in a file (`src/worker/interrupter.ts`): a repetition of one that was noticed, and one for a request that has ended
+meanwhile, are ignored. A signal of anybody else finds the file as it was, and counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import threading
 import types
 from collections.abc import Callable, Coroutine, Generator
 from types import CodeType, FrameType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: Room for the same line twice.
+NOTE_BYTES_MAX = 1024
+NOTE_TRIES = 5
+# User code may put its own in their place.
+_open, _pread, _close = os.open, os.pread, os.close
+
 _held: set[CodeType] = set()
+
+
+class Note(NamedTuple):
+    """What the gateway says of the interrupt that it sent last."""
+
+    number: int
+    times: int
+    seq: int
 
 
 class _State:
@@ -36,6 +55,14 @@ class _State:
         self.reading = False
         #: An interrupt that waits for the next moment at which it may be raised.
         self.pending = False
+        #: Seq of the request that it is meant for; None: of whichever is at work.
+        self.meant_for: int | None = None
+        #: Where the gateway notes which interrupt it sends.
+        self.notes: str | None = None
+        #: The note that the last signal came with.
+        self.noticed: Note | None = None
+        #: Seq of the request that ended last.
+        self.ended: int | None = None
         #: The task whose cell is suspended in an await, if one is.
         self.suspended: asyncio.Task[Any] | None = None
         #: How often a cell was suspended, to tell one suspension from the next.
@@ -82,12 +109,13 @@ def install() -> None:
     signal.signal(signal.SIGINT, _on_sigint)
 
 
-def watch(request_waits: Callable[[], bool], acknowledge: Callable[[], None]) -> None:
-    """From now on `request_waits` tells whether a request is waiting to be read.
+def watch(request_waits: Callable[[], bool], acknowledge: Callable[[], None], notes: str | None) -> None:
+    """From now on `request_waits` tells whether a request is waiting to be read; `notes` is the gateway's file.
 
     `acknowledge` is called when an interrupt was noticed. A signal that comes in the instant before a system call is
     noticed only after that call, and time.sleep(60) is one: the gateway repeats what is not acknowledged.
     """
+    _state.notes = notes
     _state.request_waits = request_waits
     _state.acknowledge = acknowledge
 
@@ -101,6 +129,8 @@ def reinstall() -> None:
     """Take SIGINT back from whatever the last cell put there. (A cell's own handler lasts as long as the cell.)"""
     if signal.getsignal(signal.SIGINT) is not _on_sigint:
         signal.signal(signal.SIGINT, _on_sigint)
+        # What has come meanwhile was that handler's.
+        _state.noticed = _read_note()
 
 
 def begin_reading() -> None:
@@ -116,10 +146,16 @@ def end_reading(requests: int) -> None:
         _state.pending = False
 
 
-def end_request() -> None:
-    """A request is answered; an interrupt that came too late is forgotten, unless the next one was there already."""
+def end_request(seq: int) -> None:
+    """The request `seq` is answered; an interrupt that came too late is forgotten.
+
+    One of which it is not known what it was meant for stays, if the next request was there already.
+    """
     _state.suspended = None
     _state.cancelling = False
+    _state.ended = seq
+    if _state.meant_for == seq:
+        _state.pending = False
     _state.requests = max(0, _state.requests - 1)
     if not _state.requests and not _state.request_waits():
         _state.pending = False
@@ -127,6 +163,8 @@ def end_request() -> None:
 
 def forget(requests: int) -> None:
     """In a copy of the process, with so many requests under way: what is pending was meant for the other one."""
+    _state.noticed = _read_note()
+    _state.ended = None
     _state.requests = requests
     _state.reading = False
     _state.pending = False
@@ -217,8 +255,46 @@ def _cancel(task: asyncio.Task[Any], suspension: int) -> None:
         task.cancel()
 
 
+def _is_due(note: Note | None) -> bool:
+    """Is the signal that has just come, with this note, to interrupt something?"""
+    before = _state.noticed
+    _state.meant_for = None
+    if note is None or note == before:
+        # Somebody else sent it, such as the user's own code.
+        return True
+    if before is not None and note.number == before.number:
+        return False
+    _state.meant_for = note.seq
+    return note.seq != _state.ended
+
+
+def _read_note() -> Note | None:
+    """What the gateway has noted; None if there is nothing, or it cannot be read."""
+    if _state.notes is None:
+        return None
+    try:
+        descriptor = _open(_state.notes, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # It may be written at this moment: then the halves differ.
+            for _ in range(NOTE_TRIES):
+                lines = _pread(descriptor, NOTE_BYTES_MAX, 0).splitlines()
+                if len(lines) == 2 and lines[0] == lines[1]:
+                    return Note(*map(int, lines[0].split()))
+        finally:
+            _close(descriptor)
+    except (OSError, ValueError, TypeError):
+        # No interrupt was sent yet, or there are no descriptors left.
+        pass
+    return None
+
+
 def _on_sigint(number: int, frame: FrameType | None) -> None:
+    note = _read_note()
+    due = _is_due(note)
     _state.acknowledge()
+    _state.noticed = note
+    if not due:
+        return
     if _state.give_way(frame):
         return
     if _below_drive(frame):

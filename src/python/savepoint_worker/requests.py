@@ -57,7 +57,7 @@ async def serve(worker: Worker, frame: Frame) -> None:
     finally:
         worker.request = None
         worker.warmth.cell_ends()
-        interrupts.end_request()
+        interrupts.end_request(request.seq)
         guarded(worker, interrupts.reinstall)
 
 

@@ -126,7 +126,11 @@ class Worker:
         self.kernel.session.on_reply = self._on_reply
         asyncio.set_event_loop(self.loop)
         interrupts.held(Link.send)
-        interrupts.watch(self._request_waits, self._acknowledge_interrupt)
+        interrupts.watch(
+            self._request_waits,
+            self._acknowledge_interrupt,
+            os.path.join(os.path.dirname(os.path.abspath(self.spec.link_path)), "interrupts"),
+        )
         signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
         self.inbox.on_commands = self._schedule_commands
         self.inbox.on_beside = self.besides.add
