@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import unittest
-from pathlib import Path
 
-from jupyter_client.connect import write_connection_file
+from jupyter_client.kernelspec import KernelSpecManager
 from support import processes, subject
 from support.case import main
-from support.client import Client
+from support.client import Client, connect_when_written
 from support.subject import ours
 
 
@@ -20,12 +18,15 @@ class LazyWorker(unittest.TestCase):
     def start(self, *options: str) -> tuple[subprocess.Popen[bytes], Client]:
         """A kernel started as its kernelspec says, with options of its own."""
         folder = subject.scratch("lazy")
-        file, _ = write_connection_file(str(folder / "kernel-lazy.json"))
-        spec = json.loads(Path(os.environ["JUPYTER_PATH"].split(os.pathsep)[0], "kernels", subject.KERNEL, "kernel.json").read_text())
-        argv = [part.replace("{connection_file}", file) for part in spec["argv"]] + list(options)
+        file = folder / "kernel-lazy.json"
+        ports = {f"{channel}_port": 0 for channel in ("shell", "iopub", "stdin", "control", "hb")}
+        scheme = {"key": "k" * 32, "signature_scheme": "hmac-sha256"}
+        file.write_text(json.dumps({"ip": "127.0.0.1", "transport": "tcp", **scheme, **ports}), encoding="utf-8")
+        spec = KernelSpecManager().get_kernel_spec(subject.KERNEL)
+        argv = [part.replace("{connection_file}", str(file)) for part in spec.argv] + list(options)
         kernel = subprocess.Popen(argv, stdout=subject.kernel_log(), stderr=subject.kernel_log())
         self.addCleanup(self.end, kernel)
-        client = Client.connect(file, timeout=60)
+        client = connect_when_written(file, kernel)
         self.addCleanup(client.close)
         return kernel, client
 
@@ -43,7 +44,8 @@ class LazyWorker(unittest.TestCase):
         kernel, client = self.start("--lazy-worker")
         self.assertEqual(self.pythons(kernel), 0)
         self.assertEqual(client.ask("kernel_info_request")["implementation"], "ipython")
-        self.assertEqual(client.ask("history_request", {"hist_access_type": "tail", "n": 1, "output": False, "raw": True})["status"], "ok")
+        history = {"hist_access_type": "tail", "n": 1, "output": False, "raw": True}
+        self.assertEqual(client.ask("history_request", history)["status"], "ok")
         self.assertEqual(self.pythons(kernel), 0)
         cells = [client.start(f"{n} + 1") for n in range(3)]
         self.assertEqual([cell.wait(60).result for cell in cells], ["1", "2", "3"])
