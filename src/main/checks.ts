@@ -94,14 +94,28 @@ function checkPython(settings: Settings, python: WorkerPython | Error): Check {
   return bad(name, 'cannot be used', python.message)
 }
 
+/** Each package's version, and which of the two places it is from. */
 async function checkPackages({ python, stack }: WorkerPython): Promise<Check> {
-  const report = 'import IPython, ipykernel; print(f"IPython {IPython.__version__}, ipykernel {ipykernel.__version__}")'
-  const from = stack === null ? '' : `import sys; sys.path.insert(0, ${JSON.stringify(stack)}); `
-  const result = await runCommand([python, '-c', from + report], { deadlineMs: config.interpreterProbeMs, cwd: '/' })
-  if (result.code === 0)
-    return good('Python packages', `${result.stdout.at(-1)}${stack === null ? '' : ` from ${stack}`}`)
+  const report = [
+    'import sys',
+    ...(stack === null ? [] : [`sys.path.insert(0, ${JSON.stringify(stack)})`]),
+    'import json, IPython, ipykernel, cloudpickle',
+    'print(json.dumps([[m.__name__, m.__version__, m.__file__] for m in (IPython, ipykernel, cloudpickle)]))',
+  ].join('\n')
+  const result = await runCommand([python, '-c', report], { deadlineMs: config.interpreterProbeMs, cwd: '/' })
+  if (result.code === 0) return good('Python packages', showPackages(result.stdout.at(-1) ?? '[]', stack))
   const remedy = `Remove ${stack ?? 'the private environment'} and run this again; it is made anew.`
   return bad('Python packages', result.failure ?? result.tail.at(-1) ?? 'do not import', remedy)
+}
+
+function showPackages(report: string, stack: string | null): string {
+  const found = JSON.parse(report) as readonly (readonly [string, string, string])[]
+  const ours = found.filter(([, , file]) => stack !== null && file.startsWith(`${stack}/`))
+  const show = (packages: typeof found): string => packages.map(([name, version]) => `${name} ${version}`).join(', ')
+  const own = found.filter((one) => !ours.includes(one))
+  if (ours.length === 0) return `${show(own)}, all its own`
+  const added = `${show(ours)} from ${stack}`
+  return own.length === 0 ? added : `${show(own)} its own; ${added}`
 }
 
 /** Not a fault when it is missing from here: it may be installed for an environment. */

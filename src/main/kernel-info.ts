@@ -6,8 +6,9 @@
  */
 
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { makeFolder } from '../folders.js'
 import type { Log } from '../log.js'
 import { productVersion } from './commands.js'
 
@@ -49,7 +50,7 @@ function keep(file: string, content: Buffer, log: Log): void {
   if (content.length > BYTES_MAX || recall(file)?.equals(content)) return
   const draft = `${file}.${randomBytes(6).toString('hex')}`
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(file), 0o700)
     writeFileSync(draft, content, { mode: 0o600 })
     renameSync(draft, file)
   } catch (error) {

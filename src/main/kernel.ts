@@ -50,7 +50,16 @@ export interface KernelCommand {
 
 /** Runs until the kernel has ended; its exit code. Throws SavepointError when it cannot start. */
 export async function runKernel(args: readonly string[]): Promise<number> {
-  const command = parseKernelCommand(args)
+  const companion = zygoteStartedAlongside()
+  try {
+    return await run(parseKernelCommand(args), companion)
+  } finally {
+    // Once it was taken, the workers end it; before, a kernel that cannot start must not leave it loading.
+    companion?.endUnlessTaken()
+  }
+}
+
+async function run(command: KernelCommand, companion: Companion | null): Promise<number> {
   const log = lineLog(command.logLevel, (line) => void process.stderr.write(line))
   if (command.unknownSettings.length > 0) {
     log('warn', 'unknown_settings', { ignored: command.unknownSettings.join(' ') })
@@ -66,7 +75,14 @@ export async function runKernel(args: readonly string[]): Promise<number> {
   const inbox = { deliver: (event: KernelEvent): void => void early.push(event) }
   const info = command.lazyWorker ? await infoOf(command, python, log) : null
   const keepInfo = (content: Buffer): void => info?.keep(content)
-  const workers = startWorkers({ ...command, connectionFile: file.path }, python, { root, dir, log, inbox, keepInfo })
+  const workers = startWorkers({ ...command, connectionFile: file.path }, python, {
+    root,
+    dir,
+    log,
+    inbox,
+    keepInfo,
+    companion,
+  })
   try {
     const started = command.lazyWorker ? new Promise<void>(() => {}) : workers.start()
     // Whoever serves the kernel hears of a failure, but may have failed himself by then.
@@ -118,12 +134,13 @@ interface Surroundings {
   readonly log: Log
   readonly inbox: { deliver: (event: KernelEvent) => void }
   readonly keepInfo: (kernelInfo: Buffer) => void
+  readonly companion: Companion | null
 }
 
 function startWorkers(command: KernelCommand, python: WorkerPython, around: Surroundings): Workers {
-  const { root, dir, log, inbox, keepInfo } = around
+  const { root, dir, log, inbox, keepInfo, companion } = around
   const environment = zygoteEnvironment(process.env)
-  const early = takeEarlyZygote(python)
+  const early = companion?.takeFor(python) ?? null
   return new Workers(
     {
       kernel: `k${process.pid}`,
@@ -165,21 +182,42 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
   )
 }
 
-/**
- * The zygote that `start-kernel.sh` started along with us, if it runs in the Python that we would choose. The choice may
- * have changed since the kernelspec was written; then it is ended.
- */
-function takeEarlyZygote({ python, stack }: WorkerPython): { pid: number; token: string } | null {
+/** The zygote that `start-kernel.sh` started along with us. */
+interface Companion {
+  /**
+   * It is the caller's from then on, if it runs in the Python that we would choose, else null: the choice may have
+   * changed since the kernelspec was written.
+   */
+  takeFor(python: WorkerPython): { pid: number; token: string } | null
+  endUnlessTaken(): void
+}
+
+/** Null if there is none. User code finds nothing of it in its environment. */
+function zygoteStartedAlongside(): Companion | null {
   const [pid, token, itsStack, ...itsPython] = (process.env['SAVEPOINT_ZYGOTE'] ?? '').split(' ')
   delete process.env['SAVEPOINT_ZYGOTE']
   if (!pid || !token) return null
-  if (itsPython.join(' ') === python && itsStack === (stack ?? '-')) return { pid: Number(pid), token }
-  try {
-    process.kill(Number(pid), 'SIGKILL')
-  } catch {
-    // It has ended by itself.
+  let isOurs = true
+  const endUnlessTaken = (): void => {
+    if (!isOurs) return
+    isOurs = false
+    try {
+      process.kill(Number(pid), 'SIGKILL')
+    } catch {
+      // It has ended by itself.
+    }
   }
-  return null
+  return {
+    endUnlessTaken,
+    takeFor: ({ python, stack }) => {
+      if (itsPython.join(' ') === python && itsStack === (stack ?? '-')) {
+        isOurs = false
+        return { pid: Number(pid), token }
+      }
+      endUnlessTaken()
+      return null
+    },
+  }
 }
 
 /** Our package is found through PYTHONPATH, from which the zygote takes it out again before user code runs. */

@@ -1,10 +1,11 @@
 /** Where a kernelspec goes, what is in it, and whose it is. */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Environment } from '../config.js'
 import { config, places, userDataRoot } from '../config.js'
 import { SavepointError } from '../errors.js'
+import { makeFolder } from '../folders.js'
 import { isExecutable } from '../provision/find.js'
 import { locate } from '../provision/interpreter.js'
 import type { WorkerPython } from '../provision/known.js'
@@ -114,7 +115,7 @@ export function writeSpecFolder(kernels: string, name: string, spec: KernelSpec)
       { folder },
     )
   }
-  mkdirSync(kernels, { recursive: true })
+  makeFolder(kernels)
   // Jupyter ignores folders whose name it does not like, such as one with a "~".
   const draft = mkdtempSync(join(kernels, `~${name}-`))
   try {

@@ -6,11 +6,12 @@
  * without it is left over from a build that did not end, and is begun anew.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Environment } from '../config.js'
 import { config } from '../config.js'
 import { SavepointError } from '../errors.js'
+import { makeFolder } from '../folders.js'
 import { isolated, runCommand } from './command.js'
 import { isExecutable } from './find.js'
 import { withFolderLock } from './folder-lock.js'
@@ -52,7 +53,7 @@ export async function buildStack(build: Build, names: readonly string[] | null):
   await once(build, async () => {
     const { folder, interpreter, env, progress } = build
     progress(`Adding what ${interpreter.path} lacks in ${folder} (nothing is written to that Python)`)
-    await mkdir(folder, { recursive: true })
+    makeFolder(folder)
     const whole = await readFile(build.lockPath, 'utf8')
     const lock = names === null ? whole : pickRequirements(whole, names)
     const lockPath = join(folder, 'requirements.lock')
@@ -89,7 +90,7 @@ async function once({ folder, progress }: Build, work: () => Promise<void>): Pro
 
 async function makeParent(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    makeFolder(folder, 0o700)
   } catch (error) {
     throw new SavepointError(
       'PROVISION_FAILED',

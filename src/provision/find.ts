@@ -8,7 +8,7 @@ import { SavepointError } from '../errors.js'
 import type { RunCommand } from './command.js'
 import { runCommand } from './command.js'
 import type { Interpreter } from './interpreter.js'
-import { candidatePaths, locate, readProbe } from './interpreter.js'
+import { candidatePaths, locateAll, readProbe } from './interpreter.js'
 import { choose, unfitness } from './plan.js'
 
 const PROBE = join(packageRoot, 'src', 'provision', 'probe.py')
@@ -39,31 +39,31 @@ function complaint(tail: readonly string[]): string | undefined {
   return lines.find((line) => /^fatal/i.test(line)) ?? lines.at(-1)
 }
 
-/** The interpreter that was asked for by name or path. Throws PYTHON_NOT_FOUND or PYTHON_TOO_OLD. */
+/**
+ * The interpreter that was asked for by name or path. Throws PYTHON_NOT_FOUND or PYTHON_TOO_OLD.
+ *
+ * A bare name means the first of that name that answers: one before it may be a shim that refuses.
+ */
 export async function askedInterpreter(asked: string, env: Environment): Promise<Interpreter> {
-  const path = locate(asked, env, process.cwd(), isExecutable)
-  if (path === null) {
-    throw new SavepointError(
-      'PYTHON_NOT_FOUND',
-      `There is no program ${asked}. Give --python or SAVEPOINT_PYTHON the path of a Python.`,
-      {
-        path: asked,
-      },
-    )
+  const refusals: string[] = []
+  for (const path of locateAll(asked, env, process.cwd(), isExecutable)) {
+    const interpreter = await probe(path, env)
+    if (typeof interpreter === 'string') {
+      refusals.push(`${path} does not run as a Python (${interpreter}).`)
+      continue
+    }
+    const refusal = unfitness(interpreter)
+    if (refusal !== null) throw refusal
+    return interpreter
   }
-  const interpreter = await probe(path, env)
-  if (typeof interpreter === 'string') {
-    throw new SavepointError(
-      'PYTHON_NOT_FOUND',
-      `${path} does not run as a Python (${interpreter}). Give the path of one that does.`,
-      {
-        path,
-      },
-    )
+  if (refusals.length > 0) {
+    throw new SavepointError('PYTHON_NOT_FOUND', `${refusals.join(' ')} Give the path of one that does.`, { asked })
   }
-  const refusal = unfitness(interpreter)
-  if (refusal !== null) throw refusal
-  return interpreter
+  throw new SavepointError(
+    'PYTHON_NOT_FOUND',
+    `There is no program ${asked}. Give --python or SAVEPOINT_PYTHON the path of a Python.`,
+    { path: asked },
+  )
 }
 
 /** The best interpreter on PATH that can make environments. Stops asking at the first that fits. */

@@ -40,15 +40,18 @@ export function locate(
   cwd: string,
   isExecutable: (path: string) => boolean,
 ): string | null {
-  if (asked.includes('/')) {
-    const path = resolve(cwd, asked)
-    return isExecutable(path) ? path : null
-  }
-  return (
-    searchFolders(env)
-      .map((folder) => join(folder, asked))
-      .find(isExecutable) ?? null
-  )
+  return locateAll(asked, env, cwd, isExecutable)[0] ?? null
+}
+
+/** Every program that the name could mean, in the order of PATH; a path means one at most. */
+export function locateAll(
+  asked: string,
+  env: Environment,
+  cwd: string,
+  isExecutable: (path: string) => boolean,
+): string[] {
+  const paths = asked.includes('/') ? [resolve(cwd, asked)] : searchFolders(env).map((folder) => join(folder, asked))
+  return paths.filter(isExecutable)
 }
 
 // Relative entries of PATH are skipped: what they name depends on where we were started.

@@ -6,10 +6,11 @@
  * installed or removed) the answer is not used, and everything is asked anew.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Environment, Settings } from '../config.js'
 import { places } from '../config.js'
+import { makeFolder } from '../folders.js'
 
 /** How a zygote is to be started. */
 export interface WorkerPython {
@@ -61,7 +62,7 @@ export function rememberWorkerPython(
   }
   const path = knownPath(settings)
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(path), 0o700)
     const draft = `${path}.${process.pid}`
     writeFileSync(draft, JSON.stringify(known, null, 1), { mode: 0o600 })
     renameSync(draft, path)

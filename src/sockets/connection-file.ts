@@ -6,9 +6,10 @@
  */
 
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SavepointError } from '../errors.js'
+import { makeFolder } from '../folders.js'
 import { PORT_NAMES, mergePorts, newConnectionFields, parseConnection } from '../wire/connection.js'
 import type { Connection, Ports } from '../wire/connection.js'
 import { parseRegistration, type Registration } from '../wire/registration.js'
@@ -53,7 +54,7 @@ export async function openConnectionFile(
     connection,
     registration,
     async writePorts(ports) {
-      if (registration !== null) await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+      if (registration !== null) makeFolder(dirname(path), 0o700)
       if (!isNew && PORT_NAMES.every((name) => connection.ports[name] === ports[name])) return
       await replaceFile(path, `${JSON.stringify(mergePorts(connection.original, ports), null, 2)}\n`)
       isWritten = true

@@ -1,7 +1,8 @@
 /** The data folder: what a user's kernels share, readable by that user alone. */
 
-import { chmod, mkdir, stat } from 'node:fs/promises'
+import { chmod, stat } from 'node:fs/promises'
 import { SavepointError } from '../errors.js'
+import { makeFolder } from '../folders.js'
 import type { Log } from '../log.js'
 
 /**
@@ -27,7 +28,7 @@ export async function makeOwnFolder(path: string): Promise<void> {
 
 async function makePrivateFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    makeFolder(path, 0o700)
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error)
     throw new SavepointError(

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { SavepointError } from '../errors.js'
+import { makeFolder } from '../folders.js'
 
 export interface RuntimeDir {
   readonly path: string
@@ -19,7 +20,7 @@ export interface RuntimeDir {
 export function runtimeRoot(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const { uid } = userInfo()
   const root = join(env['XDG_RUNTIME_DIR'] || tmpdir(), `savepoint-${uid}`)
-  mkdirSync(root, { recursive: true, mode: 0o700 })
+  makeFolder(root, 0o700)
   const found = statSync(root)
   // In a shared /tmp somebody else might have made it first, to listen in.
   if (found.uid !== uid || (found.mode & 0o077) !== 0) {

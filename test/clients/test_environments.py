@@ -55,6 +55,13 @@ class Variables(unittest.TestCase):
         self.assertEqual(client.execute("print('é ✓')").stdout, "é ✓\n")
         self.assertEqual(client.value("'é ✓'"), "'é ✓'")
 
+    @ours  # ipykernel insists on a folder for its history and its connection file.
+    def test_a_home_in_which_nothing_can_be_made_costs_the_history_alone(self) -> None:
+        for home in ("/proc/nobody", "/dev/null"):
+            folders = {"SAVEPOINT_DATA_DIR": f"{home}/data", "IPYTHONDIR": f"{home}/ipython", "XDG_CACHE_HOME": home}
+            client = self.kernel(HOME=home, MPLCONFIGDIR=f"{home}/mpl", **folders)
+            self.assertEqual(client.execute("%%transaction rollback_always\nprint(6 * 7)").stdout.split()[0], "42")
+
     def test_options_of_python_are_passed_on(self) -> None:
         client = self.kernel(PYTHONSAFEPATH="1", PYTHONOPTIMIZE="1", PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
         flags = "(lambda f: (f.optimize, f.dont_write_bytecode))(__import__('sys').flags)"
@@ -95,6 +102,21 @@ class Refusals(unittest.TestCase):
             fake.chmod(0o755)
         self.assertIn("is Python 3.9.18, and a kernel needs Python 3.10", self.refusal(folder / "old"))
         self.assertIn("is pypy, and a kernel needs CPython", self.refusal(folder / "other"))
+
+    def test_a_kernel_that_cannot_start_leaves_no_python_that_loads(self) -> None:
+        folder = scratch("refused")
+        # It loads for as long as it is let: the launcher's error output is open until it has ended.
+        python = folder / "python"
+        python.write_text("#!/bin/sh\nexec sleep 600\n")
+        python.chmod(0o755)
+        connection = folder / "connection.json"
+        connection.write_text("{")
+        launcher = CHECKOUT / "src" / "main" / "start-kernel.sh"
+        node, program = os.environ.get("SAVEPOINT_NODE", "node"), str(CHECKOUT / "dist" / "main.js")
+        argv = ["/bin/sh", str(launcher), str(python), "-", node, program, "kernel", "-f", str(connection)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("is no JSON", done.stderr)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,16 @@ describe('finding a Python', () => {
     await expect(probe(join(locked, 'below'), {})).resolves.toMatch(/ENOTDIR|ENOENT/)
   })
 
+  test('a bare name that was asked for means the first of that name that answers', async () => {
+    bench.script('shims/python3.12', 'echo "python3.12: command not found" >&2; exit 127')
+    await expect(askedInterpreter('python3.12', env())).rejects.toMatchObject({
+      code: 'PYTHON_NOT_FOUND',
+      message: expect.stringContaining('command not found') as string,
+    })
+    const good = bench.script('bin/python3.12', answering([3, 12, 1]))
+    await expect(askedInterpreter('python3.12', env())).resolves.toMatchObject({ path: good })
+  })
+
   test('the asked-for one is the one or an error, never another', async () => {
     bench.script('bin/python3', answering([3, 12, 1]))
     const old = bench.script('old/python', answering([3, 9, 18]))
