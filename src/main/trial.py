@@ -3,6 +3,7 @@
 Arguments: the folder of a kernelspec, seconds for the start, seconds for the cell, and optionally a folder to import
 jupyter_client from; as an argument, since the kernel would inherit an environment variable.
 """
+
 from __future__ import annotations
 
 import json
@@ -41,7 +42,12 @@ def try_cell(folder: Path, start_s: float, execute_s: float) -> dict[str, object
                 done = time.perf_counter()
                 right = reply["content"]["status"] == "ok" and "".join(text) == "42\n"
                 problem = None if right else f"the cell printed {''.join(text)!r}: {reply['content']}"
-                return {"ok": right, "start_ms": (ready - began) * 1e3, "cell_ms": (done - ready) * 1e3, "problem": problem}
+                return {
+                    "ok": right,
+                    "start_ms": (ready - began) * 1e3,
+                    "cell_ms": (done - ready) * 1e3,
+                    "problem": problem,
+                }
             finally:
                 client.stop_channels()
         except Exception as error:  # Whatever goes wrong is the answer.

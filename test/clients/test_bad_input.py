@@ -7,7 +7,6 @@ import random
 import socket
 import subprocess
 import unittest
-from pathlib import Path
 
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager

@@ -252,7 +252,6 @@ class Beside(unittest.TestCase):
                     asked = [client.request(kind, content, channel) for client in (self.ours, self.theirs)]
                     self.assertEqual(*map(told, asked))
 
-
     def test_what_the_kernel_says_of_itself(self) -> None:
         for channel in ("shell", "control"):
             ours, theirs = (client.ask("kernel_info_request", channel=channel) for client in (self.ours, self.theirs))

@@ -38,7 +38,7 @@ class CellWishes(KernelCase):
     def test_a_cell_that_is_late_is_rolled_back_even_if_it_caught_the_interrupt(self) -> None:
         self.run_ok("late = 1")
         code = "late = 2\ntry:\n    while True: pass\nexcept KeyboardInterrupt: pass"
-        # On a busy machine the interrupt may come a second time, when the cell has caught the first: then it is an error.
+        # On a busy machine the interrupt may come twice; the cell catches the first: then it is an error.
         cell = self.client.execute(code, metadata=wish(timeout_s=0.5, transaction="rollback_on_failure"))
         self.assertEqual(cell.ours["transaction"]["outcome"], "rolled_back")
         self.assertEqual(self.run_ok("late").result, "1")

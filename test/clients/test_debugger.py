@@ -109,7 +109,6 @@ class BeforeTheDebugger(KernelCase):
             lambda: self.client.value("len(__import__('os').listdir('/proc/self/task'))") == "1", 5, "one thread"
         )
 
-
     @ours
     def test_a_session_whose_adapter_was_killed_is_over_and_another_one_can_begin(self) -> None:
         self.debugger.attach()

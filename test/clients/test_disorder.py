@@ -1,4 +1,4 @@
-"""Hundreds of cells of every kind in one kernel, from a seed: nothing hangs, nothing is lost, each has one reply (EX-2).
+"""Hundreds of cells of every kind in one kernel, from a seed: nothing hangs or is lost, each has one reply (EX-2).
 
 `DISORDER_SEEDS=3-7` and `DISORDER_CELLS=200` choose others; the slow tests have 20 seeds of 500 cells.
 """

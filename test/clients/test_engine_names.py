@@ -64,11 +64,17 @@ class EngineNames(KernelCase):
 
     def test_MG_11_the_namespace_is_that_of_the_module_main(self) -> None:
         self.assertEqual(
-            self.run_ok("import sys\n__name__, sys.modules['__main__'].__dict__ is globals(), __doc__ is not ...").result,
+            self.run_ok(
+                "import sys\n__name__, sys.modules['__main__'].__dict__ is globals(), __doc__ is not ..."
+            ).result,
             "('__main__', True, True)",
         )
-        self.run_ok("import pickle\nclass A:\n    def __init__(self, n): self.n = n\n    def __eq__(s, o): return s.n == o.n")
-        self.assertEqual(self.run_ok("pickle.loads(pickle.dumps(A(5))) == A(5), A.__module__").result, "(True, '__main__')")
+        self.run_ok(
+            "import pickle\nclass A:\n    def __init__(self, n): self.n = n\n    def __eq__(s, o): return s.n == o.n"
+        )
+        self.assertEqual(
+            self.run_ok("pickle.loads(pickle.dumps(A(5))) == A(5), A.__module__").result, "(True, '__main__')"
+        )
         self.assertEqual(self.run_ok("x: int = 5\n__builtins__ is __import__('builtins')").result, "True")
         self.run_ok("def f(): return reached\nreached = 1")
         self.assertEqual(self.run_ok("reached = 2\nf()").result, "2")
@@ -102,12 +108,16 @@ class Persistence(KernelCase):
     def test_NS_8_what_one_kernel_does_to_its_environment_is_not_seen_in_another(self) -> None:
         _, other = fresh_kernel(self)
         self.run_ok("import os\nos.environ['ONLY_IN_ONE'] = '1'\nos.chdir('/')")
-        self.assertEqual(other.execute("import os\n'ONLY_IN_ONE' in os.environ, os.getcwd() == '/'").result, "(False, False)")
+        self.assertEqual(
+            other.execute("import os\n'ONLY_IN_ONE' in os.environ, os.getcwd() == '/'").result, "(False, False)"
+        )
         other.start("import os\nos._exit(1)")
         self.assertEqual(self.run_ok("os.environ['ONLY_IN_ONE']").result, "'1'")
 
     def test_EX_12_loop_tasks_and_locks_last_from_cell_to_cell(self) -> None:
-        self.run_ok("import asyncio\nfirst = id(asyncio.get_running_loop())\nlock = asyncio.Lock()\nawait lock.acquire()")
+        self.run_ok(
+            "import asyncio\nfirst = id(asyncio.get_running_loop())\nlock = asyncio.Lock()\nawait lock.acquire()"
+        )
         self.run_ok("async def later():\n    async with lock: return 'got it'\ntask = asyncio.create_task(later())")
         for _ in range(48):
             self.run_ok("pass")

@@ -15,7 +15,20 @@ from support.subject import CHECKOUT, ours, scratch
 
 #: Names that a beginner gives a file, and names that a kernel imports, early or late.
 SHADOWS = (
-    *("abc", "asyncio", "code", "email", "enum", "inspect", "json", "logging", "queue", "random", "selectors", "signal"),
+    *(
+        "abc",
+        "asyncio",
+        "code",
+        "email",
+        "enum",
+        "inspect",
+        "json",
+        "logging",
+        "queue",
+        "random",
+        "selectors",
+        "signal",
+    ),
     *("socket", "string", "test", "threading", "token", "tokenize", "types", "warnings"),
     *("IPython", "cloudpickle", "ipykernel", "traitlets", "zmq"),
 )

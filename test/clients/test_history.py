@@ -40,7 +40,7 @@ class OtherSessions(KernelCase):
         self.assertIn(f"{session}/1: {mark} = 1", shown)
         self.assertIn(f"{session}/2: {mark} + 41", shown)
         # A line of this session has no session's number, here as in IPython.
-        self.assertIn(f"   3: %history -g own", client.execute("%history -g own").stdout)
+        self.assertIn("   3: %history -g own", client.execute("%history -g own").stdout)
         self.assertIn("   1: own = 1", client.execute("%history -g own").stdout)
         self.assertEqual(client.execute(f"%history {session}/1-2").stdout, f"{mark} = 1\n{mark} + 41\n")
         self.assertEqual(client.execute(f"%rerun {session}/1-2").result, "42")
@@ -54,7 +54,9 @@ class OtherSessions(KernelCase):
             client.execute(code)
         self.assertEqual(client.execute("%history 1-3").stdout, "a = 1\nb = a + 1\nb\n")
         self.assertEqual(client.execute("%history -o 3").stdout, "b\n2\n")
-        self.assertEqual(client.execute("%history -n -l 2").stdout.split(), ["4:", "%history", "1-3", "5:", "%history", "-o", "3"])
+        self.assertEqual(
+            client.execute("%history -n -l 2").stdout.split(), ["4:", "%history", "1-3", "5:", "%history", "-o", "3"]
+        )
         client.execute(f"%save {folder}/saved 1-2")
         self.assertIn("b = a + 1", (folder / "saved.py").read_text())
         client.execute("%macro two 1-2")

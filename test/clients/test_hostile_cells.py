@@ -1,4 +1,4 @@
-"""Cells that are hard on a kernel: whatever one does, it has exactly one reply, and the kernel is there or said to be gone."""
+"""Cells that are hard on a kernel: each has exactly one reply, and the kernel is there or said to be gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ SURVIVED = {
     "GeneratorExit": ("raise GeneratorExit", "GeneratorExit"),
     "CancelledError": ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
     "StopIteration": ("raise StopIteration(5)", "StopIteration"),
-    "StopAsyncIteration in an await": ("import asyncio\nawait asyncio.sleep(0)\nraise StopAsyncIteration", "StopAsyncIteration"),
+    "StopAsyncIteration in an await": (
+        "import asyncio\nawait asyncio.sleep(0)\nraise StopAsyncIteration",
+        "StopAsyncIteration",
+    ),
     "endless recursion": ("def f(): return f()\nf()", "RecursionError"),
     "no memory": ("bytearray(1 << 60)", "MemoryError"),
     "a builtin that is gone": (
@@ -85,7 +88,6 @@ class HostileCells(KernelCase):
         self.assertEqual(len(cell.replies), 1)
         self.assertEqual(self.run_ok("6 * 7").result, "42")
 
-
     def test_what_is_sent_by_hand_comes_once_and_harms_nobody(self) -> None:
         cell = self.run_ok(
             "k = get_ipython().kernel\n"
@@ -146,7 +148,9 @@ class Ends(unittest.TestCase):
 
     def test_PR_1_twenty_megabytes_are_displayed(self) -> None:
         _, client = fresh_kernel(self)
-        cell = client.execute("from IPython.display import display\ndisplay({'text/plain': 'x' * 20_000_000}, raw=True)")
+        cell = client.execute(
+            "from IPython.display import display\ndisplay({'text/plain': 'x' * 20_000_000}, raw=True)"
+        )
         self.assertEqual(len(cell.on("iopub", "display_data")[0]["content"]["data"]["text/plain"]), 20_000_000)
         self.assertEqual(cell.status, "ok")
 

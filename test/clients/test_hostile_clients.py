@@ -75,7 +75,10 @@ class Hostile(KernelCase):
                 parts = [dice.choice((b"{}", b"[", b'{"msg_id": 7}', b"\xff", b"NaN", b"[" * 2000)) for _ in range(4)]
                 frames = [DELIMITER, self.session.sign(parts), *parts]
             elif how == 4:
-                odd = {"msg_type": dice.choice(("__proto__", "", 7, None, "x" * 500)), "date": dice.choice((None, "x", 1))}
+                odd = {
+                    "msg_type": dice.choice(("__proto__", "", 7, None, "x" * 500)),
+                    "date": dice.choice((None, "x", 1)),
+                }
                 frames = self.message("made_up", {}, **odd)
             # Blocks while the kernel is behind: all of it arrives.
             peers[dice.choice(("shell", "control", "stdin"))].send_multipart(frames)
@@ -197,7 +200,13 @@ class Hostile(KernelCase):
         greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16 + 32)
         for channel in ("shell", "iopub", "stdin", "control", "hb"):
             address = (self.info["ip"], self.info[f"{channel}_port"])
-            for words in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", greeting, b"\xff" * 100_000):
+            for words in (
+                b"",
+                b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"\x16\x03\x01\x02\x00\x01",
+                greeting,
+                b"\xff" * 100_000,
+            ):
                 for ending in ("close", "reset", "half-open"):
                     peer = socket.create_connection(address, timeout=5)
                     with contextlib.suppress(OSError):

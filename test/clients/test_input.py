@@ -390,8 +390,7 @@ class AwaitInput(KernelCase):
     def test_a_background_task_asks_the_client_that_began_it(self) -> None:
         other = self.second_client()
         cell = other.execute(
-            "async def ask(): print('heard', await savepoint.await_input('task? '))\n"
-            "asyncio.ensure_future(ask())\nNone"
+            "async def ask(): print('heard', await savepoint.await_input('task? '))\nasyncio.ensure_future(ask())\nNone"
         )
         self.run_ok("'another cell, of another client'")
         cell.answer("still here")

@@ -104,7 +104,7 @@ class Rounds(unittest.TestCase):
     """Node lets its heap grow by tens of MiB before it collects: this only catches what keeps whole states."""
 
     def measure(self, root: int, size: int) -> tuple[int, float, float]:
-        """Descriptors of all processes, and the private memory of Node and of the others in MiB, once they are `size`."""
+        """Descriptors of all processes, and private memory of Node and of the others in MiB, once they are `size`."""
         # The copy that was given up last may still be about to end, or to be reaped.
         self.assertTrue(processes.wait_for_family_of(size, root, GONE_WITHIN_S), processes.family(root))
         node, *others = [process.pid for process in processes.family(root)]

@@ -46,7 +46,9 @@ class Registration(unittest.TestCase):
         common = {"transport": "tcp", "signature_scheme": "hmac-sha256", "key": KEY, "registration_port": port}
         file.write_text(json.dumps({**common, **fields}))
         self.given = file.read_text()
-        argv = [part.replace("{connection_file}", str(file)) for part in KernelSpecManager().get_kernel_spec(KERNEL).argv]
+        argv = [
+            part.replace("{connection_file}", str(file)) for part in KernelSpecManager().get_kernel_spec(KERNEL).argv
+        ]
         kernel = subprocess.Popen(
             argv,
             env={**os.environ, "JUPYTER_RUNTIME_DIR": str(self.runtime)},
@@ -103,7 +105,14 @@ class Registration(unittest.TestCase):
         self.assertEqual(told.keys(), {f"{c}_port" for c in CHANNELS})
         self.assertTrue(all(type(port) is int for port in told.values()))
         date = datetime.now(timezone.utc).isoformat()
-        answer = {"msg_id": "1", "msg_type": "handshake_reply", "session": "s", "username": "u", "date": date, "version": "5.3"}
+        answer = {
+            "msg_id": "1",
+            "msg_type": "handshake_reply",
+            "session": "s",
+            "username": "u",
+            "date": date,
+            "version": "5.3",
+        }
         frames = [json.dumps(answer).encode(), header, b"{}", b'{"status": "ok"}']
         socket.send_multipart([DELIMITER, sign(*frames), *frames])
         self.serves(kernel, {c: told[f"{c}_port"] for c in CHANNELS}, "kernel-")

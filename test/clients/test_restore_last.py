@@ -15,7 +15,9 @@ from support.subject import ours
 class RestoreLast(unittest.TestCase):
     def test_NS_9_variables_outlive_a_restart_if_asked_for(self) -> None:
         manager, client = fresh_kernel(self, extra_arguments=["--restore", "last"])
-        self.assertEqual(client.execute("x = [1, 2]\ndef f(): return sum(x)\nlock = __import__('threading').Lock()").status, "ok")
+        self.assertEqual(
+            client.execute("x = [1, 2]\ndef f(): return sum(x)\nlock = __import__('threading').Lock()").status, "ok"
+        )
         for round_ in range(2):
             manager.restart_kernel(now=False)
             client.kc.wait_for_ready(timeout=60)
@@ -36,7 +38,9 @@ class RestoreLast(unittest.TestCase):
 
     def test_a_damaged_state_does_not_keep_a_kernel_from_starting(self) -> None:
         manager, client = fresh_kernel(self, extra_arguments=["--restore", "last"])
-        client.execute("class Bomb:\n    def __reduce__(self): return (__import__('os')._exit, (9,))\nbomb = Bomb(); x = 1")
+        client.execute(
+            "class Bomb:\n    def __reduce__(self): return (__import__('os')._exit, (9,))\nbomb = Bomb(); x = 1"
+        )
         manager.restart_kernel(now=False)
         client.kc.wait_for_ready(timeout=60)
         first = client.execute("'still here'")

@@ -5,7 +5,8 @@
 
 What passes on ipykernel has to pass here. The tests that pass there are listed in `expected`, one file a suite, and
 `differences.txt` has those that cannot pass, each with the reason; they are run with --all only. With --reference the
-kernel is ipykernel, and with --write the lists are made anew: to be done when `sources.lock` or the locked packages change, on a quiet machine.
+kernel is ipykernel, and with --write the lists are made anew: to be done when `sources.lock` or the locked packages
+change, on a quiet machine.
 
 Prints a table, and as its last line `N passed, N failed`; the exit code is 1 when anything failed. A test that fails
 is tried again, alone: some of these tests measure time, on a machine that runs two of them at once.

@@ -1,4 +1,4 @@
-"""What a person does all day in a notebook, as notebooks for the browser: single cells, one for Run All, one to debug."""
+"""What a person does all day, as notebooks for the browser: single cells, one for Run All, one to debug."""
 
 from __future__ import annotations
 

@@ -56,7 +56,17 @@ class ChangesOfACell(unittest.TestCase):
         given = object()
         namespace = {"exit": given, "_i1": "", "In": [], "open": given}
         watch = Watch(namespace, {"exit": given, "open": given})
-        namespace |= {"_": 1, "__": 2, "_5": 3, "_i5": "", "Out": {}, "_exit_code": 2, "__name__": "m", "_own": 1, "I": 1}
+        namespace |= {
+            "_": 1,
+            "__": 2,
+            "_5": 3,
+            "_i5": "",
+            "Out": {},
+            "_exit_code": 2,
+            "__name__": "m",
+            "_own": 1,
+            "I": 1,
+        }
         namespace["open"] = 5
         del namespace["_i1"]
         self.assertEqual(watch.changes(), (["_own", "I"], ["open"], []))

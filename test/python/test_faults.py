@@ -73,7 +73,9 @@ class Faults(unittest.TestCase):
 
     def test_what_waits_beside_a_cell_is_given_back_although_the_cell_could_not_give_it_back(self) -> None:
         comm = {"comm_id": "c", "target_name": "nobody", "data": {}}
-        seq = self.gateway.send_execute("_break(_worker.besides, 'leave', ValueError())\nprint('in', flush=True)\ninput()")
+        seq = self.gateway.send_execute(
+            "_break(_worker.besides, 'leave', ValueError())\nprint('in', flush=True)\ninput()"
+        )
         question = self.gateway.wait_for("input_request")
         beside = self.gateway.send("comm_open", comm, beside=seq)
         self.gateway.answer_input(question, "on")

@@ -17,7 +17,23 @@ from fake_gateway import FakeGateway  # noqa: E402
 from savepoint_worker.variables import MERGES, NAMES_MAX, PREVIEW_CHARACTERS_MAX, preview, update  # noqa: E402
 
 GIVEN = object()
-ENGINE = ("_", "__", "___", "_i", "_ii", "_iii", "In", "Out", "_ih", "_oh", "_dh", "_exit_code", "_exception", "_5", "_i5")
+ENGINE = (
+    "_",
+    "__",
+    "___",
+    "_i",
+    "_ii",
+    "_iii",
+    "In",
+    "Out",
+    "_ih",
+    "_oh",
+    "_dh",
+    "_exit_code",
+    "_exception",
+    "_5",
+    "_i5",
+)
 DUNDERS = ("__name__", "__builtins__", "__doc__")
 NO_NAMES = ("", "1x", "a b", "a.b", "class", "None", "x\n")
 
@@ -131,7 +147,9 @@ class InAWorker(unittest.TestCase):
         self.assertEqual(answer["set"], ["x"])
         self.assertEqual([each["name"] for each in answer["refused"]], ["Out", "exit"])
         self.assertEqual(answer["changes"], {"added": ["x"], "changed": [], "removed": []})
-        self.assertEqual(self.gateway.execute("type(Out), x").published("execute_result")[0]["data"]["text/plain"], "(dict, 2)")
+        self.assertEqual(
+            self.gateway.execute("type(Out), x").published("execute_result")[0]["data"]["text/plain"], "(dict, 2)"
+        )
         self.assertEqual(self.ask("set", values={"_exit_code": 7}, source="engine")["set"], ["_exit_code"])
 
     def test_MG_9_preserve_keeps_what_is_there(self) -> None:
@@ -150,7 +168,9 @@ class InAWorker(unittest.TestCase):
         self.assertEqual((shown["type"], shown["preview"]), ("list", "[1, 2]"))
         self.assertGreater(shown["bytes"], 0)
         answer = self.ask("delete", names=["x", "nothing", "In"])
-        self.assertEqual((answer["deleted"], answer["missing"], answer["refused"][0]["name"]), (["x"], ["nothing"], "In"))
+        self.assertEqual(
+            (answer["deleted"], answer["missing"], answer["refused"][0]["name"]), (["x"], ["nothing"], "In")
+        )
         self.assertEqual(answer["changes"]["removed"], ["x"])
         self.assertEqual(self.gateway.execute("x").content["ename"], "NameError")
 
@@ -177,10 +197,15 @@ class InAWorker(unittest.TestCase):
 
     def test_values_arrive_as_python_reads_them(self) -> None:
         self.ask("set", values={"big": 2**70, "pair": [1.5, None], "text": "\udce9é"})
-        self.assertEqual(self.gateway.execute("big == 2**70, pair").published("execute_result")[0]["data"]["text/plain"], "(True, [1.5, None])")
+        self.assertEqual(
+            self.gateway.execute("big == 2**70, pair").published("execute_result")[0]["data"]["text/plain"],
+            "(True, [1.5, None])",
+        )
 
     def test_a_repr_that_does_not_end_can_be_interrupted(self) -> None:
-        self.gateway.execute("class Endless:\n    def __repr__(self):\n        print('in', flush=True)\n        while True: pass\ne = Endless()")
+        self.gateway.execute(
+            "class Endless:\n    def __repr__(self):\n        print('in', flush=True)\n        while True: pass\ne = Endless()"
+        )
         content = json.dumps({"comm_id": "c", "data": {"names": ["e"]}}).encode()
         self.gateway.link.send({"kind": "namespace", "id": "n2", "op": "get"}, content)
         self.gateway.wait_for("stream")

@@ -128,7 +128,9 @@ class Cells(WorkerCase):
         self.assertEqual(kinds, ["stdout", "stderr", "display_data"] * 3)
 
     def test_output_and_comm_messages_come_in_order(self) -> None:
-        code = "import comm\nc = comm.create_comm(target_name='t')\nfor i in range(3):\n    print(i)\n    c.send({'i': i})"
+        code = (
+            "import comm\nc = comm.create_comm(target_name='t')\nfor i in range(3):\n    print(i)\n    c.send({'i': i})"
+        )
         kinds = [e.envelope.get("name") or e.envelope["type"] for e in self.execute(code).events]
         self.assertEqual(kinds, ["comm_open", *["stdout", "comm_msg"] * 3])
 

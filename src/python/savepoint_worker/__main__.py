@@ -57,4 +57,3 @@ def restore_search_path(stack: "str | None") -> None:
     sys.path.append(HOME)
     if stack is not None:
         sys.path.insert(0, stack)
-

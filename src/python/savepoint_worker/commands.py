@@ -46,7 +46,12 @@ def _forget(worker: Worker, frame: Frame) -> None:
 def _checkpoint(worker: Worker, frame: Frame) -> None:
     from . import writer
 
-    event: dict[str, Any] = {"kind": "forked_writer", "checkpoint": frame.envelope["checkpoint"], "pid": 0, "pause_ms": 0.0}
+    event: dict[str, Any] = {
+        "kind": "forked_writer",
+        "checkpoint": frame.envelope["checkpoint"],
+        "pid": 0,
+        "pause_ms": 0.0,
+    }
     flush(worker)
     try:
         event["pid"], event["pause_ms"] = writer.fork_writer(worker, frame.envelope)
@@ -61,7 +66,9 @@ def _restore(worker: Worker, frame: Frame) -> None:
     event: dict[str, Any] = {"kind": "restored", "id": frame.envelope["id"]}
     event |= {"restored": 0, "lost": [], "warnings": [], "ms": 0.0}
     try:
-        report = checkpoints.restore(frame.envelope["path"], worker.shell.user_ns, frame.envelope["mode"], frame.envelope["names"])
+        report = checkpoints.restore(
+            frame.envelope["path"], worker.shell.user_ns, frame.envelope["mode"], frame.envelope["names"]
+        )
         # What a restore did is told in its own report, not as the next cell's doing.
         execution.watch_of(worker.kernel).changes()
         event |= {"restored": report.restored, "lost": report.lost, "warnings": report.warnings, "ms": report.ms}

@@ -199,9 +199,7 @@ def reply(
     worker.link.send_once(request.answer)
 
 
-def _encoded(
-    request: Request, content: dict[str, Any], metadata: dict[str, Any], facts: dict[str, Any]
-) -> list[Bytes]:
+def _encoded(request: Request, content: dict[str, Any], metadata: dict[str, Any], facts: dict[str, Any]) -> list[Bytes]:
     # Some replies have words of their own there: whether code is complete, or what a library made up.
     status = content.get("status")
     known = status is None or (isinstance(status, str) and status in STATUSES)

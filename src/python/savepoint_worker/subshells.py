@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import os
 import selectors
 import socket
 import sys
@@ -225,8 +226,6 @@ class Subshells:
 
 def describe(worker: Worker) -> str:
     """What `%subshell` prints: who runs this, and who else there is."""
-    import os
-
     here = worker.subshells.current()
     in_main = threading.current_thread() is threading.main_thread()
     lines = (

@@ -92,7 +92,9 @@ class Day:
     def prints(self) -> None:
         lines = [self.word() for _ in range(self.random.randint(1, 60))]
         errors = [self.word() for _ in range(self.random.randint(0, 5))]
-        cell = self.run(f"{COUNT}\nimport sys\nfor w in {lines}: print(w)\nfor w in {errors}: print(w, file=sys.stderr)")
+        cell = self.run(
+            f"{COUNT}\nimport sys\nfor w in {lines}: print(w)\nfor w in {errors}: print(w, file=sys.stderr)"
+        )
         self.counted(cell)
         check(cell.stdout.split() == lines, f"stdout {cell.stdout!r}")
         check(cell.stderr.split() == errors, f"stderr {cell.stderr!r}")
@@ -274,9 +276,7 @@ class Day:
         failing = self.random.randrange(count) if self.random.random() < 0.5 else None
         stops = self.random.random() < 0.5
         cells = [
-            self.start(
-                f"{COUNT}\nprint({at})" + ("\n1/0" if at == failing else ""), stop_on_error=stops
-            )
+            self.start(f"{COUNT}\nprint({at})" + ("\n1/0" if at == failing else ""), stop_on_error=stops)
             for at in range(count)
         ]
         for at, cell in enumerate(cells):

@@ -130,7 +130,12 @@ def _processor_ticks(root: int) -> int:
     total = 0
     for member in family(root):
         try:
-            fields = Path(f"/proc/{member.pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            fields = (
+                Path(f"/proc/{member.pid}/stat")
+                .read_text(encoding="utf-8", errors="replace")
+                .rpartition(")")[2]
+                .split()
+            )
         except OSError:
             continue
         total += int(fields[11]) + int(fields[12])

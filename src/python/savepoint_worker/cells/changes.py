@@ -93,9 +93,7 @@ class Watch:
 
     def _users(self, names: Iterable[str]) -> list[str]:
         namespace, hidden = self.namespace, self._hidden
-        return [
-            name for name in names if type(name) is str and not is_engines(name, namespace.get(name), hidden)
-        ]
+        return [name for name in names if type(name) is str and not is_engines(name, namespace.get(name), hidden)]
 
 
 def _addresses_at_once(values: tuple[Any, ...]) -> bytes:
@@ -109,7 +107,9 @@ def _addresses_one_by_one(values: tuple[Any, ...]) -> bytes:
 
 # Where a tuple is laid out in another way than in the CPythons that we know, its items are asked one by one.
 _PROBE = (_PLAIN, Changes, _SIZED)
-_addresses = _addresses_at_once if _addresses_at_once(_PROBE) == _addresses_one_by_one(_PROBE) else _addresses_one_by_one
+_addresses = (
+    _addresses_at_once if _addresses_at_once(_PROBE) == _addresses_one_by_one(_PROBE) else _addresses_one_by_one
+)
 
 
 def _differing(before: bytes, now: bytes) -> list[int]:

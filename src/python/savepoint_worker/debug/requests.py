@@ -20,7 +20,10 @@ class NoDebugger(Exception):
 
 
 def build(
-    kernel: Any, on_event: Callable[[dict[str, Any]], None], on_lost: Callable[[], None], log: Callable[[str, str], None]
+    kernel: Any,
+    on_event: Callable[[dict[str, Any]], None],
+    on_lost: Callable[[], None],
+    log: Callable[[str, str], None],
 ) -> Any:
     """An ipykernel `Debugger` of the kernel's `debugger_class`. Call it where the event loop runs. Raises NoDebugger.
 

@@ -32,7 +32,9 @@ def connect(worker: Worker) -> None:
         manager.session_number = answer["session"]
         return [_row(row) for row in answer["history"]]
 
-    def get_tail(n: int | None = 10, raw: bool = True, output: bool = False, include_latest: bool = False) -> Iterable[Row]:
+    def get_tail(
+        n: int | None = 10, raw: bool = True, output: bool = False, include_latest: bool = False
+    ) -> Iterable[Row]:
         wanted = (10 if n is None else n) + (not include_latest)
         try:
             rows = asked(hist_access_type="tail", n=wanted, raw=raw, output=output)

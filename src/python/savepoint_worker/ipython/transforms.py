@@ -1,8 +1,8 @@
 """IPython's transformations of a cell's text, without looking for what cannot be there.
 
-IPython splits every cell into tokens to find `%magic`, `!command`, `help?` and the prefixes `,` `;` `/`. That is a third
-of what a short cell costs, and most cells hold none of these characters where they would count. Such a cell is left
-alone; IPython itself does the rest, and everything once somebody has added a transformer.
+IPython splits every cell into tokens to find `%magic`, `!command`, `help?` and the prefixes `,` `;` `/`. That is a
+third of what a short cell costs, and most cells hold none of these characters where they would count. Such a cell is
+left alone; IPython itself does the rest, and everything once somebody has added a transformer.
 """
 
 from __future__ import annotations
