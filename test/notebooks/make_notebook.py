@@ -4,8 +4,9 @@
   make_notebook.py [--kernel NAME] [OUTPUT]
 
 Tags: `answered` asks for input; `fails` is meant to fail; `by-metadata` is for clients that send a cell's metadata with
-it (nbclient and jupyter console do not); `second-life` is run in a new kernel after the first one was killed. For a kernel other than `savepoint` the cells that only Savepoint can run are left out, so that the same
-notebook shows what an ordinary kernel does in the same place.
+it (nbclient and jupyter console do not); `second-life` is run in a new kernel after the first one was killed. For a
+kernel other than `savepoint` the cells that only Savepoint can run are left out, so that the same notebook shows what
+an ordinary kernel does in the same place.
 """
 
 from __future__ import annotations
