@@ -16,6 +16,7 @@ meanwhile, are ignored. A signal of anybody else finds the file as it was, and c
 
 from __future__ import annotations
 
+import _signal
 import asyncio
 import os
 import signal
@@ -127,7 +128,8 @@ def yield_to(give_way: Callable[[FrameType | None], bool] | None) -> None:
 
 def reinstall() -> None:
     """Take SIGINT back from whatever the last cell put there. (A cell's own handler lasts as long as the cell.)"""
-    if signal.getsignal(signal.SIGINT) is not _on_sigint:
+    # The function of C: Python's own looks for an enumeration's member first, and does not find one.
+    if _signal.getsignal(signal.SIGINT) is not _on_sigint:
         signal.signal(signal.SIGINT, _on_sigint)
         # What has come meanwhile was that handler's.
         _state.noticed = _read_note()
@@ -157,7 +159,8 @@ def end_request(seq: int) -> None:
     if _state.meant_for == seq:
         _state.pending = False
     _state.requests = max(0, _state.requests - 1)
-    if not _state.requests and not _state.request_waits():
+    # To ask the link takes as long as much else here; an interrupt that comes behind this line asks by itself.
+    if _state.pending and not _state.requests and not _state.request_waits():
         _state.pending = False
 
 

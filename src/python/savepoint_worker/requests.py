@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import interrupts
 from .ipython import history
 from .ipython.session import pack
-from .link import Bytes, Frame, LinkClosed, Queued, encode_frame
+from .link import Bytes, Frame, LinkClosed, Queued, encode_frame, parse
 from .reporting import safe_text
 
 if TYPE_CHECKING:
@@ -243,6 +242,6 @@ def _message(frame: Frame, kind: str) -> dict[str, Any]:
 
 def _object(part: memoryview) -> Any:
     try:
-        return json.loads(str(part, "utf-8", "surrogateescape"))
+        return parse(str(part, "utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         return None

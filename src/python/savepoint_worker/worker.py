@@ -356,7 +356,9 @@ class Worker:
     # ------------------------------------------------------------------------------------------------- internal
 
     def _set_execution_count(self, number: int) -> None:
-        self.shell.execution_count = number
+        # To set a trait costs more than to look at it, and mostly it is counted right already.
+        if self.shell.execution_count != number:
+            self.shell.execution_count = number
         history.pad(self.shell, number)
 
     def _on_reply(self, msg_id: str | None, content: dict[str, Any], metadata: dict[str, Any]) -> None:

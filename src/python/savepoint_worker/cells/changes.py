@@ -20,8 +20,6 @@ from ..serialize.namespace import is_engines
 NAMES_MAX = 1000
 #: How far a cell's text is searched for names: data that was pasted into a cell has none.
 TEXT_CHARACTERS_MAX = 65_536
-#: Names that are compared at once.
-_STRIDE = 32
 
 _NAME = re.compile(r"[^\W\d]\w*")
 #: To hold one of these for the length of a cell keeps neither memory nor a destructor waiting.
@@ -29,6 +27,8 @@ _PLAIN = frozenset({int, float, complex, bool, type(None)})
 _SIZED = frozenset({list, dict, tuple, str, bytes})
 _ITEMS_AT = tuple.__basicsize__
 _ADDRESS_BYTES = ctypes.sizeof(ctypes.c_void_p)
+#: Addresses that are compared at once: few of them differ, so that is narrowed down.
+_STRIDES = (512, 64, 8)
 
 
 class Changes(NamedTuple):
@@ -48,6 +48,8 @@ class Changes(NamedTuple):
 
     def warnings(self) -> list[str]:
         """Words about what the report leaves out."""
+        if max(map(len, self)) <= NAMES_MAX:
+            return []
         return [
             f"Of {len(names)} names {kind}, the first {NAMES_MAX} are listed."
             for kind, names in self._asdict().items()
@@ -74,7 +76,7 @@ class Watch:
         """What is different from the last time."""
         before, addresses_before = self._names, self._addresses
         names, name_addresses, addresses = self._look()
-        if name_addresses[: len(self._name_addresses)] == self._name_addresses:
+        if name_addresses.startswith(self._name_addresses):
             added: Iterable[str] = names[len(before) :]
             removed: Iterable[str] = ()
             changed = [before[at] for at in _differing(addresses_before, addresses)]
@@ -116,14 +118,19 @@ def _differing(before: bytes, now: bytes) -> list[int]:
     """At which of the places that there were before another object is now."""
     if now.startswith(before):
         return []
-    found = []
-    width = _STRIDE * _ADDRESS_BYTES
+    begins, outer = [0], len(before)
+    for stride in _STRIDES:
+        width = stride * _ADDRESS_BYTES
+        begins = [
+            at
+            for begin in begins
+            for at in range(begin, min(begin + outer, len(before)), width)
+            if not now.startswith(before[at : at + width], at)
+        ]
+        outer = width
     old, new = memoryview(before).cast("N"), memoryview(now).cast("N")
-    for start in range(0, len(before), width):
-        if not now.startswith(before[start : start + width], start):
-            first = start // _ADDRESS_BYTES
-            found += [at for at in range(first, min(first + _STRIDE, len(old))) if old[at] != new[at]]
-    return found
+    firsts = [begin // _ADDRESS_BYTES for begin in begins]
+    return [at for first in firsts for at in range(first, min(first + stride, len(old))) if old[at] != new[at]]
 
 
 def _compare(
