@@ -6,9 +6,11 @@
  * to pause while the outbox is full.
  */
 
+import { isAscii } from 'node:buffer'
+
 /** The part of a ZeroMQ socket that an outbox uses. */
 export interface Sink {
-  send(frames: Buffer[]): Promise<void>
+  send(frames: (Buffer | string)[]): Promise<void>
 }
 
 export interface OutboxOptions {
@@ -69,7 +71,7 @@ export class Outbox {
     this.#sending = true
     let sent: Promise<void>
     try {
-      sent = this.#sink.send(frames)
+      sent = this.#sink.send(frames.map(light))
     } catch (error) {
       sent = Promise.reject(error)
     }
@@ -108,6 +110,19 @@ export class Outbox {
   #settle(): void {
     for (const resolve of this.#idle.splice(0)) resolve()
   }
+}
+
+/** Buffers up to this size are copied by the binding itself. */
+const COPIED_BYTES_MAX = 128
+const LIGHT_BYTES_MAX = 8192
+
+/**
+ * The same frame as the binding sends it at the least cost. A larger buffer is not copied but lent to ZeroMQ's thread,
+ * which wakes this one to give it back; a string is copied. Only of ASCII are the bytes the same.
+ */
+function light(frame: Buffer): Buffer | string {
+  if (frame.length <= COPIED_BYTES_MAX || frame.length > LIGHT_BYTES_MAX || !isAscii(frame)) return frame
+  return frame.toString('latin1')
 }
 
 function length(frames: readonly Buffer[]): number {

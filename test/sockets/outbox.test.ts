@@ -5,9 +5,9 @@ class SlowSink {
   readonly sent: string[] = []
   #pending: { resolve: () => void; reject: (error: Error) => void } | null = null
 
-  send(frames: Buffer[]): Promise<void> {
+  send(frames: (Buffer | string)[]): Promise<void> {
     if (this.#pending !== null) throw new Error('EBUSY')
-    this.sent.push(Buffer.concat(frames).toString())
+    this.sent.push(frames.join(''))
     return new Promise((resolve, reject) => (this.#pending = { resolve, reject }))
   }
 
@@ -152,4 +152,23 @@ test('closing forgets what waits, ends the waiting for it, and hides the failure
   outbox.send(message('c'))
   expect(sink.sent).toEqual(['a'])
   expect(failures).toEqual([])
+})
+
+test('the bytes of a message stay the same, whatever form its frames are given', async () => {
+  const taken: Buffer[][] = []
+  const send = (frames: (Buffer | string)[]): Promise<void> => {
+    // As the binding does: strings are sent in UTF-8.
+    taken.push(frames.map((frame) => (typeof frame === 'string' ? Buffer.from(frame, 'utf8') : frame)))
+    return Promise.resolve()
+  }
+  const outbox = new Outbox({ send }, { bytesMax: 1000, onFailed: () => {} })
+  const bytes = [0, 128, 129, 300, 8192, 8193, 100_000].flatMap((size) => [
+    Buffer.alloc(size, 'a'),
+    Buffer.alloc(size, 'é'),
+    Buffer.alloc(size, 0xff),
+    Buffer.alloc(size, 0),
+  ])
+  outbox.send(bytes)
+  await outbox.flushed()
+  expect(taken).toEqual([bytes])
 })
