@@ -9,7 +9,7 @@ kernel is ipykernel, and with --write the lists are made anew: to be done when `
 change, on a quiet machine.
 
 Prints a table, and as its last line `N passed, N failed`; the exit code is 1 when anything failed. A test that fails
-is tried again, alone: some of these tests measure time, on a machine that runs two of them at once.
+is tried again, alone: some of these tests measure time, on a machine that runs several of them at once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from suites import HERE, SUITES, Suite, fetch  # noqa: E402
 from support.subject import CHECKOUT, scratch  # noqa: E402
 
 NAMES = ("python3", "python", "echo")
-AT_ONCE = 2
+# Of these tests, most wait for most of their time.
+AT_ONCE = 3
 TEST_WITHIN_S = 30
 SUITE_WITHIN_S = 300
 # Theirs say what else is printed, and what of the environment is needed; ours that results are comparable.
@@ -54,6 +55,7 @@ class Outcome(NamedTuple):
     seconds: float
     # What pytest said, if it gave no results.
     fault: str
+    times: dict[str, float]
 
 
 def main() -> int:
@@ -155,14 +157,16 @@ def _run(
 
 def _read(suite: Suite, report: Path, log: Path, seconds: float) -> Outcome:
     passed, failed, skipped = set[str](), dict[str, str](), set[str]()
+    times: dict[str, float] = {}
     if not report.is_file():
         said = log.read_text("utf-8", "replace").strip().splitlines()[-5:]
-        return Outcome(suite, passed, failed, skipped, seconds, " | ".join(said) or "no result")
+        return Outcome(suite, passed, failed, skipped, seconds, " | ".join(said) or "no result", times)
     for case in ElementTree.parse(report).iter("testcase"):
         # tests.test_client.TestExecute + test_x: only what follows the module names the test in its file.
         module = suite.file.removesuffix(".py").replace("/", ".")
         inside = case.get("classname", "").removeprefix(module).strip(".").replace(".", "::")
         name = f"{inside}::{case.get('name')}" if inside else str(case.get("name"))
+        times[name] = float(case.get("time", 0))
         fault = next((part for part in case if part.tag in ("failure", "error")), None)
         if fault is not None:
             failed[name] = (fault.get("message") or "").splitlines()[0] if fault.get("message") else fault.tag
@@ -170,7 +174,7 @@ def _read(suite: Suite, report: Path, log: Path, seconds: float) -> Outcome:
             skipped.add(name)
         else:
             passed.add(name)
-    return Outcome(suite, passed - set(failed), failed, skipped, seconds, "")
+    return Outcome(suite, passed - set(failed), failed, skipped, seconds, "", times)
 
 
 def _again(outcome: Outcome, source: Path, home: Path, environment: dict[str, str]) -> Outcome:
@@ -211,6 +215,8 @@ def _report(outcomes: list[Outcome]) -> int:
         total_known += len(known)
     if total_known:
         print(f"{total_known} tests are known to differ, for the reasons in test/conformance/differences.txt")
+    times = [(time, f"{outcome.suite.name} {test}") for outcome in outcomes for test, time in outcome.times.items()]
+    print("slowest: " + ", ".join(f"{test} {time:.1f} s" for time, test in sorted(times, reverse=True)[:5]))
     print(f"{total_passed} passed, {total_failed} failed", flush=True)
     return 1 if total_failed or not total_passed else 0
 

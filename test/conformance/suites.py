@@ -37,7 +37,7 @@ class Suite(NamedTuple):
         return f"{self.project}/{Path(self.file).stem}"
 
 
-# The longest first: two run at a time.
+# The longest first: several run at a time.
 SUITES = [
     Suite("nbclient", "tests/test_client.py"),
     Suite("jupyter_client", "tests/test_client.py"),

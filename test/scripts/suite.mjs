@@ -6,21 +6,59 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { root } from '../../src/main/prepare.mjs'
 
+/** What runs now; ended when we are. */
+const running = new Set()
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    for (const child of running) endGroup(child)
+    process.exit(130)
+  })
+}
+
+/**
+ * Runs suites in their order, `atOnce` at a time. What a suite prints is shown as it comes if it is alone, else in one
+ * piece when it has ended.
+ */
+export async function runSuites(suites, atOnce) {
+  const results = []
+  const next = async () => {
+    for (let suite = suites.shift(); suite; suite = suites.shift()) {
+      if (atOnce === 1) {
+        results.push(await runSuite(suite))
+        continue
+      }
+      const lines = []
+      results.push(await runSuite(suite, (text) => lines.push(text)))
+      process.stdout.write(lines.join(''))
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, next))
+  return results
+}
+
 /** @returns {Promise<{name, passed, failed, seconds, slowest: [name, seconds][]}>} never rejects */
-export async function runSuite({ name, argv, env = {}, deadlineS }) {
-  process.stdout.write(`\n== ${name}\n`)
+export async function runSuite({ name, argv, env = {}, deadlineS }, show = (text) => process.stdout.write(text)) {
+  show(`\n== ${name}\n`)
   const began = performance.now()
-  const { code, counts, slowest, late } = await watch(argv, env, deadlineS)
+  const { code, counts, slowest, late } = await watch({ argv, env, deadlineS, show })
   const seconds = (performance.now() - began) / 1000
-  if (late) process.stdout.write(`${name}: ended after ${deadlineS} s, its deadline\n`)
-  else if (counts === null) process.stdout.write(`${name}: ended with ${code} and no result\n`)
+  if (late) show(`${name}: ended after ${deadlineS} s, its deadline\n`)
+  else if (counts === null) show(`${name}: ended with ${code} and no result\n`)
   const { passed, failed } = counts ?? { passed: 0, failed: 0 }
   // A program that says that all is well and fails all the same, or never gets to say anything, is one failure.
   const fault = failed === 0 && (code !== 0 || counts === null || late) ? 1 : 0
   return { name, passed, failed: failed + fault, seconds, slowest }
 }
 
-function watch(argv, env, deadlineS) {
+function endGroup(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // Ended meanwhile.
+  }
+}
+
+function watch({ argv, env, deadlineS, show }) {
   return new Promise((done) => {
     let counts = null
     let slowest = []
@@ -33,29 +71,17 @@ function watch(argv, env, deadlineS) {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })
-    const end = () => {
-      try {
-        process.kill(-child.pid, 'SIGKILL')
-      } catch {
-        // Ended meanwhile.
-      }
-    }
-    const interrupted = () => {
-      end()
-      process.exit(130)
-    }
-    process.once('SIGINT', interrupted)
-    process.once('SIGTERM', interrupted)
+    running.add(child)
     const deadline = setTimeout(() => {
       late = true
-      end()
+      endGroup(child)
       child.stdout.destroy()
       child.stderr.destroy()
     }, deadlineS * 1000)
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('error', () => {})
       createInterface({ input: stream }).on('line', (line) => {
-        process.stdout.write(`${line}\n`)
+        show(`${line}\n`)
         const found = /^(\d+) passed, (\d+) failed$/.exec(line)
         if (found) counts = { passed: Number(found[1]), failed: Number(found[2]) }
         const slow = /^slowest: (.+)$/.exec(line)
@@ -64,12 +90,11 @@ function watch(argv, env, deadlineS) {
     }
     const finish = (code) => {
       clearTimeout(deadline)
-      process.off('SIGINT', interrupted)
-      process.off('SIGTERM', interrupted)
+      running.delete(child)
       done({ code, counts, slowest, late })
     }
     child.once('error', (error) => {
-      process.stdout.write(`${error.message}\n`)
+      show(`${error.message}\n`)
       finish(null)
     })
     child.once('close', finish)

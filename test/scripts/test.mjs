@@ -9,7 +9,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { compile, prepare, root } from '../../src/main/prepare.mjs'
 import { librariesPython, otherPythons, testPython } from './environments.mjs'
-import { runSuite, sumUp } from './suite.mjs'
+import { runSuites, sumUp } from './suite.mjs'
 
 const args = process.argv.slice(2)
 const long = args.includes('--long')
@@ -32,12 +32,15 @@ const env = {
 }
 const suiteDeadlineS = long ? 3600 : 240
 
-const results = []
-for (const { name, argv, deadlineS } of suites()) {
-  if (only.length > 0 && !only.some((wanted) => name.startsWith(wanted))) continue
-  results.push(await runSuite({ name, argv, env, deadlineS: Math.max(deadlineS ?? 0, suiteDeadlineS) }))
-}
-process.exitCode = sumUp(results)
+const chosen = suites()
+  .filter(({ name }) => only.length === 0 || only.some((wanted) => name.startsWith(wanted)))
+  .map((suite) => ({ ...suite, env, deadlineS: Math.max(suite.deadlineS ?? 0, suiteDeadlineS) }))
+const isUnit = ({ name }) => name.startsWith('python/')
+process.exitCode = sumUp([
+  // These use one core at a time; all others use what there is.
+  ...(await runSuites(chosen.filter(isUnit), 2)),
+  ...(await runSuites(chosen.filter((suite) => !isUnit(suite)), 1)),
+])
 
 function suites() {
   const { python } = tested
