@@ -15,6 +15,9 @@ const args = process.argv.slice(2)
 const long = args.includes('--long')
 const only = args.flatMap((arg, at) => (arg === '--only' && args[at + 1] ? [args[at + 1]] : []))
 
+/** Units that run in every Python; first, so that they do not run alone at the end. */
+const LONGEST = new Set(['test_snapshot.py', 'test_zygote.py'])
+
 prepare()
 compile('test/tsconfig.json', 'build', ['src', 'test'])
 const tested = await testPython()
@@ -39,7 +42,10 @@ const isUnit = ({ name }) => name.startsWith('python/')
 process.exitCode = sumUp([
   // These use one core at a time; all others use what there is.
   ...(await runSuites(chosen.filter(isUnit), 2)),
-  ...(await runSuites(chosen.filter((suite) => !isUnit(suite)), 1)),
+  ...(await runSuites(
+    chosen.filter((suite) => !isUnit(suite)),
+    1,
+  )),
 ])
 
 function suites() {
@@ -48,12 +54,12 @@ function suites() {
   const runner = inTest('scripts', 'run_unittest.py')
   const units = readdirSync(inTest('python'))
     .filter((file) => /^test_.*\.py$/.test(file))
-    .toSorted()
+    .toSorted((one, other) => Number(LONGEST.has(other)) - Number(LONGEST.has(one)) || one.localeCompare(other))
   return [
     { name: 'jest', argv: [process.execPath, inTest('scripts', 'jest.mjs')] },
     // Each file in a process of its own: these tests fork, and change signals and file descriptors.
     ...units.map((file) => ({ name: `python/${file.slice(5, -3)}`, argv: [python, runner, inTest('python', file)] })),
-    { name: 'clients', argv: [python, inTest('clients', 'run.py')] },
+    { name: 'clients', argv: [python, inTest('clients', 'run.py')], deadlineS: 600 },
     { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
     { name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 },
     { name: 'start', argv: [process.execPath, inTest('main', 'fresh-start.mjs')] },
