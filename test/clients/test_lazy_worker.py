@@ -10,6 +10,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from support import processes, subject
 from support.case import main
 from support.client import Client, connect_when_written
+from support.debugger import Debugger
 from support.subject import ours
 
 
@@ -53,6 +54,39 @@ class LazyWorker(unittest.TestCase):
         self.assertEqual(self.pythons(kernel), 2)
         client.ask("shutdown_request", {"restart": False}, channel="control")
         self.assertEqual(kernel.wait(15), 0)
+
+    def test_a_debugger_wakes_it_and_a_question_about_usage_does_not(self) -> None:
+        self.start("--lazy-worker")
+        kernel, client = self.start("--lazy-worker")
+        self.assertEqual(client.ask("usage_request", channel="control")["pid"], None)
+        self.assertEqual(self.pythons(kernel), 0)
+        debugger = Debugger(client)
+        debugger.attach()
+        self.assertEqual(self.pythons(kernel), 2)
+        code = "a = 1\nb = a + 1\nb"
+        debugger.set_breakpoints(code, 2)
+        cell, thread = debugger.run_into(code)
+        self.assertGreater(client.ask("usage_request", channel="control")["pid"], 0)
+        debugger.go_on(thread)
+        self.assertEqual(cell.wait(60).result, "2")
+        debugger.detach()
+        client.ask("shutdown_request", {"restart": False}, channel="control")
+        self.assertEqual(kernel.wait(15), 0)
+
+    def test_what_a_debugger_asks_first_and_a_shutdown_while_it_wakes_are_answered(self) -> None:
+        self.start("--lazy-worker")
+        kernel, client = self.start("--lazy-worker")
+        self.assertEqual(Debugger(client).body("debugInfo")["isStarted"], False)
+        kernel, client = self.start("--lazy-worker")
+        cell, info = client.start("1"), Debugger(client).send("debugInfo")
+        # The cell has come when Python is started for it.
+        client.wait_until(lambda: self.pythons(kernel) or client.receive(0.01) and False, 30, "Python")
+        family = processes.family(kernel.pid)
+        client.ask("shutdown_request", {"restart": False}, channel="control")
+        for each in (cell, info):
+            client.wait_until(lambda each=each: each.is_done, 15, "an answer before the end")
+        self.assertEqual(kernel.wait(15), 0)
+        self.assertEqual(processes.wait_until_gone(family, 5), [])
 
     def test_a_kernel_that_was_never_needed_ends_at_once(self) -> None:
         kernel, client = self.start("--lazy-worker")

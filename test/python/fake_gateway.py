@@ -24,6 +24,7 @@ from savepoint_worker.link import Frame, Link, LinkClosed  # noqa: E402
 
 PYTHON = os.environ.get("SAVEPOINT_TEST_PYTHON", sys.executable)
 TIMEOUT_S = 20.0
+REPEAT_S = 0.25
 
 # The worker's process forks once, as under a zygote, so that what a fork changes is part of the test.
 BIRTH = """
@@ -94,6 +95,8 @@ class FakeGateway:
             env=environment,
         )
         self._seq = itertools.count(1)
+        self._interrupts = itertools.count(1)
+        self._noticed = threading.Event()
         self.execution_count = 1
         self.link = self.accept()
         self.welcome(self.link)
@@ -187,7 +190,10 @@ class FakeGateway:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                yield self.link.receive(max(0.001, deadline - time.monotonic()))
+                frame = self.link.receive(max(0.001, deadline - time.monotonic()))
+                if frame.envelope["kind"] in ("interrupted", "reply"):
+                    self._noticed.set()
+                yield frame
             except (TimeoutError, LinkClosed) as error:
                 raise AssertionError(f"{error}\nThe worker said: {self.last_words()}") from error
 
@@ -226,6 +232,20 @@ class FakeGateway:
         line = f"{number:16} {times:16} {seq:16}\n"
         Path(self.folder.name, "interrupts").write_text(line * 2)
         self.interrupt()
+
+    def interrupt_until_noticed(self, seq: int) -> None:
+        """Interrupt the request `seq` as the gateway does: again and again until the worker has noticed it."""
+        number, self._noticed = next(self._interrupts), threading.Event()
+        threading.Thread(target=self._repeat, args=(number, seq, self._noticed), daemon=True).start()
+
+    def _repeat(self, number: int, seq: int, noticed: threading.Event) -> None:
+        for times in range(1, int(TIMEOUT_S / REPEAT_S)):
+            try:
+                self.interrupt_request(number, times, seq)
+            except ProcessLookupError:
+                return
+            if noticed.wait(REPEAT_S):
+                return
 
     def answer_input(self, frame: Frame, value: str) -> None:
         """Answer an input_request."""

@@ -31,9 +31,8 @@ class Interrupts(unittest.TestCase):
         seq = self.gateway.send_execute(code)
         while bytes(self.gateway.wait_for("stream").parts[0]).decode() != ready:
             pass
-        time.sleep(0.02)
         began = time.monotonic()
-        self.gateway.interrupt()
+        self.gateway.interrupt_until_noticed(seq)
         reply = self.gateway.reply(seq)
         return reply, time.monotonic() - began
 
@@ -134,19 +133,24 @@ class Interrupts(unittest.TestCase):
         )
         seq = self.gateway.send("inspect_request", {"code": "slow", "cursor_pos": 2, "detail_level": 0})
         self.gateway.wait_for("stream")
-        self.gateway.interrupt()
+        self.gateway.interrupt_until_noticed(seq)
         self.assertIn(self.gateway.reply(seq).content["status"], ("ok", "error"))
         self.assertEqual(self.gateway.execute("1 + 1").content["status"], "ok")
 
     def test_a_handler_of_the_users_own_lasts_for_its_cell(self) -> None:
         code = (
             "import signal, time\n"
-            "signal.signal(signal.SIGINT, lambda *_: print('mine'))\n"
-            "print('ready')\n"
-            "time.sleep(0.3)"
+            "signal.signal(signal.SIGINT, lambda *_: print('mine', flush=True))\n"
+            "print('ready', flush=True)\n"
+            "answer = input()"
         )
-        reply, _ = self.interrupted(code)
-        self.assertEqual((reply.content["status"], reply.text()), ("ok", "mine\n"))
+        seq = self.gateway.send_execute(code)
+        question = self.gateway.wait_for("input_request")
+        self.gateway.interrupt()
+        self.gateway.wait_for("stream")
+        self.gateway.answer_input(question, "done")
+        reply = self.gateway.reply(seq)
+        self.assertEqual(reply.content["status"], "ok")
         self.assert_interrupted("print('ready')\nwhile True: pass")
 
     def cleaning_up(self) -> int:
@@ -162,10 +166,10 @@ class Interrupts(unittest.TestCase):
     def test_an_interrupt_that_is_repeated_counts_once(self) -> None:
         for number in (1, 2):
             seq = self.cleaning_up()
-            self.gateway.interrupt_request(number, 1, seq)
+            self.gateway.interrupt_request(100 + number, 1, seq)
             question = self.gateway.wait_for("input_request")
             for times in (2, 3):
-                self.gateway.interrupt_request(number, times, seq)
+                self.gateway.interrupt_request(100 + number, times, seq)
                 self.gateway.wait_for("interrupted")
             self.gateway.answer_input(question, "done")
             self.assertEqual(self.gateway.reply(seq).content["status"], "ok")
@@ -176,7 +180,7 @@ class Interrupts(unittest.TestCase):
         seq = self.gateway.send_execute("print('ready', flush=True)\nanswer = input()\nprint(answer)")
         question = self.gateway.wait_for("input_request")
         for times in (1, 2):
-            self.gateway.interrupt_request(10, times, early)
+            self.gateway.interrupt_request(110, times, early)
             self.gateway.wait_for("interrupted")
         self.gateway.answer_input(question, "done")
         self.assertEqual(self.gateway.reply(seq).content["status"], "ok")
@@ -184,12 +188,12 @@ class Interrupts(unittest.TestCase):
     def test_a_second_interrupt_and_a_signal_of_the_users_own_count(self) -> None:
         for own in (False, True):
             seq = self.cleaning_up()
-            self.gateway.interrupt_request(20 + own, 1, seq)
+            self.gateway.interrupt_request(120 + own, 1, seq)
             self.gateway.wait_for("input_request")
             if own:
                 self.gateway.interrupt()
             else:
-                self.gateway.interrupt_request(30, 1, seq)
+                self.gateway.interrupt_request(130, 1, seq)
             self.assertEqual(self.gateway.reply(seq).content["ename"], "KeyboardInterrupt")
         code = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(10**7): pass"
         self.assertEqual(self.gateway.execute(code).content["ename"], "KeyboardInterrupt")
@@ -200,7 +204,7 @@ class Interrupts(unittest.TestCase):
             "print('ready', flush=True)\nanswer = input()"
         )
         question = self.gateway.wait_for("input_request")
-        self.gateway.interrupt_request(40, 1, seq)
+        self.gateway.interrupt_request(140, 1, seq)
         self.gateway.wait_for("stream")
         self.gateway.answer_input(question, "done")
         self.gateway.reply(seq)
@@ -217,12 +221,9 @@ class Interrupts(unittest.TestCase):
             "time.sleep(60)"
         )
         seq = self.gateway.send_execute(code)
-        self.gateway.wait_for("stream")
-        time.sleep(0.02)
-        self.gateway.interrupt()
-        self.gateway.wait_for("stream")
-        time.sleep(0.02)
-        self.gateway.interrupt()
+        for _ in range(2):
+            self.gateway.wait_for("stream")
+            self.gateway.interrupt_until_noticed(seq)
         self.assertEqual(self.gateway.reply(seq).content["ename"], "KeyboardInterrupt")
 
     def test_a_background_task_that_holds_the_loop_yields_to_the_second_interrupt(self) -> None:
@@ -230,8 +231,8 @@ class Interrupts(unittest.TestCase):
         seq = self.gateway.send_execute(code + "h = asyncio.create_task(hog())\nawait asyncio.sleep(60)")
         self.gateway.wait_for("stream")
         for _ in range(2):
-            time.sleep(0.05)
-            self.gateway.interrupt()
+            self.gateway.interrupt_until_noticed(seq)
+            self.gateway.wait_for("interrupted")
         self.assertEqual(self.gateway.reply(seq).content["ename"], "KeyboardInterrupt")
         self.assertEqual(self.gateway.execute("1 + 1").content["status"], "ok")
 

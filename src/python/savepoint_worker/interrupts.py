@@ -294,8 +294,17 @@ def _read_note() -> Note | None:
 def _on_sigint(number: int, frame: FrameType | None) -> None:
     note = _read_note()
     due = _is_due(note)
-    _state.acknowledge()
-    _state.noticed = note
+    if due and _state.suspended is not None and _state.cancelling and (frame is None or _is_ours(frame)):
+        # The cancellation has not been delivered since the last interrupt, and here nothing may be raised. As long as
+        # this one is not noticed it is repeated, and finds the background code that may hold the loop.
+        return
+    # Before it is told, since a repetition may come while it is.
+    before, _state.noticed = _state.noticed, note
+    try:
+        _state.acknowledge()
+    except BaseException:
+        _state.noticed = before
+        raise
     if not due:
         return
     if _state.give_way(frame):
@@ -308,8 +317,8 @@ def _on_sigint(number: int, frame: FrameType | None) -> None:
         _state.pending = _state.requests > 0 or _state.reading or _state.request_waits()
     elif not _state.cancelling:
         _interrupt_suspended(_state.suspended)
-    elif frame is not None and not _is_ours(frame):
-        # The cancellation has not been delivered since the last interrupt: some background code holds the loop.
+    else:
+        # Again since the cell is being cancelled: some background code holds the loop.
         raise KeyboardInterrupt
 
 
