@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -130,6 +132,44 @@ class Refusals(unittest.TestCase):
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
         self.assertEqual(done.returncode, 1)
         self.assertIn("is no JSON", done.stderr)
+
+
+@ours
+@unittest.skipUnless(os.environ.get("RUN_SLOW"), "fetches what a kernel needs for every Python")
+class Bare(unittest.TestCase):
+    """Pythons with nothing in them."""
+
+    def test_a_kernel_needs_nothing_there_writes_nothing_there_and_no_network_later(self) -> None:
+        for tested in os.environ.get("SAVEPOINT_TEST_PYTHONS", sys.executable).split(os.pathsep):
+            base = subprocess.check_output([tested, "-c", "import sys; print(sys._base_executable)"], text=True).strip()
+            with self.subTest(base):
+                folder = scratch("bare")
+                subprocess.run([base, "-m", "venv", "--without-pip", folder / "venv"], check=True, timeout=120)
+                before = contents(folder / "venv")
+                python = folder / "venv" / "bin" / "python"
+                environment = {**os.environ, "SAVEPOINT_DATA_DIR": str(folder / "data")}
+                # uv, which is fast, is beside the Python of the tests.
+                environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+                argv = [os.environ.get("SAVEPOINT_NODE", "node"), str(CHECKOUT / "dist" / "main.js"), "install"]
+                argv += ["--prefix", str(folder), "--python", str(python)]
+                subprocess.run(argv, check=True, capture_output=True, timeout=300, env=environment)
+                dead = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"), "http://127.0.0.1:9")
+                spec = folder / "share" / "jupyter" / "kernels" / "savepoint" / "kernel.json"
+                started = json.loads(spec.read_text("utf-8"))["argv"]
+                _, client = fresh_kernel(self, argv=started, env={**environment, **dead})
+                self.assertEqual(client.value("__import__('sys').prefix"), repr(str(folder / "venv")))
+                self.assertEqual(client.execute("%%transaction rollback_always\nx = 1").status, "ok")
+                self.assertEqual(client.execute("%checkpoint kept").status, "ok")
+                self.assertEqual(contents(folder / "venv"), before)
+
+
+def contents(folder: Path) -> dict[str, tuple[int, str]]:
+    """Of every file below: when it was changed, and a digest of what is in it."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in files
+    }
 
 
 if __name__ == "__main__":
