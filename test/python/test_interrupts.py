@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import time
 import unittest
+from pathlib import Path
 
 from fake_gateway import FakeGateway
+
+
+#: Python code that never waits, so that each signal is noticed at once.
+UNTIL_DONE = "while not __import__('os').path.exists('done'): pass\n"
 
 
 class Interrupts(unittest.TestCase):
@@ -147,18 +152,22 @@ class Interrupts(unittest.TestCase):
         seq = self.gateway.send_execute(code)
         question = self.gateway.wait_for("input_request")
         self.gateway.interrupt()
-        self.gateway.wait_for("stream")
         self.gateway.answer_input(question, "done")
         reply = self.gateway.reply(seq)
-        self.assertEqual(reply.content["status"], "ok")
+        self.assertEqual((reply.content["status"], reply.text()), ("ok", "mine\n"))
         self.assert_interrupted("print('ready')\nwhile True: pass")
 
+    def be_done(self) -> None:
+        """End what the cell does until it is done."""
+        Path(self.gateway.folder.name, "done").touch()
+
     def cleaning_up(self) -> int:
-        """Start a cell that is interrupted, and then cleans up for as long as `input` waits."""
+        """Start a cell that is interrupted, and then cleans up until it is told that this is done."""
         code = (
             "try:\n    print('ready', flush=True)\n    while True: pass\n"
-            "except KeyboardInterrupt:\n    print('clean', flush=True); answer = input(); print(answer)"
+            "except KeyboardInterrupt:\n    print('clean', flush=True)\n" + "    " + UNTIL_DONE
         )
+        Path(self.gateway.folder.name, "done").unlink(missing_ok=True)
         seq = self.gateway.send_execute(code)
         self.gateway.wait_for("stream")
         return seq
@@ -167,29 +176,30 @@ class Interrupts(unittest.TestCase):
         for number in (1, 2):
             seq = self.cleaning_up()
             self.gateway.interrupt_request(100 + number, 1, seq)
-            question = self.gateway.wait_for("input_request")
+            self.gateway.wait_for("stream")
             for times in (2, 3):
                 self.gateway.interrupt_request(100 + number, times, seq)
                 self.gateway.wait_for("interrupted")
-            self.gateway.answer_input(question, "done")
+            self.be_done()
             self.assertEqual(self.gateway.reply(seq).content["status"], "ok")
 
     def test_an_interrupt_of_a_request_that_has_ended_hits_no_other(self) -> None:
+        Path(self.gateway.folder.name, "done").unlink(missing_ok=True)
         early = self.gateway.send_execute("1")
         self.gateway.reply(early)
-        seq = self.gateway.send_execute("print('ready', flush=True)\nanswer = input()\nprint(answer)")
-        question = self.gateway.wait_for("input_request")
+        seq = self.gateway.send_execute("print('ready', flush=True)\n" + UNTIL_DONE)
+        self.gateway.wait_for("stream")
         for times in (1, 2):
             self.gateway.interrupt_request(110, times, early)
             self.gateway.wait_for("interrupted")
-        self.gateway.answer_input(question, "done")
+        self.be_done()
         self.assertEqual(self.gateway.reply(seq).content["status"], "ok")
 
     def test_a_second_interrupt_and_a_signal_of_the_users_own_count(self) -> None:
         for own in (False, True):
             seq = self.cleaning_up()
             self.gateway.interrupt_request(120 + own, 1, seq)
-            self.gateway.wait_for("input_request")
+            self.gateway.wait_for("stream")
             if own:
                 self.gateway.interrupt()
             else:
@@ -205,7 +215,6 @@ class Interrupts(unittest.TestCase):
         )
         question = self.gateway.wait_for("input_request")
         self.gateway.interrupt_request(140, 1, seq)
-        self.gateway.wait_for("stream")
         self.gateway.answer_input(question, "done")
         self.gateway.reply(seq)
         code = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(10**7): pass"
