@@ -283,15 +283,29 @@ export function abortQueue(state: KernelState, { queue }: Line = state): void {
       queue.push(request)
       continue
     }
-    const parent = request.message.headerBytes
-    publishStatus(state, 'busy', parent)
-    reply(state, request, {
-      // The spec wants a number in every execute_reply; front ends show this one as the number of a cell, unless it is 0.
-      content: json({ status: 'aborted', execution_count: 0 }),
-      metadata: replyMetadata(state, { status: 'aborted' }),
-    })
-    publishStatus(state, 'idle', parent)
+    publishStatus(state, 'busy', request.message.headerBytes)
+    abort(state, request)
   }
+}
+
+/** At the kernel's end: refuses the cell that the worker left without an answer, and all that wait. */
+export function abortAll(state: KernelState): void {
+  const { turn } = state
+  if (turn?.cell && !turn.answered) {
+    turn.answered = true
+    state.turn = null
+    abort(state, turn.request)
+  }
+  abortQueue(state)
+}
+
+function abort(state: KernelState, request: Request): void {
+  reply(state, request, {
+    // The spec wants a number in every execute_reply; front ends show this one as the number of a cell, unless it is 0.
+    content: json({ status: 'aborted', execution_count: 0 }),
+    metadata: replyMetadata(state, { status: 'aborted' }),
+  })
+  publishStatus(state, 'idle', request.message.headerBytes)
 }
 
 /** The content of a reply for a cell whose worker went away on purpose: rolled back from within, or restored. */

@@ -7,6 +7,7 @@
 
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
+import { abortAll } from './execution.js'
 import { saveLast } from './last-state.js'
 import { failWaits, run, waitFor, type Operation } from './operation.js'
 import { command, publish, publishStatus, reply } from './send.js'
@@ -53,6 +54,7 @@ export function stop(
     const content = json({ status: 'ok', restart })
     // Of a cell that did not even end when it was interrupted.
     release(state)
+    abortAll(state)
     for (const each of shutdown.requests) {
       const parent = each.message.headerBytes
       publish(state, 'shutdown_reply', parent, { content })

@@ -32,6 +32,20 @@ describe('a shutdown', () => {
     expect(order(kernel).slice(-2)).toEqual(['interrupt_worker', 'stop'])
   })
 
+  test('leaves no cell without an answer', () => {
+    const kernel = new TestKernel()
+    const [running, waiting] = [kernel.execute('1'), kernel.execute('2')]
+    kernel.send('control', 'shutdown_request', { restart: false })
+    // The worker read both commands at once, and obeyed the second one first.
+    kernel.dies({ code: 0, signal: null })
+    kernel.deliver({ on: 'workers_stopped' })
+    for (const cell of [running, waiting]) {
+      expect(kernel.reply(cell).content['status']).toBe('aborted')
+      expect(kernel.conversation(cell).filter((line) => line.endsWith('idle'))).toHaveLength(1)
+    }
+    expect(order(kernel).slice(-4)).toEqual(['execute_reply', 'execute_reply', 'shutdown_reply', 'exit'])
+  })
+
   test('waits no longer than its deadlines', () => {
     const kernel = new TestKernel()
     kernel.send('control', 'shutdown_request', {})
