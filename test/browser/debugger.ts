@@ -14,9 +14,15 @@ async function debug(report: Report, lab: Lab, notebook: NotebookPage): Promise<
   const { page } = notebook
   if (!(await report.check('the notebook opens', () => notebook.open(lab, 'debugged')))) return
   await report.check('the button of the toolbar begins to debug', async () => {
-    await bug(notebook).click()
-    await page.locator('.jp-DebuggerSidebar:visible').waitFor()
-    await bug(notebook).and(page.locator('[aria-pressed="true"]')).waitFor()
+    const sidebar = page.locator('.jp-DebuggerSidebar:visible')
+    const pressed = bug(notebook).and(page.locator('[aria-pressed="true"]'))
+    // JupyterLab asks the kernel whether it can debug; on a busy machine a click before the answer does nothing.
+    for (let times = 0; times < 5 && !(await sidebar.isVisible()); times += 1) {
+      if (!(await pressed.isVisible())) await bug(notebook).click()
+      await sidebar.waitFor({ timeout: 5000 }).catch(() => undefined)
+    }
+    await sidebar.waitFor()
+    await pressed.waitFor()
   })
   await report.check('a click into the margin sets a breakpoint', async () => {
     const margin = notebook.cell('stops').locator('.cm-breakpoint-gutter .cm-gutterElement')

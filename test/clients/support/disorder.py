@@ -341,8 +341,9 @@ class Day:
                 ("kernel_info_request", {}),
             )
         )
-        status = self.client.request(kind, content).wait(HANG_S).status
-        check(status == ("incomplete" if kind == "is_complete_request" else "ok"), f"{kind}: {status}")
+        answered = self.client.request(kind, content).wait(HANG_S)
+        status = answered.status
+        check(status == ("incomplete" if kind == "is_complete_request" else "ok"), f"{kind}: {answered.content}")
 
     # ------------------------------------------------------------------------------------------------ what they use
 
