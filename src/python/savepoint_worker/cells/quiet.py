@@ -45,12 +45,12 @@ def attempt(loop: Any, work: Callable[[], object]) -> bool:
     """
     if sys.getprofile() is not None or sys.gettrace() is not None:
         return False
-    calls, glanced_at = 0, time.monotonic()
+    calls, glanced_at, over = 0, time.monotonic(), False
 
     def glance(frame: FrameType, event: str, argument: object) -> None:
         nonlocal calls, glanced_at
         calls += 1
-        if calls < CALLS:
+        if calls < CALLS or over:
             return
         calls = 0
         now = time.monotonic()
@@ -68,6 +68,8 @@ def attempt(loop: Any, work: Callable[[], object]) -> bool:
     except _Dropped:
         return False
     finally:
+        # The next call is followed, too, and must not be dropped.
+        over = True
         sys.setprofile(None)
         (gc.enable if collects else gc.disable)()
     return True
