@@ -11,9 +11,11 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
+from savepoint_worker.cells import quiet  # noqa: E402
 from savepoint_worker.cells.quiet import Foresight, attempt, has_work  # noqa: E402
 
 
@@ -52,6 +54,16 @@ class QuietTest(unittest.TestCase):
         self.assertGreater(rounds, 0)
         self.assertIsNone(sys.getprofile())
         self.assertTrue(gc.isenabled())
+
+    def test_what_comes_up_when_the_work_has_ended_drops_nothing(self) -> None:
+        def work() -> None: ...
+
+        for calls in range(1, 8):
+            # At each of the calls that are followed in turn: those of the work, then those that end it.
+            with mock.patch.multiple(quiet, CALLS=calls, GLANCE_S=0.0, has_work=lambda _: True):
+                attempt(self.loop, work)
+            self.assertIsNone(sys.getprofile())
+            self.assertTrue(gc.isenabled())
 
     def test_a_timer_that_is_due_is_work(self) -> None:
         def look() -> bool:
