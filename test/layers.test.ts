@@ -23,7 +23,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: [],
   host: ['kernel', 'wire', 'link'],
   provision: [],
-  main: ['settings', 'wire', 'link', 'kernel', 'worker', 'pool', 'sockets', 'store', 'host', 'provision', 'main'],
+  gateway: ['settings', 'host', 'wire'],
+  main: [
+    'settings',
+    'wire',
+    'link',
+    'kernel',
+    'worker',
+    'pool',
+    'sockets',
+    'store',
+    'host',
+    'gateway',
+    'provision',
+    'main',
+  ],
 }
 
 const PURE = ['wire', 'link', 'kernel']

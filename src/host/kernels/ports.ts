@@ -1,0 +1,73 @@
+/**
+ * What a gateway's kernels need from the outside, and what they offer to whoever speaks to them.
+ *
+ * Whatever has the shape fits: the pool, the store, ZeroMQ and WebSockets do not know these kernels.
+ */
+
+import type { KernelEvent } from '../../kernel/effects.js'
+import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
+import type { StorePort, WorkerPort } from '../ports.js'
+
+/** What a worker must be for a kernel. A ready one fits if Python, preload, start environment and tenant are the same. */
+export interface WorkerNeeds {
+  readonly kernelId: string
+  /** Name of the kernelspec, which stands for Python, preload and start environment. */
+  readonly spec: string
+  /** Whose it is; two tenants never share a zygote. */
+  readonly tenant: string
+  /** Set in the worker's `os.environ` when it is leased, or removed (null). */
+  readonly environment: Readonly<Record<string, string | null>>
+  /** Where it starts to work; null: the gateway's own folder. */
+  readonly cwd: string | null
+  /** Who asks again gets the worker back that it gave back, if that still lives; null: any worker. */
+  readonly affinity: string | null
+}
+
+/** The Python side of one kernel: leased workers. `fork` takes one from the pool. */
+export interface KernelWorkers extends WorkerPort {
+  /** Resolves once a worker can be asked for. Rejects with a SavepointError. */
+  start(): Promise<void>
+  /** Stops reading from the worker, which then waits; and goes on. */
+  pause(): void
+  resume(): void
+  /** Ends at once whatever there still is of it. After an orderly end there is nothing to do. */
+  abandon(): void
+}
+
+export type NewWorkers = (needs: WorkerNeeds, deliver: (event: KernelEvent) => void) => KernelWorkers
+
+export interface KernelStorePort extends StorePort {
+  close(): Promise<void>
+}
+
+/** Somebody who speaks to a kernel: a WebSocket, the kernel's ZeroMQ channels, a run of a cell by REST. */
+export interface KernelClient {
+  /** A message on iopub, for everybody. `frames` as `wire/codec` seals them, without routing and topic. */
+  publish(topic: string, frames: readonly Buffer[]): void
+  /** An answer or a question for this client alone. */
+  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): void
+  /** The kernel has ended, or is a new process with the same id. Nothing comes after `ended`. */
+  notice(what: 'restarted' | 'ended'): void
+}
+
+export interface Attachment {
+  send(channel: RequestChannel, message: IncomingMessage): void
+  /** It cannot keep up: the kernel's worker is held up until `caughtUp`. Only for clients that may do that. */
+  fallenBehind(): void
+  caughtUp(): void
+  detach(): void
+}
+
+/** What a client asks for when it asks for a kernel. */
+export interface KernelRequest {
+  /** Name of the kernelspec, as it was asked for. */
+  readonly name: string
+  readonly kernelId: string | null
+  readonly environment: Readonly<Record<string, string>>
+  /** A file or folder that says where to work. */
+  readonly path: string | null
+  readonly cwd: string | null
+  /** Subject of the token. */
+  readonly owner: string
+  readonly affinity: string | null
+}
