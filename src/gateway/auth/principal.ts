@@ -26,3 +26,24 @@ export function may(principal: Principal, resource: Resource, action: Action): b
 export function owns(principal: Principal, owner: string): boolean {
   return principal.scopes.has('admin') || principal.subject === owner
 }
+
+/** Who holds the gateway's own token, and whose tokens `savepoint token create` makes unless it is told otherwise. */
+export const LOCAL_SUBJECT = 'local'
+
+const RESOURCES: readonly Resource[] = ['kernels', 'sessions', 'kernelspecs']
+const ACTIONS: readonly Action[] = ['read', 'write', 'execute']
+
+/** Everything but `admin`. */
+export const ALL_SCOPES: readonly Scope[] = RESOURCES.flatMap((resource) =>
+  ACTIONS.map((action): Scope => `${resource}:${action}`),
+)
+
+export function isScope(name: string): name is Scope {
+  return name === 'admin' || (ALL_SCOPES as readonly string[]).includes(name)
+}
+
+/** A claim as a list or, as in RFC 8693 section 4.2, as words; scopes of other services are passed over. */
+export function scopesOf(claim: unknown): ReadonlySet<Scope> {
+  const names: readonly unknown[] = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
+  return new Set(names.filter((name): name is Scope => typeof name === 'string' && isScope(name)))
+}
