@@ -5,6 +5,7 @@
  */
 
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Attachment, KernelClient, KernelRequest } from '../host/kernels/ports.js'
 import type { Principal } from './auth/principal.js'
@@ -93,6 +94,8 @@ export interface ChannelsOpening {
   readonly userAgent: string
   /** `replay` of the query. */
   readonly replay: string | null
+  /** What the WebSocket is on: with it, the messages of one turn go out in one write. */
+  readonly stream?: Duplex
 }
 
 export interface Channels {

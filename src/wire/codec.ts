@@ -20,6 +20,8 @@ export const DELIMITER = Buffer.from('<IDS|MSG>')
 const FRAMES_AFTER_DELIMITER_MIN = 5
 const UNSIGNED = Buffer.alloc(0)
 const USERNAME = 'kernel'
+/** A header is echoed to every client, and a text frame of a WebSocket with bytes that are no UTF-8 ends its connection. */
+const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export interface Opened {
   /** The frames before the delimiter: where a reply goes. */
@@ -52,6 +54,24 @@ export function open(frames: readonly Buffer[], guard: SignatureGuard): Opened {
     })
   }
   guard.check(signature, [headerBytes, parentBytes, metadataBytes, contentBytes])
+  return {
+    routing: frames.slice(0, at),
+    message: messageOf(headerBytes, parentBytes, metadataBytes, contentBytes, buffers),
+  }
+}
+
+/**
+ * A message from its parts, once they are known to come from somebody who may send them.
+ *
+ * Throws WIRE_BAD_JSON or WIRE_BAD_SHAPE, with nothing of the message in the error.
+ */
+export function messageOf(
+  headerBytes: Buffer,
+  parentBytes: Buffer,
+  metadataBytes: Buffer,
+  contentBytes: Buffer,
+  buffers: readonly Buffer[],
+): IncomingMessage {
   const header = parseHeader(headerBytes)
   // An answer to `input()` that is no object counts as an empty one: the cell that waits would wait for ever.
   if (header.msg_type !== 'input_reply') {
@@ -59,10 +79,7 @@ export function open(frames: readonly Buffer[], guard: SignatureGuard): Opened {
     checkIsObject('metadata', metadataBytes)
     checkIsObject('content', contentBytes)
   }
-  return {
-    routing: frames.slice(0, at),
-    message: { header, headerBytes, parentBytes, metadataBytes, contentBytes, buffers },
-  }
+  return { header, headerBytes, parentBytes, metadataBytes, contentBytes, buffers }
 }
 
 /**
@@ -87,7 +104,7 @@ export function seal(message: OutgoingMessage, stamp: Stamp, signer: Signer): Bu
 function parseHeader(bytes: Buffer): Header {
   let value: unknown
   try {
-    value = JSON.parse(bytes.toString('utf8'))
+    value = JSON.parse(STRICT_UTF8.decode(bytes))
   } catch {
     // The parser's message would quote the header.
     throw new SavepointError('WIRE_BAD_JSON', 'The header of a message is no JSON.')

@@ -48,6 +48,8 @@ export interface KernelClient {
   reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): void
   /** The kernel has ended, or is a new process with the same id. Nothing comes after `ended`. */
   notice(what: 'restarted' | 'ended'): void
+  /** Nobody holds the other end for now, and what comes is kept for who comes back: no connection that counts. */
+  readonly away?: boolean
 }
 
 export interface Attachment {

@@ -1,0 +1,133 @@
+/**
+ * One session of one kernel, which the kernel knows as one client: it stays when its WebSocket goes, keeps what comes
+ * meanwhile, and hands it to the next WebSocket of the same session.
+ */
+
+import type { Clock } from '../../clock.js'
+import type { Attachment, KernelClient } from '../../host/kernels/ports.js'
+import type { Channel, IncomingMessage, RequestChannel } from '../../wire/message.js'
+import type { GatewayKernel } from '../ports.js'
+import type { Complain } from './compose.js'
+import { Kept } from './kept.js'
+import type { KeptTotal } from './kept.js'
+import type { ChannelsLimits } from './limits.js'
+import type { Line } from './line.js'
+
+export interface SeatOptions {
+  readonly kernel: GatewayKernel
+  readonly limits: ChannelsLimits
+  readonly clock: Clock
+  readonly total: KeptTotal
+  readonly complain: Complain
+  /** Whether anybody can come back for what is kept. */
+  readonly returns: boolean
+  /** It is over: the kernel has ended, or nobody came back. */
+  onOver(): void
+}
+
+export class Seat implements KernelClient {
+  readonly #options: SeatOptions
+  readonly #kept: Kept
+  readonly #attachment: Attachment
+  #line: Line | null = null
+  #over = false
+  #cancelExpiry: (() => void) | null = null
+
+  /** Throws what the kernel throws when it cannot be attached to. */
+  constructor(options: SeatOptions) {
+    this.#options = options
+    this.#kept = new Kept(options.limits, options.total)
+    this.#attachment = options.kernel.attach(this)
+  }
+
+  get away(): boolean {
+    return this.#line === null
+  }
+
+  publish(_topic: string, frames: readonly Buffer[]): void {
+    this.#deliver('iopub', frames)
+  }
+
+  reply(channel: RequestChannel, _routing: readonly Buffer[], frames: readonly Buffer[]): void {
+    this.#deliver(channel, frames)
+  }
+
+  notice(what: 'restarted' | 'ended'): void {
+    if (what === 'ended') this.#end(1000, 'The kernel has ended.')
+  }
+
+  send(channel: RequestChannel, message: IncomingMessage): void {
+    this.#attachment.send(channel, message)
+  }
+
+  behind(is: boolean): void {
+    if (this.#over) return
+    if (is) this.#attachment.fallenBehind()
+    else this.#attachment.caughtUp()
+  }
+
+  /** Takes the place of an older WebSocket of the same session, and gets what that one has not had. */
+  sit(line: Line, replay: string | null): void {
+    const stale = this.#line
+    this.#line = line
+    this.#cancelExpiry?.()
+    this.#cancelExpiry = null
+    stale?.close(1000, 'A newer connection of the same session has taken over.')
+    if (replay === 'none') this.#kept.clear()
+    const { messages, bytes } = this.#kept.dropped
+    if (messages > 0) {
+      const text = `Savepoint: ${messages} messages (${bytes} bytes) of output came while nobody was connected, and could not be kept.`
+      line.send('iopub', this.#options.complain(text), 0)
+    }
+    for (const { channel, frames } of this.#kept.replay()) {
+      if (!saysRestarting(frames)) line.send(channel, frames, this.#kept.newest)
+    }
+  }
+
+  /** Only for this client, and only now. */
+  complain(text: string): void {
+    this.#line?.send('iopub', this.#options.complain(text), this.#kept.newest)
+  }
+
+  arrived(line: Line, mark: number): void {
+    if (line === this.#line) this.#kept.confirm(mark)
+  }
+
+  /** The WebSocket has ended. */
+  leave(line: Line): void {
+    if (line !== this.#line) return
+    this.#line = null
+    if (!this.#options.returns) return this.#end(1000, '')
+    this.#cancelExpiry = this.#options.clock.after(this.#options.limits.keptMs, () => this.#end(1000, ''))
+  }
+
+  /** Nothing is kept any more, and a WebSocket that is still there is closed. */
+  end(code: number, reason: string): void {
+    this.#end(code, reason)
+  }
+
+  #deliver(channel: Channel, frames: readonly Buffer[]): void {
+    if (this.#over) return
+    this.#kept.add(channel, frames)
+    this.#line?.send(channel, frames, this.#kept.newest)
+  }
+
+  #end(code: number, reason: string): void {
+    if (this.#over) return
+    this.#over = true
+    this.#cancelExpiry?.()
+    this.#kept.clear()
+    this.#line?.close(code, reason)
+    this.#line = null
+    this.#attachment.detach()
+    this.#options.onOver()
+  }
+}
+
+const STATUS = Buffer.from('"restarting"')
+
+/** A client answers this state by opening a new connection: with it replayed there, it would never end. */
+function saysRestarting(frames: readonly Buffer[]): boolean {
+  const content = frames[5]
+  return content !== undefined && content.length < 200 && content.includes(STATUS)
+}

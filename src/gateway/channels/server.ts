@@ -1,0 +1,28 @@
+/** How WebSockets are accepted: what is agreed upon before the first frame. */
+
+import { WebSocketServer } from 'ws'
+import { V1_SUBPROTOCOL } from '../../wire/websocket.js'
+
+/**
+ * A server that takes over sockets from an HTTP server's `upgrade` event (`handleUpgrade`).
+ *
+ * Frames are never compressed: that would cost more than it saves nearby, and lets a small frame become a large one.
+ * A message beyond `messageBytesMax` closes its connection with 1009.
+ */
+export function createWebSocketServer(messageBytesMax: number): WebSocketServer {
+  return new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: messageBytesMax,
+    handleProtocols: chooseSubprotocol,
+  })
+}
+
+/**
+ * The kernel's own subprotocol wherever it is offered, and otherwise none: some clients fail if they offered one and
+ * none is chosen. A token that is offered beside it is never sent back.
+ */
+export function chooseSubprotocol(offered: Iterable<string>): string | false {
+  return [...offered].includes(V1_SUBPROTOCOL) && V1_SUBPROTOCOL
+}
