@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from support.case import KernelCase, main
-from support.subject import ours
+import os
+
+from support.case import KernelCase, fresh_kernel, main
+from support.subject import ours, scratch
 
 
 class Cells(KernelCase):
@@ -191,6 +193,23 @@ class Introspection(KernelCase):
         self.run_ok("class Holder:\n    remarkable_name = 1\nholder = Holder()")
         reply = self.client.ask("complete_request", {"code": "holder.rem", "cursor_pos": 10})
         self.assertTrue(any(match.endswith("remarkable_name") for match in reply["matches"]), reply["matches"])
+
+    @ours
+    def test_half_a_file_that_a_killed_kernel_left_in_jedis_cache_hides_no_name(self) -> None:
+        cache = scratch("jedi")
+        _, client = fresh_kernel(self, env={**os.environ, "XDG_CACHE_HOME": str(cache)})
+        client.execute("alpha = albert = 5")
+        matches = []
+        for _ in range(2):
+            reply = client.ask("complete_request", {"code": "al", "cursor_pos": 2})
+            matches.append({"alpha", "albert"} & set(reply["matches"]))
+            kept = list(cache.glob("jedi/*/*.pkl"))
+            self.assertTrue(kept)
+            for file in kept:
+                os.truncate(file, file.stat().st_size // 2)
+            # As in a kernel that has not completed anything yet.
+            client.execute("import parso.cache; parso.cache.parser_cache.clear()")
+        self.assertEqual(matches, [{"alpha", "albert"}] * 2)
 
     def test_inspection_finds_and_does_not_find(self) -> None:
         found = self.client.ask("inspect_request", {"code": "zip", "cursor_pos": 3, "detail_level": 0})

@@ -184,7 +184,8 @@ def _again(outcome: Outcome, source: Path, home: Path, environment: dict[str, st
     doubtful = [test for test in outcome.failed if (suite.name, test) not in known and (not wanted or test in wanted)]
     if not doubtful:
         return outcome
-    print(f"again   {suite.name}: {', '.join(doubtful)}", flush=True)
+    for test in doubtful:
+        print(f"again   {suite.name}  {test}  {outcome.failed[test][:200]}", flush=True)
     retried = _run(suite, source, home, environment, [], [f"{suite.file}::{test}" for test in doubtful])
     better = retried.passed & set(doubtful)
     failed = {test: why for test, why in outcome.failed.items() if test not in better}

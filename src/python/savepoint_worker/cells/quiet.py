@@ -17,12 +17,14 @@ from typing import Any
 
 from IPython.core import completer as completers
 
+from ..ipython import parse_cache
+
 #: How often the work looks up.
 GLANCE_S = 0.002
 #: Calls after which it looks at the clock.
 CALLS = 64
-#: What an import is made of. It is not left half done: it holds locks.
-_IMPORTERS = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
+#: What is not left half done: an import, which holds locks, and a file that is written.
+_UNDIVIDED = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>", parse_cache.__file__)
 #: In pieces of which none takes longer than one of the stubs that are read afterwards.
 _MODULES = ("pydoc", "parso", "jedi.parser_utils", "jedi")
 
@@ -57,7 +59,7 @@ def attempt(loop: Any, work: Callable[[], object]) -> bool:
         if now - glanced_at < GLANCE_S:
             return
         glanced_at = now
-        if has_work(loop) and not _imports(frame):
+        if has_work(loop) and not _is_undivided(frame):
             raise _Dropped
 
     collects = gc.isenabled()
@@ -75,9 +77,9 @@ def attempt(loop: Any, work: Callable[[], object]) -> bool:
     return True
 
 
-def _imports(frame: FrameType | None) -> bool:
+def _is_undivided(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_code.co_filename in _IMPORTERS:
+        if frame.f_code.co_filename in _UNDIVIDED:
             return True
         frame = frame.f_back
     return False
@@ -114,6 +116,7 @@ class Foresight:
 
     def _complete(self) -> None:
         limit = sys.getrecursionlimit()
+        parse_cache.keep_whole()
         try:
             # Newer versions of IPython import it late, and set it up then.
             jedi = completers._get_jedi() if hasattr(completers, "_get_jedi") else sys.modules["jedi"]

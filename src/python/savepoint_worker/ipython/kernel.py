@@ -17,7 +17,7 @@ from traitlets import default
 from ..besides import Iteration
 from ..cells import execution
 from ..reporting import Reporter
-from . import prompt
+from . import parse_cache, prompt
 from .session import LinkSession
 
 #: The protocol whose messages the gateway and this kernel speak.
@@ -122,6 +122,12 @@ class WorkerKernel(IPythonKernel):
     async def is_complete_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Tell whether code is complete, and reply."""
         self.session.reply(parent["msg_id"], self.do_is_complete(parent["content"]["code"]), {})
+
+    def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
+        """What the code may go on with at `cursor_pos`, in code points; the content of the reply."""
+        if getattr(self.shell.Completer, "use_jedi", False):
+            parse_cache.keep_whole()
+        return super().do_complete(code, cursor_pos)
 
     async def do_execute(  # type: ignore[override]
         self,
