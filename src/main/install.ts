@@ -41,6 +41,7 @@ export async function install(args: readonly string[], progress: (line: string) 
   const settings = { ...asked, python: asked.python === null ? null : absolute(asked.python) }
   const kernels = kernelsFolder(given, settings.python, process.env)
   const worker = await workerPython(settings, progress)
+  progress(`Cells will run in ${worker.python}`)
   // Where the program lies in a folder that its users may not write to, each start would compile it anew.
   await runCommand([worker.python, '-m', 'compileall', '-q', places.python], {
     deadlineMs: config.interpreterProbeMs,

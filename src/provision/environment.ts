@@ -20,6 +20,7 @@ import { locate } from './interpreter.js'
 import type { Progress } from './packages.js'
 import { installPackages } from './packages.js'
 import { noVenv, pickRequirements } from './plan.js'
+import { showVersion } from './version.js'
 
 export interface Build {
   /** The folder; its parent is made too, for the user alone. */
@@ -39,7 +40,7 @@ export const stackFolder = (folder: string): string => join(folder, 'site')
 export async function buildEnvironment(build: Build): Promise<void> {
   await once(build, async () => {
     const { folder, interpreter, lockPath, env, progress } = build
-    progress(`Making a private Python environment from ${interpreter.path} in ${folder}`)
+    progress(`Making a private Python environment from ${named(interpreter)} in ${folder}`)
     await createVenv(interpreter, folder, env)
     const python = environmentPython(folder)
     const lock = await readFile(lockPath, 'utf8')
@@ -52,7 +53,7 @@ export async function buildEnvironment(build: Build): Promise<void> {
 export async function buildStack(build: Build, names: readonly string[] | null): Promise<void> {
   await once(build, async () => {
     const { folder, interpreter, env, progress } = build
-    progress(`Adding what ${interpreter.path} lacks in ${folder} (nothing is written to that Python)`)
+    progress(`Adding what ${named(interpreter)} lacks in ${folder} (nothing is written to that Python)`)
     makeFolder(folder)
     const whole = await readFile(build.lockPath, 'utf8')
     const lock = names === null ? whole : pickRequirements(whole, names)
@@ -69,6 +70,8 @@ export async function buildStack(build: Build, names: readonly string[] | null):
     await checkImports([interpreter.path], { PYTHONPATH: target }, env, names ?? undefined)
   })
 }
+
+const named = ({ path, version }: Interpreter): string => `${path} (Python ${showVersion(version)})`
 
 async function once({ folder, progress }: Build, work: () => Promise<void>): Promise<void> {
   if (existsSync(readyMarker(folder))) return

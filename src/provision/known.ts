@@ -2,7 +2,8 @@
  * What was found out about a Python, kept for the next start: a kernel has a few milliseconds to begin its Python, and
  * asking an interpreter what it is takes many.
  *
- * Each answer names the files that it depends on, with their dates. When one of them changed (an upgrade, a package
+ * Kernels may be started with several environments in turn, in which one interpreter imports from other places: the
+ * latest answers are kept, each with its own. Each answer names the files that it depends on, with their dates. When one of them changed (an upgrade, a package
  * installed or removed) the answer is not used, and everything is asked anew.
  */
 import { createHash } from 'node:crypto'
@@ -20,9 +21,17 @@ export interface WorkerPython {
   readonly stack: string | null
 }
 
-interface KnownAnswer extends WorkerPython {
-  readonly version: 1
+/** Answers that are kept of one interpreter. */
+const ANSWERS_MAX = 8
+
+interface KnownAnswers {
+  readonly version: 2
   readonly asked: string | null
+  /** The newest first, each of another `bent`. */
+  readonly answers: readonly KnownAnswer[]
+}
+
+interface KnownAnswer extends WorkerPython {
   readonly lock: string
   /** Modification time in ms of each file or folder, null for one that was not there. */
   readonly stamps: Readonly<Record<string, number | null>>
@@ -32,12 +41,11 @@ interface KnownAnswer extends WorkerPython {
 /** The answer of an earlier start, if it still holds; else null. Some file stats; runs nothing. */
 export function recallWorkerPython(settings: Settings, env: Environment = process.env): WorkerPython | null {
   try {
-    const known = JSON.parse(readFileSync(knownPath(settings), 'utf8')) as KnownAnswer
+    const bent = bending(settings, env)
+    const known = readAnswers(settings).find((answer) => answer.bent === bent)
     const holds =
-      known.version === 1 &&
-      known.asked === settings.python &&
+      known !== undefined &&
       known.lock === lockDigest() &&
-      known.bent === bending(settings, env) &&
       Object.entries(known.stamps).every(([path, stamp]) => stampOf(path) === stamp)
     return holds ? { python: known.python, stack: known.stack } : null
   } catch {
@@ -53,8 +61,6 @@ export function rememberWorkerPython(
   env: Environment = process.env,
 ): void {
   const known: KnownAnswer = {
-    version: 1,
-    asked: settings.python,
     ...answer,
     lock: lockDigest(),
     stamps: Object.fromEntries(files.map((path) => [path, stampOf(path)])),
@@ -62,12 +68,29 @@ export function rememberWorkerPython(
   }
   const path = knownPath(settings)
   try {
+    // What another process adds in this moment is found out again.
+    const others = readAnswers(settings).filter((other) => other.bent !== known.bent)
+    const content: KnownAnswers = {
+      version: 2,
+      asked: settings.python,
+      answers: [known, ...others].slice(0, ANSWERS_MAX),
+    }
     makeFolder(dirname(path), 0o700)
     const draft = `${path}.${process.pid}`
-    writeFileSync(draft, JSON.stringify(known, null, 1), { mode: 0o600 })
+    writeFileSync(draft, JSON.stringify(content, null, 1), { mode: 0o600 })
     renameSync(draft, path)
   } catch {
     // Found out again at the next start.
+  }
+}
+
+/** What is there for this interpreter; nothing when the file is missing, damaged or another version's. */
+function readAnswers(settings: Settings): readonly KnownAnswer[] {
+  try {
+    const file = JSON.parse(readFileSync(knownPath(settings), 'utf8')) as KnownAnswers
+    return file.version === 2 && file.asked === settings.python ? file.answers : []
+  } catch {
+    return []
   }
 }
 

@@ -11,13 +11,13 @@ import type { WorkerPython } from './known.js'
 import { recallWorkerPython, rememberWorkerPython } from './known.js'
 import type { Progress } from './packages.js'
 import { environmentKey, lacking } from './plan.js'
-import { showVersion } from './version.js'
 
 /**
  * The Python for the workers of these settings, provisioned if need be.
  *
  * An interpreter that was asked for is used as it is, and never written to; without one there is a private
- * environment in the data folder. The second call of the same settings takes a few file stats.
+ * environment in the data folder. The second call of the same settings takes a few file stats. `progress` is told only
+ * of what is made: who starts a kernel with a Python that needs nothing reads nothing.
  *
  * Throws PYTHON_NOT_FOUND, PYTHON_TOO_OLD, PYTHON_NO_VENV or PROVISION_FAILED, each with its remedy; `timeout` when
  * another process provisions for too long.
@@ -41,7 +41,6 @@ type Found = readonly [answer: WorkerPython, dependsOn: readonly string[]]
 
 async function provisioned(settings: Settings, env: Environment, progress: Progress): Promise<Found> {
   const interpreter = await foundInterpreter(env)
-  progress(`Python ${showVersion(interpreter.version)}: ${interpreter.path}`)
   const build = await planBuild(settings, interpreter, 'environment', env, progress)
   await buildEnvironment(build)
   const python = environmentPython(build.folder)
@@ -50,7 +49,6 @@ async function provisioned(settings: Settings, env: Environment, progress: Progr
 
 async function asked(settings: Settings, name: string, env: Environment, progress: Progress): Promise<Found> {
   const interpreter = await askedInterpreter(name, env)
-  progress(`Python ${showVersion(interpreter.version)}: ${interpreter.path}`)
   const dependsOn = [interpreter.path, ...interpreter.searchPath]
   const lacks = lacking(interpreter)
   if (lacks === 'nothing') return [{ python: interpreter.path, stack: null }, dependsOn]

@@ -11,9 +11,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from jupyter_client.manager import KernelManager
 from support.case import fresh_kernel, main
-from support.client import Client
-from support.subject import CHECKOUT, ours, scratch
+from support.client import Client, stop_kernel
+from support.subject import CHECKOUT, KERNEL, ours, scratch
 
 #: Names that a beginner gives a file, and names that a kernel imports, early or late.
 SHADOWS = (
@@ -81,6 +82,23 @@ class Variables(unittest.TestCase):
         client = self.kernel(PYTHONSAFEPATH="1", PYTHONOPTIMIZE="1", PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
         flags = "(lambda f: (f.optimize, f.dont_write_bytecode))(__import__('sys').flags)"
         self.assertEqual(client.value(flags), "(1, 1)")
+
+
+@ours
+class Silence(unittest.TestCase):
+    def test_a_kernel_with_a_python_that_is_new_to_it_and_lacks_nothing_writes_nothing_to_its_terminal(self) -> None:
+        bending = ("SAVEPOINT_NODE", "SAVEPOINT_TEST", "SAVEPOINT_LOG")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(bending)}
+        environment["PYTHONPATH"] = str(scratch("new"))
+        manager = KernelManager(kernel_name=KERNEL)
+        with tempfile.TemporaryFile() as said:
+            manager.start_kernel(stdout=said, stderr=said, env=environment)
+            client = Client(manager.client())
+            self.addCleanup(stop_kernel, manager, client)
+            client.kc.wait_for_ready(timeout=60)
+            self.assertEqual(client.value("6 * 7"), "42")
+            said.seek(0)
+            self.assertEqual(said.read(), b"")
 
 
 @ours

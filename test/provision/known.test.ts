@@ -43,6 +43,13 @@ describe('what is known about a Python', () => {
     expect(recallWorkerPython(settings(), { PYTHONPATH: '/mine', LANG: 'C' })).toEqual(answer)
   })
 
+  test("of one environment does not take the place of another's, and the oldest goes", () => {
+    for (let n = 0; n <= 8; n++) rememberWorkerPython(settings(), answer, [], { PYTHONPATH: `/mine/${n}` })
+    const recalled = (n: number) => recallWorkerPython(settings(), { PYTHONPATH: `/mine/${n}` })
+    expect([8, 7, 1].map(recalled)).toEqual([answer, answer, answer])
+    expect(recalled(0)).toBeNull()
+  })
+
   test('of the private Python does not depend on them', () => {
     const provisioned = { ...settings(), python: null }
     rememberWorkerPython(provisioned, answer, [], { PYTHONPATH: '/mine' })
