@@ -45,28 +45,45 @@ export type ZygoteCommand =
       /** Socket at which it waits for the next gateway, for at most `linger_s`; null: it does not. */
       readonly rendezvous: string | null
       readonly linger_s: number
+      /** Modules to import first; one that cannot be is named in `ready`. */
+      readonly preload?: readonly string[]
+      /** Use the kernel once before `ready`. */
+      readonly warm?: boolean
     }
   | {
-      /** Fork a worker for a kernel. It dials in with `token`. */
+      /**
+       * Fork a worker for a kernel. It dials in with `token`. What is forked under one name of a kernel is ended together.
+       */
       readonly kind: 'fork'
       readonly kernel: string
       readonly token: string
       /** Environment to add (string) or remove (null) in the worker. */
       readonly env: Readonly<Record<string, string | null>>
       readonly cwd: string | null
-      /** FIFOs that become the worker's file descriptors 1 and 2. */
+      /** FIFOs that become the worker's file descriptors 1 and 2; made where there are none. */
       readonly stdout: string
       readonly stderr: string
+      /** File that says what an interrupt is meant for. */
+      readonly interrupts?: string
+      /** It waits for `lease` as long as it takes, before `welcome`. */
+      readonly ready?: boolean
     }
   | {
       /** One byte to the frozen snapshot: it dials in with the token that it was taken with. */ readonly kind: 'wake'
+      /** Who is told if there is no such snapshot. */
+      readonly kernel: string
       readonly snapshot: string
     }
   | {
       /** End frozen snapshots by closing their wake ends. Unknown ones are ignored. */ readonly kind: 'discard'
+      readonly kernel: string
       readonly snapshots: readonly string[]
     }
   | { /** Signal a descendant by pid. */ readonly kind: 'kill'; readonly pid: number; readonly signal: number }
+  | {
+      /** End every worker and snapshot of one kernel, and what they left behind; answered by `ended`. */ readonly kind: 'end'
+      readonly kernel: string
+    }
   | {
       /** End every worker and snapshot, then the zygote itself, or let it wait for a successor of this gateway. */ readonly kind: 'stop'
       readonly linger: boolean
@@ -80,19 +97,27 @@ export type ZygoteEvent =
       readonly python: string
       readonly ipython: string
       readonly ipykernel: string
+      /** Modules that could not be imported, and why. */
+      readonly preload_failed?: Readonly<Record<string, string>>
+      /** Folders that modules were or will be imported from: what is installed there later calls for a new zygote. */
+      readonly import_folders?: readonly string[]
     }
   | { readonly kind: 'forked'; readonly kernel: string; readonly token: string; readonly pid: number }
   | { readonly kind: 'fork_failed'; readonly kernel: string; readonly token: string; readonly reason: string }
   | {
       /** A worker, or any process that was left to us, ended. Exactly one of code and signal is set. */ readonly kind: 'died'
+      /** Whose worker it was; null: none. */
+      readonly kernel: string | null
       readonly pid: number
       readonly code: number | null
       readonly signal: number | null
     }
   | {
       /** A frozen snapshot is no more (discarded, or killed by somebody). */ readonly kind: 'snapshot_gone'
+      readonly kernel: string
       readonly snapshot: string
     }
+  | { /** Nothing is left of that kernel. */ readonly kind: 'ended'; readonly kernel: string }
 
 // ------------------------------------------------------------------------------------------------------- worker
 

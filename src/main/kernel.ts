@@ -14,6 +14,7 @@ import { lineLog, type Log, type LogLevel } from '../log.js'
 import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
 import { readSettings, type SettingValues } from '../settings.js'
 import { openConnectionFile } from '../sockets/connection-file.js'
+import { OwnZygote } from '../worker/own-zygote.js'
 import { makeRuntimeDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
 import { Workers } from '../worker/workers.js'
 import { parseFlags, usage } from './flags.js'
@@ -141,26 +142,32 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
   const { root, dir, log, inbox, keepInfo, companion } = around
   const environment = zygoteEnvironment(process.env)
   const early = companion?.takeFor(python) ?? null
+  const backing = new OwnZygote({
+    kernel: `k${process.pid}`,
+    dir,
+    python: python.python,
+    starter: places.starter,
+    stack: python.stack,
+    // IPython only shows it, to `%connect_info`.
+    kernelArguments: ['-f', command.connectionFile, ...command.kernelArguments],
+    environment,
+    rendezvous: rendezvousOf(root, command, python),
+    lingerS: config.zygoteLingerS,
+    token: early?.token ?? randomBytes(16).toString('hex'),
+    early,
+    clock: systemClock,
+    log,
+    limits: config.workers,
+  })
   return new Workers(
     {
-      kernel: `k${process.pid}`,
-      dir,
-      python: python.python,
-      starter: places.starter,
-      stack: python.stack,
-      // IPython only shows it, to `%connect_info`.
-      kernelArguments: ['-f', command.connectionFile, ...command.kernelArguments],
-      environment,
-      rendezvous: rendezvousOf(root, command, python),
-      lingerS: config.zygoteLingerS,
       cwd: null,
       workerEnvironment: { JPY_PARENT_PID: process.env['JPY_PARENT_PID'] ?? null },
-      token: early?.token ?? randomBytes(16).toString('hex'),
-      early,
       clock: systemClock,
       log,
       limits: config.workers,
     },
+    backing,
     {
       zygoteReady: (kernelInfo) => {
         inbox.deliver({ on: 'zygote_ready', kernelInfo })

@@ -16,20 +16,21 @@ interface Interrupt {
   readonly number: number
 }
 
+export interface InterruptLimits {
+  readonly interruptRepeatMs: number
+  readonly interruptsMax: number
+}
+
 export class Interrupter {
   readonly #clock: Clock
-  readonly #limits: { readonly interruptRepeatMs: number; readonly interruptsMax: number }
+  readonly #limits: InterruptLimits
   readonly #path: string
   #file: number | null = null
   #number = 0
   #cancel: (() => void) | null = null
 
   /** `path`: the file for the worker, made with the first interrupt. */
-  constructor(
-    clock: Clock,
-    limits: { readonly interruptRepeatMs: number; readonly interruptsMax: number },
-    path: string,
-  ) {
+  constructor(clock: Clock, limits: InterruptLimits, path: string) {
     this.#clock = clock
     this.#limits = limits
     this.#path = path

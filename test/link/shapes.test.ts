@@ -32,8 +32,15 @@ const WORKER_COMMANDS = {
   subshell_close: true,
   stop: true,
 } satisfies Record<WorkerCommand['kind'], true>
-const ZYGOTE_COMMANDS = ['settings', 'fork', 'wake', 'discard', 'kill', 'stop'] satisfies ZygoteCommand['kind'][]
-const ZYGOTE_EVENTS = ['ready', 'forked', 'fork_failed', 'died', 'snapshot_gone'] satisfies ZygoteEvent['kind'][]
+const ZYGOTE_COMMANDS = ['settings', 'fork', 'wake', 'discard', 'kill', 'end', 'stop'] satisfies ZygoteCommand['kind'][]
+const ZYGOTE_EVENTS = [
+  'ready',
+  'forked',
+  'fork_failed',
+  'died',
+  'snapshot_gone',
+  'ended',
+] satisfies ZygoteEvent['kind'][]
 
 describe('PR-5: every kind of message on the link', () => {
   test.each(vectors.map((each) => [`${each.envelope.kind} to the ${each.to}`, each] as const))(

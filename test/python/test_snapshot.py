@@ -28,7 +28,7 @@ class SnapshotTest(unittest.TestCase):
 
     def end_worker(self) -> None:
         if self.worker.frozen:
-            self.gateway.link.send({"kind": "discard", "snapshots": list(self.worker.frozen)})
+            self.gateway.link.send({"kind": "discard", "kernel": "k1", "snapshots": list(self.worker.frozen)})
         self.gateway.link.send({"kind": "kill", "pid": self.worker.pid, "signal": signal.SIGKILL})
 
 

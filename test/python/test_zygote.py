@@ -115,8 +115,8 @@ class OneZygote(unittest.TestCase):
         self.gateway.fork(prelude=False)
 
     def test_waking_what_is_not_there_is_answered(self) -> None:
-        self.gateway.link.send({"kind": "discard", "snapshots": ["nothing"]})
-        self.gateway.link.send({"kind": "wake", "snapshot": "nothing"})
+        self.gateway.link.send({"kind": "discard", "kernel": "k1", "snapshots": ["nothing"]})
+        self.gateway.link.send({"kind": "wake", "kernel": "k1", "snapshot": "nothing"})
         self.gateway.wait_for("snapshot_gone", snapshot="nothing")
 
     def test_a_hundred_workers_leave_nothing_behind(self) -> None:
@@ -203,7 +203,7 @@ class Ending(unittest.TestCase):
         os.kill(worker.pid, signal.SIGKILL)
         gateway.wait_for("died", pid=worker.pid, signal=signal.SIGKILL)
         self.assertTrue(alive(snapshot["pid"]))
-        gateway.link.send({"kind": "discard", "snapshots": [snapshot["snapshot"]]})
+        gateway.link.send({"kind": "discard", "kernel": "k1", "snapshots": [snapshot["snapshot"]]})
         gateway.wait_for("snapshot_gone", 1, snapshot=snapshot["snapshot"])
         gateway.wait_for("died", 1, pid=snapshot["pid"], code=0)
 

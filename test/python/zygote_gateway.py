@@ -232,7 +232,7 @@ class WorkerEnd(FakeGateway):
 
     def discard(self, *names: str) -> None:
         """End snapshots, wait until they are gone, and let the worker forget them."""
-        self.gateway.link.send({"kind": "discard", "snapshots": list(names)})
+        self.gateway.link.send({"kind": "discard", "kernel": "k1", "snapshots": list(names)})
         left = set(names)
         while left:
             gone = self.gateway.wait_for("snapshot_gone").envelope["snapshot"]
@@ -250,7 +250,7 @@ class WorkerEnd(FakeGateway):
         """Put a snapshot in the place of the worker, which is ended if it lives."""
         old = self.pid
         self.link.close()
-        self.gateway.link.send({"kind": "wake", "snapshot": name})
+        self.gateway.link.send({"kind": "wake", "kernel": "k1", "snapshot": name})
         self.gateway.link.send({"kind": "kill", "pid": old, "signal": signal.SIGKILL})
         self.link, self.hello = self.gateway.accept()
         assert self.hello["token"] == self.tokens[name], self.hello

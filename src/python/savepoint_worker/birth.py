@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class WorkerSpec(NamedTuple):
-    """What a worker is told at birth. `env` is added to the environment (None removes); the paths are FIFOs."""
+    """What a worker is told at birth. `env` is added to the environment (None removes); stdout and stderr are FIFOs."""
 
     kernel: str
     token: str
@@ -17,6 +17,10 @@ class WorkerSpec(NamedTuple):
     stdout: str | None
     stderr: str | None
     custodian_fd: int
+    #: File that says what an interrupt is meant for; None: that beside the link.
+    interrupts: str | None = None
+    #: It is not wanted yet, and waits for a lease.
+    ready: bool = False
 
 
 def enter(spec: WorkerSpec) -> None:
@@ -31,6 +35,16 @@ def enter(spec: WorkerSpec) -> None:
     for path, number in ((spec.stdout, 1), (spec.stderr, 2)):
         if path is not None:
             # Open for both, so that there is always a reader and nobody here dies of SIGPIPE.
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = _open_fifo(path)
             os.dup2(descriptor, number)
             os.close(descriptor)
+
+
+def _open_fifo(path: str) -> int:
+    flags = os.O_RDWR | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        # Who shares a zygote leaves it to the worker to make them.
+        os.mkfifo(path, 0o600)
+        return os.open(path, flags)

@@ -129,7 +129,8 @@ class Worker:
         interrupts.watch(
             self._request_waits,
             self._acknowledge_interrupt,
-            os.path.join(os.path.dirname(os.path.abspath(self.spec.link_path)), "interrupts"),
+            self.spec.interrupts
+            or os.path.join(os.path.dirname(os.path.abspath(self.spec.link_path)), "interrupts"),
         )
         signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
         self.inbox.on_commands = self._schedule_commands

@@ -1,8 +1,9 @@
 """The zygote: a warm, single-threaded Python process that workers are forked from, and that cares for what they leave.
 
-It is the parent, sooner or later, of every process of a kernel: it forks workers, adopts whatever loses its parent,
+It is the parent, sooner or later, of every process of its kernels: it forks workers, adopts whatever loses its parent,
 reports each end to the gateway, remembers how children of the user's ended, and holds the wake ends of frozen
-snapshots. It runs no code of the user's. The first worker is forked as soon as everything is built; the zygote warms
+snapshots. It runs no code of the user's. Kernels that share it know nothing of each other: whatever concerns a process
+carries the name of its kernel, and one kernel's end touches nothing of another's. The first worker is forked as soon as everything is built; the zygote warms
 itself up for later ones when it is quiet.
 
 Nothing here may be left open in a worker, and no worker may start on top of the zygote's stack: `serve` *returns* in
@@ -17,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,7 +27,8 @@ from .birth import WorkerSpec
 from .link import BadFrame, Frame, Link, LinkClosed
 from .processes import children, custodian, lifeline
 from .processes.custodian import close_all
-from .processes.endings import end_descendants
+from .processes.endings import Ending, end_descendants
+from .wards import Child, Snapshot, Wards
 
 STATUSES_MAX = 10_000
 #: A zygote that has a worker and heard nothing for so long warms itself up.
@@ -46,32 +49,6 @@ class Options(NamedTuple):
     linger_s: float
 
 
-class Child(NamedTuple):
-    """A worker: `kernel` is whose, `connection` leads to it."""
-
-    kernel: str
-    connection: socket.socket
-
-
-class Snapshot:
-    """A frozen copy: `end` wakes it, and hangs up when it is gone."""
-
-    def __init__(self, kernel: str, pid: int, end: socket.socket) -> None:
-        self.kernel = kernel
-        self.pid = pid
-        self.end = end
-        #: What the present worker handed over for it: names of streams, and the descriptors.
-        self.handed: list[tuple[dict[str, str], list[int]]] = []
-        self.discarded = False
-
-    def close(self) -> None:
-        """Let go of it: if it was not woken, it ends."""
-        self.end.close()
-        for _, descriptors in self.handed:
-            close_all(descriptors)
-        self.handed.clear()
-
-
 class Zygote:
     """The zygote's side of everything."""
 
@@ -80,12 +57,13 @@ class Zygote:
         #: Content of a kernel_info_reply, as JSON.
         self.info = b""
         self.link: Link | None = None
-        self.workers: dict[int, Child] = {}
-        self.snapshots: dict[str, Snapshot] = {}
+        #: What is to be said of this zygote beside that it is ready.
+        self.facts: dict[str, Any] = {}
+        self.wards = Wards()
         #: How processes ended, oldest first, as os.waitpid tells it.
         self.statuses: OrderedDict[int, int] = OrderedDict()
-        #: Process groups that workers were made leaders of; what their children inherit.
-        self.groups: set[int] = set()
+        #: Kernels whose processes are being ended.
+        self.endings: dict[str, Ending] = {}
         #: Work for the first quiet moment.
         self.when_quiet: Callable[[], None] | None = None
         self.limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -116,40 +94,41 @@ class Zygote:
             "ipython": IPython.__version__,
             "ipykernel": ipykernel.__version__,
         }
-        link.send({"kind": "ready", **versions}, self.info)
+        link.send({"kind": "ready", **versions, **self.facts}, self.info)
 
     def serve(self) -> WorkerSpec | str:
         """Serve the gateway. Returns how that ended, or, in a forked child, which worker to be."""
         assert self.link is not None and self._signals is not None
+        self.wards.poll.register(self.link, select.POLLIN)
+        self.wards.poll.register(self._signals[0], select.POLLIN)
         while True:
-            poll = select.poll()
-            poll.register(self.link, select.POLLIN)
-            poll.register(self._signals[0], select.POLLIN)
-            for child in self.workers.values():
-                if child.connection.fileno() >= 0:
-                    poll.register(child.connection, select.POLLIN)
-            ends = {snapshot.end.fileno(): name for name, snapshot in self.snapshots.items()}
-            for number in ends:
-                # Nothing but the end is ever heard from a frozen snapshot.
-                poll.register(number, 0)
-            ready = dict(poll.poll(QUIET_MS if self.when_quiet is not None and self.workers else None))
-            if not ready and self.when_quiet is not None:
+            ready = self.wards.poll.poll(self._patience_ms())
+            if not ready and self.when_quiet is not None and not self.endings:
                 warm, self.when_quiet = self.when_quiet, None
                 warm()
                 continue
+            numbers = {number for number, _ in ready}
             try:
                 # What workers registered or handed over comes before the news of their end, and before commands.
-                self._hear_workers()
-                if self._signals[0].fileno() in ready:
+                self._hear_workers(self.wards.among(numbers))
+                if self._signals[0].fileno() in numbers:
                     self._reap()
-                for number in ends.keys() & ready.keys():
-                    self._lose(ends[number])
-                if self.link.fileno() in ready:
+                for ward in self.wards.among(numbers):
+                    if isinstance(ward, Snapshot):
+                        self._lose(ward)
+                if self.endings:
+                    self._go_on_ending()
+                if self.link.fileno() in numbers:
                     ended = self._obey(self.link.receive_ready())
                     if ended is not None:
                         return ended
             except (LinkClosed, BadFrame):
                 return LINK_LOST
+
+    def _patience_ms(self) -> float | None:
+        if self.endings:
+            return max(0.0, min(ending.due for ending in self.endings.values()) - time.monotonic()) * 1000
+        return QUIET_MS if self.when_quiet is not None and self.wards.workers else None
 
     def become_child(self) -> None:
         """In a forked child: let go of everything that is the zygote's."""
@@ -162,30 +141,25 @@ class Zygote:
             self.link.close()
         for end in self._signals or ():
             end.close()
-        for child in self.workers.values():
-            child.connection.close()
-        for snapshot in self.snapshots.values():
-            snapshot.close()
-        self.workers.clear()
-        self.snapshots.clear()
+        self.wards.abandon()
         self.statuses.clear()
+        self.endings.clear()
 
     def end_all(self) -> None:
-        """End every process of the kernel."""
-        for child in self.workers.values():
-            child.connection.close()
-        pids = {*self.workers, *(snapshot.pid for snapshot in self.snapshots.values())}
-        for snapshot in self.snapshots.values():
-            snapshot.close()
-        self.workers.clear()
-        self.snapshots.clear()
-        end_descendants(self.groups, pids)
-        self.groups.clear()
+        """End every process of every kernel."""
+        groups: set[int] = set()
+        pids: set[int] = set()
+        for each in (*self.endings.values(), *(Ending(*self.wards.let_go(kernel)) for kernel in {*self.wards.groups})):
+            groups |= each.groups
+            pids |= each.pids
+        self.endings.clear()
+        end_descendants(groups, pids)
         self.statuses.clear()
 
     def close_link(self) -> None:
         """Hang up on the gateway."""
         if self.link is not None:
+            self.wards.poll.unregister(self.link)
             self.link.close()
             self.link = None
 
@@ -200,12 +174,15 @@ class Zygote:
                     if spec is not None:
                         return spec
                 case "wake":
-                    self._hear_workers()
-                    self._wake(command["snapshot"])
+                    self._hear_workers(self.wards.speaking())
+                    self._wake(command["kernel"], command["snapshot"])
                 case "discard":
-                    self._hear_workers()
+                    self._hear_workers(self.wards.speaking())
                     for name in command["snapshots"]:
-                        self._discard(name)
+                        self._discard(command["kernel"], name)
+                case "end":
+                    self._hear_workers(self.wards.speaking())
+                    self._end(command["kernel"])
                 case "kill":
                     self._kill(command["pid"], command["signal"])
                 case "stop":
@@ -231,8 +208,7 @@ class Zygote:
             ours.close()
             return self._worker_spec(command, theirs.detach())
         theirs.close()
-        self.workers[pid] = Child(command["kernel"], ours)
-        self.groups.add(pid)
+        self.wards.adopt(pid, Child(command["kernel"], ours))
         self._tell({"kind": "forked", **answer, "pid": pid})
         return None
 
@@ -245,13 +221,18 @@ class Zygote:
             env=command["env"],
             stdout=command["stdout"],
             stderr=command["stderr"],
+            interrupts=command.get("interrupts"),
+            ready=command.get("ready", False),
             custodian_fd=custodian_fd,
         )
 
-    def _wake(self, name: str) -> None:
-        snapshot = self.snapshots.pop(name, None)
+    def _wake(self, kernel: str, name: str) -> None:
+        snapshot = self.wards.take(kernel, name)
+        gone = {"kind": "snapshot_gone", "kernel": kernel, "snapshot": name}
         if snapshot is None or snapshot.discarded:
-            self._tell({"kind": "snapshot_gone", "snapshot": name})
+            if snapshot is not None:
+                self.wards.forget(snapshot)
+            self._tell(gone)
             return
         ours, theirs = custodian.pair()
         try:
@@ -260,16 +241,15 @@ class Zygote:
             custodian.send(snapshot.end, {"kind": "wake"}, [theirs.fileno()])
         except OSError:
             ours.close()
-            self._tell({"kind": "snapshot_gone", "snapshot": name})
+            self._tell(gone)
             return
         finally:
             theirs.close()
-            snapshot.close()
-        self.workers[snapshot.pid] = Child(snapshot.kernel, ours)
-        self.groups.add(snapshot.pid)
+            self.wards.forget(snapshot)
+        self.wards.adopt(snapshot.pid, Child(kernel, ours))
 
-    def _discard(self, name: str) -> None:
-        snapshot = self.snapshots.get(name)
+    def _discard(self, kernel: str, name: str) -> None:
+        snapshot = self.wards.snapshots.get((kernel, name))
         if snapshot is not None:
             # It reads this as the end, and hangs up in turn when it is gone: then it is reported.
             snapshot.end.shutdown(socket.SHUT_WR)
@@ -284,39 +264,58 @@ class Zygote:
                 os.kill(pid, number)
                 return
 
+    def _end(self, kernel: str) -> None:
+        """Begin to end everything of a kernel; others are served meanwhile."""
+        groups, pids = self.wards.let_go(kernel)
+        former = self.endings.get(kernel)
+        if former is not None:
+            groups, pids = groups | former.groups, pids | former.pids
+        self.endings[kernel] = Ending(groups, pids)
+        self._go_on_ending()
+
+    def _go_on_ending(self) -> None:
+        now = time.monotonic()
+        for kernel, ending in list(self.endings.items()):
+            if ending.due <= now:
+                self._reap()
+                if ending.go_on(now):
+                    del self.endings[kernel]
+                    self._tell({"kind": "ended", "kernel": kernel})
+
     def _tell(self, event: dict[str, Any]) -> None:
         if self.link is not None:
             self.link.send(event)
 
     # ----------------------------------------------------------------------------------------- the processes
 
-    def _hear_workers(self) -> None:
-        """Take in everything that workers have said so far."""
-        for child in list(self.workers.values()):
-            self._hear(child)
+    def _hear_workers(self, wards: list[Child | Snapshot]) -> None:
+        """Take in everything that the workers among these have said so far."""
+        for ward in wards:
+            if isinstance(ward, Child):
+                self._hear(ward)
 
     def _hear(self, child: Child) -> None:
-        while child.connection.fileno() >= 0:
+        while child.fileno() >= 0:
             try:
                 received = custodian.receive(child.connection, socket.MSG_DONTWAIT)
                 if received is None:
-                    child.connection.close()
+                    self.wards.forget(child)
                     return
                 self._serve_worker(child, *received)
             except BlockingIOError:
                 return
             except (OSError, ValueError, KeyError, TypeError):
                 # Something else wrote on the worker's descriptor, or nobody is there; its end will be reported.
-                child.connection.close()
+                self.wards.forget(child)
 
     def _serve_worker(self, child: Child, message: dict[str, Any], descriptors: list[int]) -> None:
         match message["kind"], descriptors:
             case "snapshot", [end, *rest]:
                 close_all(rest)
-                self.snapshots[message["snapshot"]] = Snapshot(child.kernel, message["pid"], socket.socket(fileno=end))
+                self.wards.keep(Snapshot(child.kernel, message["snapshot"], message["pid"], socket.socket(fileno=end)))
             case "hand_over", _:
-                snapshot = self.snapshots.get(message["snapshot"])
-                if snapshot is None or snapshot.kernel != child.kernel:
+                snapshot = self.wards.snapshots.get((child.kernel, message["snapshot"]))
+                if snapshot is None:
                     close_all(descriptors)
                 else:
                     snapshot.handed.append((message["streams"], descriptors))
@@ -333,7 +332,7 @@ class Zygote:
             return {"state": "ended", "status": status}
         # The child of a worker that is just ending will be ours in a moment.
         parent = children.parent_of(pid)
-        return {"state": "running" if parent == os.getpid() or parent in self.workers else "unknown"}
+        return {"state": "running" if parent == os.getpid() or parent in self.wards.workers else "unknown"}
 
     def _reap(self) -> None:
         assert self._signals is not None
@@ -355,20 +354,18 @@ class Zygote:
         self.statuses[pid] = status
         if len(self.statuses) > STATUSES_MAX:
             self.statuses.popitem(last=False)
-        child = self.workers.pop(pid, None)
+        child = self.wards.workers.pop(pid, None)
         if child is not None:
             self._hear(child)
-            child.connection.close()
-        for name, snapshot in list(self.snapshots.items()):
+            self.wards.forget(child)
+        for snapshot in list(self.wards.snapshots.values()):
             if snapshot.pid == pid:
-                self._lose(name)
+                self._lose(snapshot)
         code = os.waitstatus_to_exitcode(status)
-        self._tell(
-            {"kind": "died", "pid": pid, "code": code if code >= 0 else None, "signal": -code if code < 0 else None}
-        )
+        how = {"code": code if code >= 0 else None, "signal": -code if code < 0 else None}
+        self._tell({"kind": "died", "kernel": None if child is None else child.kernel, "pid": pid, **how})
 
-    def _lose(self, name: str) -> None:
-        snapshot = self.snapshots.pop(name, None)
-        if snapshot is not None:
-            snapshot.close()
-            self._tell({"kind": "snapshot_gone", "snapshot": name})
+    def _lose(self, snapshot: Snapshot) -> None:
+        if self.wards.take(snapshot.kernel, snapshot.name) is not None:
+            self.wards.forget(snapshot)
+            self._tell({"kind": "snapshot_gone", "kernel": snapshot.kernel, "snapshot": snapshot.name})

@@ -1,4 +1,4 @@
-"""How all processes of a kernel are ended, politely at first."""
+"""How processes are ended, politely at first: all below a zygote, or those of one of its kernels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .children import children_of
 PATIENCE_S = (0.01, 0.03, 0.1, 0.3)
 #: How long the killed may take to be gone: a process in the middle of a disk operation cannot be hurried.
 KILLED_TIMEOUT_S = 1.0
+KILL_AGAIN_S = 0.01
 
 
 def end_descendants(groups: set[int], pids: set[int]) -> None:
@@ -20,7 +21,7 @@ def end_descendants(groups: set[int], pids: set[int]) -> None:
     SIGTERM first, SIGKILL after 0.44 s. Processes that the user moved to sessions of their own are left alone: whoever
     does that means them to stay.
     """
-    for number, pauses in ((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, (0.01,) * int(KILLED_TIMEOUT_S / 0.01))):
+    for number, pauses in ((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, (KILL_AGAIN_S,) * int(KILLED_TIMEOUT_S / KILL_AGAIN_S))):
         for pause in (0.0, *pauses):
             time.sleep(pause)
             _reap()
@@ -30,6 +31,45 @@ def end_descendants(groups: set[int], pids: set[int]) -> None:
             if pause == 0 or number == signal.SIGKILL:
                 # The killed may have left new children behind, so killing is repeated.
                 _signal(left, number)
+
+
+class Ending:
+    """The end of one kernel's processes, step by step, so that other kernels are served meanwhile."""
+
+    def __init__(self, groups: set[int], pids: set[int]) -> None:
+        self.groups = groups
+        self.pids = pids
+        #: When to go on (time.monotonic).
+        self.due = 0.0
+        self._pauses = iter((*PATIENCE_S, *(KILL_AGAIN_S,) * int(KILLED_TIMEOUT_S / KILL_AGAIN_S)))
+        self._looks = 0
+
+    def go_on(self, now: float) -> bool:
+        """Look what is left and see to it. True: nothing is left, or nothing that can be ended. Reap beforehand."""
+        left = self._left()
+        pause = next(self._pauses, None)
+        if not left or pause is None:
+            return True
+        if self._looks == 0:
+            _signal(left, signal.SIGTERM)
+        elif self._looks >= len(PATIENCE_S):
+            _signal(left, signal.SIGKILL)
+        self._looks += 1
+        self.due = now + pause
+        return False
+
+    def _left(self) -> list[int]:
+        # Those of other kernels are not looked at more closely: there may be a thousand.
+        found, unseen = [], [pid for pid in children_of(os.getpid()) if self._is_ours(pid)]
+        while unseen:
+            pid = unseen.pop()
+            if self._is_ours(pid):
+                found.append(pid)
+            unseen.extend(children_of(pid))
+        return found
+
+    def _is_ours(self, pid: int) -> bool:
+        return pid in self.pids or _group_of(pid) in self.groups
 
 
 def _left(groups: set[int], pids: set[int]) -> list[int]:

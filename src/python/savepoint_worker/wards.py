@@ -1,0 +1,122 @@
+"""What a zygote cares for: workers and frozen copies, each of one kernel."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import NamedTuple
+
+from .processes.custodian import close_all
+
+
+class Child(NamedTuple):
+    """A worker: `kernel` is whose, `connection` leads to it."""
+
+    kernel: str
+    connection: socket.socket
+
+    def fileno(self) -> int:
+        """The descriptor of the connection; -1 once closed."""
+        return self.connection.fileno()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.connection.close()
+
+
+class Snapshot:
+    """A frozen copy: `end` wakes it, and hangs up when it is gone."""
+
+    def __init__(self, kernel: str, name: str, pid: int, end: socket.socket) -> None:
+        self.kernel = kernel
+        self.name = name
+        self.pid = pid
+        self.end = end
+        #: What the present worker handed over for it: names of streams, and the descriptors.
+        self.handed: list[tuple[dict[str, str], list[int]]] = []
+        self.discarded = False
+
+    def fileno(self) -> int:
+        """The descriptor of the wake end; -1 once closed."""
+        return self.end.fileno()
+
+    def close(self) -> None:
+        """Let go of it: if it was not woken, it ends."""
+        self.end.close()
+        for _, descriptors in self.handed:
+            close_all(descriptors)
+        self.handed.clear()
+
+
+class Wards:
+    """All of them, and who of them has something to say."""
+
+    def __init__(self) -> None:
+        self.workers: dict[int, Child] = {}
+        #: By kernel and name: kernels number theirs alike.
+        self.snapshots: dict[tuple[str, str], Snapshot] = {}
+        #: Process groups that workers of each kernel were made leaders of; what their children inherit.
+        self.groups: dict[str, set[int]] = {}
+        # Kept from round to round: to register a thousand connections takes longer than to serve one of them. And poll
+        # keeps nothing in the operating system that a fork would share, as epoll does, and knows no highest number.
+        self.poll = select.poll()
+        self._watched: dict[int, Child | Snapshot] = {}
+
+    def adopt(self, pid: int, child: Child) -> None:
+        """Take a worker into care."""
+        # The number may have been that of another kernel's worker, whose group is gone then.
+        for groups in self.groups.values():
+            groups.discard(pid)
+        self.groups.setdefault(child.kernel, set()).add(pid)
+        self.workers[pid] = child
+        self._watch(child, select.POLLIN)
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Take a frozen copy into care."""
+        former = self.take(snapshot.kernel, snapshot.name)
+        if former is not None:
+            self.forget(former)
+        self.snapshots[snapshot.kernel, snapshot.name] = snapshot
+        # Nothing but the end is ever heard from it.
+        self._watch(snapshot, 0)
+
+    def take(self, kernel: str, name: str) -> Snapshot | None:
+        """The snapshot of that name, which is the caller's from then on."""
+        return self.snapshots.pop((kernel, name), None)
+
+    def forget(self, ward: Child | Snapshot) -> None:
+        """Hang up, and listen no more."""
+        number = ward.fileno()
+        if number >= 0:
+            self._watched.pop(number, None)
+            self.poll.unregister(number)
+        ward.close()
+
+    def let_go(self, kernel: str) -> tuple[set[int], set[int]]:
+        """Hang up on everything of a kernel; its process groups, and the pids of workers and copies."""
+        pids = {pid for pid, child in self.workers.items() if child.kernel == kernel}
+        for pid in pids:
+            self.forget(self.workers.pop(pid))
+        for snapshot in [each for each in self.snapshots.values() if each.kernel == kernel]:
+            self.take(kernel, snapshot.name)
+            self.forget(snapshot)
+            pids.add(snapshot.pid)
+        return self.groups.pop(kernel, set()), pids
+
+    def abandon(self) -> None:
+        """In a forked child: close everything."""
+        for ward in (*self.workers.values(), *self.snapshots.values()):
+            ward.close()
+        self.__init__()  # type: ignore[misc]
+
+    def among(self, numbers: set[int]) -> list[Child | Snapshot]:
+        """Those whose descriptors are among these."""
+        return [self._watched[number] for number in numbers if number in self._watched]
+
+    def speaking(self) -> list[Child | Snapshot]:
+        """Those that have something to say at this moment."""
+        return self.among({number for number, _ in self.poll.poll(0)})
+
+    def _watch(self, ward: Child | Snapshot, events: int) -> None:
+        self._watched[ward.fileno()] = ward
+        self.poll.register(ward.fileno(), events)

@@ -1,0 +1,80 @@
+/** What the workers of a kernel stand on that has a zygote and a door to itself. */
+
+import { openDoor, type Door } from './door.js'
+import { makeFifos } from './fifo.js'
+import type { RuntimeDir } from './runtime-dir.js'
+import type { SeatPaths } from './seat.js'
+import type { Backing, Workers } from './workers.js'
+import { Zygote, type ZygoteOptions } from './zygote.js'
+
+export interface OwnZygoteOptions extends Omit<ZygoteOptions, 'link'> {
+  readonly dir: RuntimeDir
+  readonly limits: ZygoteOptions['limits'] & { readonly helloMs: number }
+}
+
+export class OwnZygote implements Backing {
+  readonly #options: OwnZygoteOptions
+  readonly #zygote: Zygote
+  readonly #seat: SeatPaths
+  #workers: Workers | null = null
+  #door: Door | null = null
+  #ended = false
+
+  constructor(options: OwnZygoteOptions) {
+    const { kernel, dir } = options
+    this.#options = options
+    this.#seat = { place: kernel, stdout: dir.stdout, stderr: dir.stderr, interrupts: dir.interrupts }
+    this.#zygote = new Zygote(
+      { ...options, link: dir.link },
+      {
+        ready: (kernelInfo) => this.#workers?.zygoteReady(kernelInfo),
+        died: () => this.#workers?.zygoteDied(),
+      },
+    )
+  }
+
+  /** Opens the door and gets a zygote: one that lingers from before a restart, else a new process. */
+  async start(workers: Workers): Promise<void> {
+    const { dir, limits, log, kernel } = this.#options
+    this.#workers = workers
+    this.#zygote.hold(kernel, workers)
+    const fifos = makeFifos(dir.stdout, dir.stderr)
+    this.#door = await openDoor(
+      dir.link,
+      (hello, connect) =>
+        hello.role === 'zygote' ? this.#zygote.admit(hello, connect) : workers.admit(hello, connect),
+      log,
+      limits.helloMs,
+    )
+    await this.#zygote.start()
+    await fifos
+    workers.sit(this.#seat)
+  }
+
+  place(): SeatPaths {
+    return this.#seat
+  }
+
+  tell(command: Parameters<Backing['tell']>[0]): void {
+    this.#zygote.tell(command)
+  }
+
+  stop(linger: boolean): void {
+    this.#zygote.stop(linger, () => {
+      this.#letGo()
+      this.#workers?.ended()
+    })
+  }
+
+  abandon(): void {
+    if (this.#ended) return
+    this.#zygote.abandon()
+    this.#letGo()
+  }
+
+  #letGo(): void {
+    this.#ended = true
+    this.#door?.close()
+    this.#zygote.close()
+  }
+}

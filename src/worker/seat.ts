@@ -1,0 +1,66 @@
+/**
+ * Where a worker sits: the name that door and zygote know it by, its output pipes, and the note on interrupts.
+ *
+ * Copies of a worker sit where it sits; a worker that was forked anew may have a seat of its own.
+ */
+
+import { join } from 'node:path'
+import type { Clock } from '../clock.js'
+import { readFifo, type Fifo } from './fifo.js'
+import { Interrupter, type InterruptLimits } from './interrupter.js'
+
+export interface SeatPaths {
+  /** Unlike that of any other seat at the same door. */
+  readonly place: string
+  readonly stdout: string
+  readonly stderr: string
+  /** What the latest interrupt was meant for. */
+  readonly interrupts: string
+}
+
+/** Files of a seat in a folder that holds many. */
+export function seatIn(folder: string, place: string): SeatPaths {
+  const path = (suffix: string): string => join(folder, `${place}.${suffix}`)
+  return { place, stdout: path('out'), stderr: path('err'), interrupts: path('int') }
+}
+
+/** A seat that is in use: its pipes are read. */
+export class Seat {
+  readonly paths: SeatPaths
+  readonly interrupter: Interrupter
+  readonly #fifos: readonly Fifo[]
+
+  /** The pipes must be there. `onText` gets what is printed, as the inside of a JSON string. */
+  constructor(
+    paths: SeatPaths,
+    clock: Clock,
+    limits: InterruptLimits,
+    onText: (name: 'stdout' | 'stderr', text: Buffer) => void,
+  ) {
+    this.paths = paths
+    this.interrupter = new Interrupter(clock, limits, paths.interrupts)
+    this.#fifos = (['stdout', 'stderr'] as const).map((name) => readFifo(paths[name], (text) => onText(name, text)))
+  }
+
+  get place(): string {
+    return this.paths.place
+  }
+
+  /** Delivers everything that is in the pipes now. */
+  drain(): void {
+    for (const fifo of this.#fifos) fifo.drain()
+  }
+
+  pause(): void {
+    for (const fifo of this.#fifos) fifo.pause()
+  }
+
+  resume(): void {
+    for (const fifo of this.#fifos) fifo.resume()
+  }
+
+  close(): void {
+    this.interrupter.close()
+    for (const fifo of this.#fifos) fifo.close()
+  }
+}

@@ -1,0 +1,82 @@
+/** The seats of one kernel: that of its present worker, and those of workers whose children may still print. */
+
+import type { Clock } from '../clock.js'
+import type { InterruptLimits } from './interrupter.js'
+import { Seat, type SeatPaths } from './seat.js'
+
+export class Seats {
+  readonly #clock: Clock
+  readonly #limits: InterruptLimits
+  readonly #onText: (name: 'stdout' | 'stderr', text: Buffer) => void
+  /** By place; the latest comes last. */
+  readonly #open = new Map<string, Seat>()
+  readonly #expected = new Map<string, SeatPaths>()
+  #paused = false
+
+  constructor(clock: Clock, limits: InterruptLimits, onText: (name: 'stdout' | 'stderr', text: Buffer) => void) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#onText = onText
+  }
+
+  /** The latest seat. */
+  get present(): Seat | null {
+    return [...this.#open.values()].at(-1) ?? null
+  }
+
+  /** Places of all seats, oldest first. */
+  get places(): readonly string[] {
+    return [...this.#open.keys()]
+  }
+
+  /** A worker will sit there; its pipes may not be there before it is. */
+  expect(paths: SeatPaths): void {
+    if (!this.#open.has(paths.place)) this.#expected.set(paths.place, paths)
+  }
+
+  /** A worker is there: its pipes are read from now on. */
+  arrive(place: string): void {
+    const paths = this.#expected.get(place)
+    this.#expected.delete(place)
+    if (paths !== undefined) this.open(paths)
+  }
+
+  at(place: string | null): Seat | null {
+    return this.#open.get(place ?? '') ?? null
+  }
+
+  /** Reads the pipes of a seat, which must be there. */
+  open(paths: SeatPaths): Seat {
+    const found = this.#open.get(paths.place)
+    if (found) return found
+    const seat = new Seat(paths, this.#clock, this.#limits, this.#onText)
+    if (this.#paused) seat.pause()
+    this.#open.set(paths.place, seat)
+    return seat
+  }
+
+  /** Stops reading in that place. */
+  leave(place: string): void {
+    this.#open.get(place)?.close()
+    this.#open.delete(place)
+  }
+
+  /** Delivers everything that is in the pipes now. */
+  drain(): void {
+    for (const seat of this.#open.values()) seat.drain()
+  }
+
+  pause(): void {
+    this.#paused = true
+    for (const seat of this.#open.values()) seat.pause()
+  }
+
+  resume(): void {
+    this.#paused = false
+    for (const seat of this.#open.values()) seat.resume()
+  }
+
+  close(): void {
+    for (const place of this.places) this.leave(place)
+  }
+}
