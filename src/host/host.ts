@@ -113,7 +113,7 @@ export class Host {
         if (effect.soon && !this.#speaking) return this.#hold(effect.topic, effect.message)
         return this.#send(effect.topic, effect.message)
       case 'publish_stream':
-        return this.#pacer.add(effect.name, effect.parentBytes, effect.text)
+        return this.#pacer.add(effect.name, effect.parentBytes, effect.text, effect.flushed)
       case 'reply':
         // On another socket: nobody can rely on the order between the two, but output that came first goes first.
         this.#flush()

@@ -2,7 +2,8 @@
  * Merges neighbouring chunks of one stream into one message per few milliseconds.
  *
  * The first chunk after a pause goes out soon, since a person waits for it, but not at once: the lines of a short loop
- * are one output in a notebook's file. What follows within the interval is gathered. Anything else that is published
+ * are one output in a notebook's file. What was flushed does not wait for that: whoever flushes wants it to be seen.
+ * What follows within the interval is gathered. Anything else that is published
  * first sends what was gathered, so the order stays that of the worker.
  */
 
@@ -40,15 +41,17 @@ export class Pacer {
     this.#publish = publish
   }
 
-  /** `text` is escaped as the inside of a JSON string. */
-  add(name: StreamName, parentBytes: Buffer, text: Buffer): void {
+  /** `text` is escaped as the inside of a JSON string. `flushed`: after a pause it goes out at once, and may be empty. */
+  add(name: StreamName, parentBytes: Buffer, text: Buffer, flushed = false): void {
     const current = this.#gathered
+    if (text.length === 0 && !current) return
     if (current && (current.name !== name || !current.parentBytes.equals(parentBytes))) this.flush()
     this.#gathered ??= { name, parentBytes, chunks: [], bytes: 0 }
     this.#gathered.chunks.push(text)
     this.#gathered.bytes += text.length
     const { intervalMs, firstMs, bytesMax } = this.#limits
-    const waitMs = Math.min(intervalMs, Math.max(firstMs, intervalMs - (this.#clock.now() - this.#sentAt)))
+    const pauseMs = this.#clock.now() - this.#sentAt
+    const waitMs = Math.min(intervalMs, Math.max(flushed ? 0 : firstMs, intervalMs - pauseMs))
     if (waitMs <= 0 || this.#gathered.bytes >= bytesMax) this.flush()
     else this.#cancel ??= this.#clock.after(waitMs, () => this.flush())
   }

@@ -10,6 +10,7 @@
  */
 
 import { SavepointError } from '../errors.js'
+import type { IncomingMessage } from '../wire/message.js'
 import { isOurTarget, openComm, type Comm } from './comms.js'
 import { parseObject } from './policy.js'
 import { command } from './send.js'
@@ -17,18 +18,18 @@ import type { KernelState, Line, Request } from './state.js'
 
 const COMM_TYPES: ReadonlySet<string> = new Set(['comm_open', 'comm_msg', 'comm_close'])
 
-export function isComm({ message }: Request): boolean {
-  return COMM_TYPES.has(message.header.msg_type)
+export function isComm({ header }: IncomingMessage): boolean {
+  return COMM_TYPES.has(header.msg_type)
 }
 
 /** Hands over what waits and may be served beside the cell that runs, if one does; in the main shell, or a subshell. */
 export function handOverComms(state: KernelState, line: Line & { readonly id?: string } = state): void {
   const { turn, queue } = line
-  if (!turn?.cell || !turn.atWorker || turn.answered || !queue.some(isComm)) return
+  if (!turn?.cell || !turn.atWorker || turn.answered || !queue.some((request) => request.isComm)) return
   if (state.phase !== 'busy' && (line === state || state.phase !== 'idle')) return
   const staying = new Set<string>()
   for (const request of queue.splice(0)) {
-    const about = isComm(request) ? subject(state, request) : null
+    const about = request.isComm ? subject(state, request) : null
     if (about && !about.ours && !staying.has(about.comm_id)) {
       give(state, line, request, about, turn.request.seq)
     } else {

@@ -81,7 +81,14 @@ export type Effect =
   /** `soon`: nobody waits for it by itself; it may go out with what follows within a moment. */
   | { readonly do: 'publish'; readonly topic: string; readonly message: OutgoingMessage; readonly soon?: true }
   /** Like publish, but neighbouring chunks of one stream may be merged. Text is escaped as in `output`. */
-  | { readonly do: 'publish_stream'; readonly name: StreamName; readonly parentBytes: Buffer; readonly text: Buffer }
+  | {
+      readonly do: 'publish_stream'
+      readonly name: StreamName
+      readonly parentBytes: Buffer
+      readonly text: Buffer
+      /** Whoever wrote it wants it to be seen now. */
+      readonly flushed?: true
+    }
   | {
       readonly do: 'reply'
       readonly channel: RequestChannel

@@ -40,7 +40,7 @@ export function receive(state: KernelState, { channel, client, message }: Messag
     answer(state, client, message)
     return
   }
-  const request: Request = { seq: state.nextSeq, channel, client, message }
+  const request: Request = { seq: state.nextSeq, channel, client, message, isComm: isComm(message) }
   state.nextSeq += 1
   if (channel === 'control') state.control = { header: message.header, toldTo: -1 }
   rememberParent(state, message, client)
@@ -58,7 +58,7 @@ export function receive(state: KernelState, { channel, client, message }: Messag
     refuse(state, request, queueFull())
   } else {
     state.queue.push(request)
-    if (state.turn !== null && isComm(request)) handOverComms(state)
+    if (state.turn !== null && request.isComm) handOverComms(state)
     advance(state)
   }
 }
@@ -86,7 +86,7 @@ const infoKey = (request: Request): string => `info ${request.seq}`
 function subshellFor(state: KernelState, request: Request): string | null {
   const named = request.message.header.subshell_id
   const id = typeof named === 'string' ? named : null
-  if ((id === null && state.subshells.size === 0) || !isComm(request)) return id
+  if ((id === null && state.subshells.size === 0) || !request.isComm) return id
   const comm = commOf(state, request)
   if (comm?.ours) return null
   // As in ipykernel, what a client says on a comm goes to the code that spoke last on it; if that is gone, to the main shell.
@@ -107,7 +107,7 @@ function receiveInSubshell(state: KernelState, request: Request, id: string): vo
     refuse(state, request, queueFull())
   } else {
     subshell.queue.push(request)
-    if (subshell.turn !== null && isComm(request)) handOverComms(state, subshell)
+    if (subshell.turn !== null && request.isComm) handOverComms(state, subshell)
   }
 }
 

@@ -63,6 +63,8 @@ export interface Request {
   readonly channel: RequestChannel
   readonly client: Client
   readonly message: IncomingMessage
+  /** comm_open, comm_msg or comm_close: it may be served beside a cell. Looked at for all that wait, so it is known. */
+  readonly isComm: boolean
 }
 
 /** The request being served. There is at most one; all others wait in the queue. */

@@ -117,7 +117,9 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
   switch (event.kind) {
     case 'stream': {
       const [text] = parts
-      return text ? publishStream(state, event.name, parentOf(state, event.parent), text) : undefined
+      return text
+        ? publishStream(state, event.name, parentOf(state, event.parent), text, event.flushed === true)
+        : undefined
     }
     case 'publish': {
       const [content, metadata, ...buffers] = parts

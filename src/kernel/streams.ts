@@ -24,11 +24,17 @@ export function newGathered(): Gathered {
 }
 
 /** Takes text of a stream, escaped as the inside of a JSON string. */
-export function publishStream(state: KernelState, name: StreamName, parentBytes: Buffer, text: Buffer): void {
+export function publishStream(
+  state: KernelState,
+  name: StreamName,
+  parentBytes: Buffer,
+  text: Buffer,
+  flushed = false,
+): void {
   const { turn } = state
   const gathered = turn?.answered === false ? turn.cell?.gathered : null
   if (!turn?.cell || !gathered || turn.request.message.headerBytes !== parentBytes) {
-    state.effects.push({ do: 'publish_stream', name, parentBytes, text })
+    state.effects.push({ do: 'publish_stream', name, parentBytes, text, ...(flushed ? { flushed } : {}) })
     return
   }
   gathered[name].push(text)

@@ -15,7 +15,7 @@ import { SavepointError } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { EMPTY_OBJECT, json } from '../wire/message.js'
 import { waking } from './awakening.js'
-import { cellEnded, handOverComms, isComm, register, takeBack } from './beside.js'
+import { cellEnded, handOverComms, register, takeBack } from './beside.js'
 import { abortQueue, cellOf, errorContent, publishInput } from './execution.js'
 import { run, waitFor } from './operation.js'
 import { parseObject, wishesOf } from './policy.js'
@@ -128,7 +128,7 @@ export function advanceSubshells(state: KernelState): void {
 
 function start(state: KernelState, subshell: Subshell, request: Request, cell: Cell | null): void {
   subshell.turn = { request, cell, atWorker: true, answered: false }
-  if (isComm(request)) register(state, request)
+  if (request.isComm) register(state, request)
   const { header, headerBytes, metadataBytes, contentBytes, buffers } = request.message
   const count = cell ? { execution_count: cell.count } : {}
   command(state, { kind: 'request', seq: request.seq, type: header.msg_type, subshell: subshell.id, ...count }, [

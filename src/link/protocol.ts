@@ -248,6 +248,8 @@ export type WorkerEvent =
       /** Parts: [text, escaped as the inside of an ASCII JSON string]. */ readonly kind: 'stream'
       readonly name: 'stdout' | 'stderr'
       readonly parent: string | null
+      /** User code flushed it, or, without text, what was sent before: it is to be seen now. */
+      readonly flushed?: boolean
     }
   | {
       /** Any other publication. Parts: [content, metadata, ...buffers]. */ readonly kind: 'publish'

@@ -5,7 +5,7 @@ function pacing(): {
   clock: FakeClock
   pacer: Pacer
   sent: string[]
-  add: (text: string, name?: 'stdout' | 'stderr', parent?: string) => void
+  add: (text: string, name?: 'stdout' | 'stderr', parent?: string, flushed?: boolean) => void
 } {
   const clock = new FakeClock()
   const sent: string[] = []
@@ -13,8 +13,8 @@ function pacing(): {
     const { name, text } = JSON.parse(content.toString()) as { name: string; text: string }
     sent.push(`${parent.toString()} ${name} ${text}`)
   })
-  const add = (text: string, name: 'stdout' | 'stderr' = 'stdout', parent = 'a'): void => {
-    pacer.add(name, Buffer.from(parent), Buffer.from(text))
+  const add = (text: string, name: 'stdout' | 'stderr' = 'stdout', parent = 'a', flushed = false): void => {
+    pacer.add(name, Buffer.from(parent), Buffer.from(text), flushed)
   }
   return { clock, pacer, sent, add }
 }
@@ -48,6 +48,26 @@ describe('streams', () => {
     add('two')
     clock.advance(1)
     expect(sent).toHaveLength(2)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('send at once what was flushed, but not more often than the interval says', () => {
+    const { clock, sent, add } = pacing()
+    const flushed = (text: string): void => add(text, 'stdout', 'a', true)
+    flushed('one')
+    expect(sent).toEqual(['a stdout one'])
+    flushed('two')
+    flushed('three')
+    expect(sent).toHaveLength(1)
+    clock.advance(5)
+    expect(sent[1]).toBe('a stdout twothree')
+    clock.advance(6)
+    add('four')
+    flushed('')
+    expect(sent[2]).toBe('a stdout four')
+    flushed('')
+    clock.advance(10)
+    expect(sent).toHaveLength(3)
     expect(clock.pending).toBe(0)
   })
 

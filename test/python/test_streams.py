@@ -105,6 +105,17 @@ class Streams(unittest.TestCase):
         print("now", file=self.out)
         self.assertEqual(self.link.frames[0][1], b"now\\n")
 
+    def test_what_user_code_flushes_says_so_once_also_where_it_has_been_sent(self) -> None:
+        print("sent", file=self.out)
+        # However slow this machine is now, it was just sent.
+        self.outlet.sent_at = time.monotonic() + 60
+        self.out.flush()
+        self.outlet.sent_at = time.monotonic() + 60
+        print("held back", file=self.out, flush=True)
+        self.out.flush()
+        said = [(text, envelope.get("flushed", False)) for envelope, text in self.link.frames]
+        self.assertEqual(said, [(b"sent\\n", False), (b"", True), (b"held back\\n", True)])
+
     def test_the_order_of_writing_is_kept_across_streams(self) -> None:
         for n in range(50):
             (self.out if n % 2 else self.err).write(f"{n} ")

@@ -280,6 +280,8 @@ class Worker:
 
     def flush_streams(self) -> None:
         """Send what was written so far, whatever `sys.stdout` and `sys.stderr` are now."""
+        # Here nobody waits for it to be shown.
+        self.outlet.waiting = None
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             try:
                 stream.flush()  # type: ignore[union-attr]

@@ -4,7 +4,7 @@ Both streams share one `Outlet`, so what is written to one after the other arriv
 
 * at once, when it ends a line and nothing was sent in the last 5 ms, or when 64 Ki characters have gathered;
 * with the next write after 5 ms;
-* by `flush`, which runs before every display, prompt and reply;
+* by `flush`, which runs before every display, prompt and reply, and as user code says: then clients are shown it at once;
 * by a helper thread, within some 8 ms, when the writer falls silent in mid-cell.
 
 What else is published may wait in the same way when much follows, so that it is sent in one go.
@@ -61,6 +61,8 @@ class Outlet:
         self.size = 0
         #: Bytes of the publications that wait in the link.
         self.held = 0
+        #: Stream and header of text that was sent and may wait at the gateway for more.
+        self.waiting: tuple[str, dict[str, Any]] | None = None
         self.helper_runs = False
         self.sent_at = 0.0
         self._lock = threading.RLock()
@@ -113,8 +115,23 @@ class Outlet:
             self._drain()
             interrupts.deliver()
 
+    def show(self) -> None:
+        """As `flush`; clients are shown at once what was written, since user code has asked for it."""
+        if self.pending or self.held:
+            self._drain(flushed=True)
+            interrupts.deliver()
+        elif self.waiting is not None and monotonic() - self.sent_at < SILENCE_S:
+            self._show_sent(*self.waiting)
+            interrupts.deliver()
+
     @interrupts.held
-    def _drain(self) -> None:
+    def _show_sent(self, name: str, parent: dict[str, Any]) -> None:
+        link, self.waiting = self.link, None
+        if link is not None:
+            link.send({"kind": "stream", "name": name, "parent": parent.get("msg_id"), "flushed": True}, b"")
+
+    @interrupts.held
+    def _drain(self, flushed: bool = False) -> None:
         if self._flusher == threading.get_ident():
             # A signal handler or a finalizer prints while this thread is sending: the loop below takes it along.
             return
@@ -122,7 +139,7 @@ class Outlet:
             self._flusher = threading.get_ident()
             try:
                 while self.pending:
-                    self._send_pending()
+                    self._send_pending(flushed)
                 if self.held and self.link is not None:
                     self.held = 0
                     self.link.flush()
@@ -131,20 +148,20 @@ class Outlet:
             finally:
                 self._flusher = 0
 
-    def _send_pending(self) -> None:
+    def _send_pending(self, flushed: bool) -> None:
         # Other threads may add to it meanwhile; what is counted here is there, and stays in front.
         items = self.pending[:]
         del self.pending[: len(items)]
         names, parents, texts = items[0::3], items[1::3], items[2::3]
         if names.count(names[0]) == len(names) == parents.count(parents[0]):
-            self.send(names[0], parents[0], "".join(texts))
+            self.send(names[0], parents[0], "".join(texts), flushed)
             return
         keys = [(name, parent.get("msg_id")) for name, parent in zip(names, parents, strict=True)]
         for _, group in groupby(range(len(keys)), key=keys.__getitem__):
             first, *rest = group
-            self.send(names[first], parents[first], "".join(texts[first : first + 1 + len(rest)]))
+            self.send(names[first], parents[first], "".join(texts[first : first + 1 + len(rest)]), flushed)
 
-    def send(self, name: str, parent: dict[str, Any], text: str) -> None:
+    def send(self, name: str, parent: dict[str, Any], text: str, flushed: bool = False) -> None:
         """Send `text` as frames of kind `stream`, now. Without a link it goes to the file descriptor."""
         link = self.link
         if link is None:
@@ -153,6 +170,9 @@ class Outlet:
         if self.listener is not None:
             self.listener(name, text)
         envelope = {"kind": "stream", "name": name, "parent": parent.get("msg_id")}
+        if flushed:
+            envelope["flushed"] = True
+        self.waiting = None if flushed else (name, parent)
         for start in range(0, len(text), FRAME_CHARACTERS_MAX):
             escaped = without_halves(encode_basestring_ascii(text[start : start + FRAME_CHARACTERS_MAX])[1:-1])
             link.send(envelope, escaped.encode("ascii"))
@@ -206,7 +226,7 @@ class Outlet:
 
     def _forget(self) -> None:
         """In a forked process: there is no link, and what was pending is the parent's to send."""
-        self.link = self.listener = None
+        self.link = self.listener = self.waiting = None
         self.pending.clear()
         self.size = self.held = 0
         self._lock = threading.RLock()
@@ -291,7 +311,7 @@ class OutStream(ipykernel.iostream.OutStream):
         if self._raw:
             texts, self._raw = self._raw, []
             write_raw(self.name, "".join(texts))
-        self._outlet.flush()
+        self._outlet.show()
 
     def close(self) -> None:
         """Send what was written; later writes raise ValueError."""
