@@ -1,0 +1,206 @@
+/**
+ * `POST /api/execute`: a kernel for one run of code, or for all runs that name the same session.
+ *
+ * The kernel of a run without a session is made for it and ended after it, so nothing is left for anybody else. One of
+ * a session is kept until it has not been used for a while, or there are too many.
+ */
+
+import type { Clock } from '../../clock.js'
+import { SavepointError } from '../../errors.js'
+import type { GatewayKernel, GatewayKernels } from '../ports.js'
+import { isOver, type Execution, type RunRequest } from './execution.js'
+import type { Executions } from './executions.js'
+import type { ExecutionLimits } from './limits.js'
+
+export interface OneShotsParts {
+  readonly kernels: Pick<GatewayKernels, 'start' | 'get' | 'end'>
+  readonly executions: Executions
+  readonly clock: Clock
+  readonly limits: ExecutionLimits
+  /** A kernel could not be ended. */
+  readonly onFault: (error: unknown) => void
+}
+
+export interface OneShot {
+  readonly kernelName: string
+  /** Subject of the token. */
+  readonly owner: string
+  /** What names the kernel that keeps the variables; null: one of its own. */
+  readonly affinity: string | null
+  readonly run: RunRequest
+  /** Nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+}
+
+interface Kept {
+  readonly kernel: Promise<GatewayKernel>
+  users: number
+  stopWaiting: () => void
+}
+
+interface Ran {
+  readonly model: Record<string, unknown>
+  readonly bytes: number
+}
+
+interface Answer {
+  readonly code: string
+  readonly model: Promise<Record<string, unknown>>
+  bytes: number
+}
+
+export class OneShots {
+  readonly #parts: OneShotsParts
+  /** Kernels by owner, session and kernelspec; the one that was not used for the longest time first. */
+  readonly #kept = new Map<string, Kept>()
+  readonly #answers = new Map<string, Answer>()
+
+  constructor(parts: OneShotsParts) {
+    this.#parts = parts
+  }
+
+  /** The execution's model, when it has ended. Rejects with what the kernels say, `timeout` or `cancelled`. */
+  async run(shot: OneShot): Promise<Record<string, unknown>> {
+    const { idempotencyKey, code } = shot.run
+    if (idempotencyKey === null) return (await this.#lease(shot)).model
+    const key = JSON.stringify([shot.owner, idempotencyKey])
+    const before = this.#answers.get(key)
+    if (before && before.code !== code) {
+      throw new SavepointError('already_exists', 'This idempotency_key was used for other code. Use another one.')
+    }
+    if (before) return await before.model
+    // Others may wait for the same answer: that one of them hangs up does not end it.
+    const leased = this.#lease({ ...shot, signal: new AbortController().signal })
+    const answer: Answer = { code, model: leased.then(({ model }) => model), bytes: code.length }
+    this.#answers.set(key, answer)
+    try {
+      answer.bytes += (await leased).bytes
+      this.#boundAnswers()
+    } catch (error) {
+      // It was not run, or nobody knows what became of it: asking again is a new run.
+      this.#answers.delete(key)
+      throw error
+    }
+    return await answer.model
+  }
+
+  /** Ends the kernels that are kept. */
+  async close(): Promise<void> {
+    const kept = [...this.#kept.keys()]
+    await Promise.all(kept.map(async (key) => await this.#drop(key)))
+  }
+
+  async #lease(shot: OneShot): Promise<Ran> {
+    if (shot.affinity !== null) return await this.#runKept(shot, shot.affinity)
+    const kernel = await this.#start(shot)
+    try {
+      return await this.#runIn(kernel, shot)
+    } finally {
+      this.#end(kernel.id)
+    }
+  }
+
+  async #runKept(shot: OneShot, affinity: string): Promise<Ran> {
+    const key = JSON.stringify([shot.owner, affinity, shot.kernelName])
+    const kept = this.#kept.get(key) ?? this.#newKept(shot)
+    kept.users += 1
+    kept.stopWaiting()
+    // Last in the order of use.
+    this.#kept.delete(key)
+    this.#kept.set(key, kept)
+    let isGone = false
+    try {
+      const kernel = await kept.kernel
+      isGone = !this.#lives(kernel.id)
+      if (!isGone) return await this.#runIn(kernel, shot)
+      this.#end(kernel.id)
+    } catch (error) {
+      // What could not be started is tried anew by the next one.
+      isGone = await kept.kernel.then(
+        () => false,
+        () => true,
+      )
+      throw error
+    } finally {
+      kept.users -= 1
+      if (isGone && this.#kept.get(key) === kept) this.#kept.delete(key)
+      else if (kept.users === 0) this.#dropWhenIdle(key, kept)
+    }
+    return await this.#runKept(shot, affinity)
+  }
+
+  #lives(id: string): boolean {
+    const kernel = this.#parts.kernels.get(id)
+    return kernel !== null && kernel.facts().executionState !== 'dead'
+  }
+
+  #dropWhenIdle(key: string, kept: Kept): void {
+    const { clock, limits } = this.#parts
+    kept.stopWaiting = clock.after(limits.sessionIdleS * 1_000, () => void this.#drop(key))
+  }
+
+  #newKept(shot: OneShot): Kept {
+    const { sessionsMax } = this.#parts.limits
+    if (this.#kept.size >= sessionsMax) {
+      const [idle] = [...this.#kept].find(([, { users }]) => users === 0) ?? []
+      if (idle === undefined) {
+        throw new SavepointError('quota_exceeded', `${sessionsMax} sessions are at work. Wait for one to end.`)
+      }
+      void this.#drop(idle)
+    }
+    return { kernel: this.#start(shot), users: 0, stopWaiting: () => {} }
+  }
+
+  #start({ kernelName, owner, affinity }: OneShot): Promise<GatewayKernel> {
+    const nothing = { kernelId: null, environment: {}, path: null, cwd: null }
+    return this.#parts.kernels.start({ ...nothing, name: kernelName, owner, affinity })
+  }
+
+  async #runIn(kernel: GatewayKernel, shot: OneShot): Promise<Ran> {
+    const { executions, limits } = this.#parts
+    const given = shot.run.wishes['timeout_s']
+    const timeoutS = typeof given === 'number' ? given : limits.executeTimeoutS
+    const wishes = { ...shot.run.wishes, timeout_s: timeoutS }
+    // The key is ours: it stands for the whole request, not for a run in this kernel.
+    const execution = executions.start(kernel, shot.owner, { ...shot.run, wishes, idempotencyKey: null })
+    const withdraw = (): void => executions.cancel(kernel.id, execution.id)
+    shot.signal.addEventListener('abort', withdraw, { once: true })
+    if (shot.signal.aborted) withdraw()
+    await executions.wait(execution, timeoutS * 1_000 + limits.executeGraceMs)
+    shot.signal.removeEventListener('abort', withdraw)
+    if (isOver(execution)) return { model: executions.model(execution), bytes: execution.outputs.bytes }
+    return this.#giveUp(kernel, execution)
+  }
+
+  #giveUp(kernel: GatewayKernel, execution: Execution): never {
+    this.#parts.executions.cancel(kernel.id, execution.id)
+    if (execution.question) {
+      throw new SavepointError('not_available', 'Nobody can answer input() here. Run this in a kernel of your own.')
+    }
+    throw new SavepointError('timeout', 'The code did not end after its deadline, nor when it was interrupted.')
+  }
+
+  async #drop(key: string): Promise<void> {
+    const kept = this.#kept.get(key)
+    if (!kept) return
+    this.#kept.delete(key)
+    kept.stopWaiting()
+    const kernel = await kept.kernel.catch(() => null)
+    if (kernel) await this.#parts.kernels.end(kernel.id).catch(this.#parts.onFault)
+  }
+
+  #end(id: string): void {
+    this.#parts.kernels.end(id).catch(this.#parts.onFault)
+  }
+
+  #boundAnswers(): void {
+    const { answersKeptMax, keptBytesMax } = this.#parts.limits
+    let bytes = 0
+    for (const answer of this.#answers.values()) bytes += answer.bytes
+    for (const [key, answer] of this.#answers) {
+      if (this.#answers.size <= answersKeptMax && bytes <= keptBytesMax / 4) return
+      this.#answers.delete(key)
+      bytes -= answer.bytes
+    }
+  }
+}

@@ -1,0 +1,263 @@
+import { Executions } from '../../../src/gateway/executions/executions.js'
+import type { Execution, RunRequest } from '../../../src/gateway/executions/execution.js'
+import { executionLimits, type ExecutionLimits } from '../../../src/gateway/executions/limits.js'
+import { FakeClock } from '../../fakes/clock.js'
+import { FakeGatewayKernel } from '../../fakes/gateway-kernels.js'
+import { parsed } from '../../support/messages.js'
+
+function setUp(limits: Partial<ExecutionLimits> = {}) {
+  const clock = new FakeClock()
+  let minted = 0
+  const mint = (): string => String((minted += 1))
+  const executions = new Executions({ clock, limits: { ...executionLimits, ...limits }, mint })
+  const kernel = new FakeGatewayKernel('k')
+  const start = (code: string, more: Partial<RunRequest> = {}): Execution =>
+    executions.start(kernel, 'ann', { ...PLAIN, code, ...more })
+  return { clock, executions, kernel, start }
+}
+
+const PLAIN: RunRequest = {
+  code: '',
+  idempotencyKey: null,
+  allowStdin: true,
+  storeHistory: true,
+  wishes: {},
+  warnings: [],
+}
+
+describe('an execution', () => {
+  test('is a cell of the kernel, with its wishes in the metadata', () => {
+    const { kernel, start } = setUp()
+    start('1', { wishes: { timeout_s: 3 }, allowStdin: false, storeHistory: false })
+    const { content, message } = kernel.last('execute_request')
+    expect(content).toMatchObject({ code: '1', silent: false, store_history: false, allow_stdin: false })
+    expect(parsed(message.metadataBytes)).toEqual({ savepoint: { timeout_s: 3 } })
+    expect(message.header.username).toBe('ann')
+  })
+
+  test('is queued, runs, and ends when reply and idle have both come', () => {
+    const { kernel, start, executions } = setUp()
+    const first = start('print(1)')
+    const second = start('2')
+    const [one, two] = [kernel.nth(0), kernel.nth(1)]
+    expect([executions.model(first), executions.model(second)]).toMatchObject([
+      { status: 'queued', position: 0 },
+      { status: 'queued', position: 1 },
+    ])
+    kernel.begin(one, 7)
+    expect(first.status).toBe('running')
+    kernel.publish('stream', { name: 'stdout', text: 'hi\n' }, one)
+    kernel.publish('stream', { name: 'stdout', text: 'not mine' }, two)
+    kernel.reply(one, { status: 'ok', execution_count: 7 }, { savepoint: { version: 1, execution_time: 0.5 } })
+    expect(first.status).toBe('running')
+    kernel.publish('execute_result', { data: { 'text/plain': '3' }, metadata: {}, execution_count: 7 }, one)
+    kernel.publish('status', { execution_state: 'idle' }, one)
+    expect(executions.model(first)).toMatchObject({
+      status: 'ok',
+      execution_count: 7,
+      stdout: 'hi\n',
+      result: { 'text/plain': '3' },
+      execution_time: 0.5,
+      savepoint: { version: 1 },
+    })
+    expect(executions.model(second)).toMatchObject({ status: 'queued', position: 0 })
+  })
+
+  test('is a client of the kernel for as long as it goes on', () => {
+    const { kernel, start } = setUp()
+    start('1')
+    expect(kernel.clients).toBe(1)
+    kernel.run(kernel.last('execute_request'), '')
+    expect(kernel.clients).toBe(0)
+    start('2')
+    expect(kernel.clients).toBe(1)
+  })
+
+  test('that fails tells the error; those behind it are aborted', () => {
+    const { kernel, start, executions } = setUp()
+    const first = start('1/0')
+    const second = start('2')
+    const [one, two] = [kernel.nth(0), kernel.nth(1)]
+    const error = { ename: 'ZeroDivisionError', evalue: 'no', traceback: ['t'] }
+    kernel.begin(one)
+    kernel.publish('error', error, one)
+    kernel.end(one, { status: 'error', execution_count: 1, ...error })
+    kernel.end(two, { status: 'aborted', execution_count: 0 })
+    expect(executions.model(first)).toMatchObject({ status: 'error', error, outputs: [{ output_type: 'error' }] })
+    expect(executions.model(second)).toMatchObject({ status: 'aborted', execution_count: null, error: null })
+  })
+
+  test('asked for twice with one key is run once', () => {
+    const { kernel, start } = setUp()
+    const first = start('1', { idempotencyKey: 'a' })
+    expect(start('1', { idempotencyKey: 'a' })).toBe(first)
+    kernel.run(kernel.last('execute_request'), '')
+    expect(start('1', { idempotencyKey: 'a' })).toBe(first)
+    expect(kernel.received).toHaveLength(1)
+    expect(() => start('2', { idempotencyKey: 'a' })).toThrow(expect.objectContaining({ code: 'already_exists' }))
+  })
+
+  test('that asks for input gets the answer, once', async () => {
+    const { kernel, start, executions } = setUp()
+    const execution = start('input()')
+    const request = kernel.last('execute_request')
+    kernel.begin(request)
+    const waiting = executions.wait(execution, 1_000)
+    kernel.ask(request, 'Name? ', true)
+    await waiting
+    expect(executions.model(execution)).toMatchObject({
+      status: 'running',
+      input: { prompt: 'Name? ', password: true },
+    })
+    executions.answer('k', execution.id, 'Ann')
+    const { channel, content, message } = kernel.last('input_reply')
+    expect([channel, content]).toEqual(['stdin', { value: 'Ann' }])
+    expect(parsed(message.parentBytes)).toMatchObject({ msg_type: 'input_request' })
+    expect(() => executions.answer('k', execution.id, 'Bob')).toThrow(
+      expect.objectContaining({ code: 'already_settled' }),
+    )
+  })
+
+  test('that is taken back while it runs is interrupted', () => {
+    const { kernel, start, executions } = setUp()
+    const execution = start('loop()')
+    const request = kernel.last('execute_request')
+    kernel.begin(request)
+    executions.cancel('k', execution.id)
+    expect(kernel.last('interrupt_request').channel).toBe('control')
+    kernel.end(request, { status: 'error', ename: 'KeyboardInterrupt', evalue: '', traceback: [] })
+    expect(execution.status).toBe('cancelled')
+  })
+
+  test('that is taken back while it waits is interrupted as soon as it begins', () => {
+    const { kernel, start, executions } = setUp()
+    const execution = start('loop()')
+    const request = kernel.last('execute_request')
+    executions.cancel('k', execution.id)
+    expect(() => kernel.last('interrupt_request')).toThrow()
+    kernel.begin(request)
+    expect(kernel.last('interrupt_request').channel).toBe('control')
+  })
+
+  test('that was taken back in the moment in which it ended has ended', () => {
+    const { kernel, start, executions } = setUp()
+    const execution = start('1')
+    const request = kernel.last('execute_request')
+    kernel.begin(request)
+    executions.cancel('k', execution.id)
+    kernel.end(request)
+    expect(execution.status).toBe('ok')
+  })
+
+  test('of a kernel that ends is given up', () => {
+    const { kernel, start } = setUp()
+    const [first, second] = [start('1'), start('2')]
+    kernel.begin(kernel.nth(0))
+    kernel.notice('ended')
+    expect([first.status, second.status]).toEqual(['error', 'aborted'])
+    expect(first.failure).toMatchObject({ ename: 'SavepointError', evalue: expect.stringMatching(/^kernel_dead: /) })
+  })
+
+  test('of a kernel that is found dead is given up', () => {
+    const { kernel, start } = setUp()
+    const execution = start('1')
+    kernel.publish('status', { execution_state: 'dead' })
+    expect(execution.status).toBe('aborted')
+    kernel.executionState = 'dead'
+    expect(() => start('2')).toThrow(expect.objectContaining({ code: 'kernel_dead' }))
+  })
+
+  test('that was sent while the kernel restarted runs after it; one from before is given up', () => {
+    const { kernel, start } = setUp()
+    const [running, lost, later] = [start('1'), start('2'), start('3')]
+    kernel.begin(kernel.nth(0))
+    kernel.notice('restarted')
+    expect([running.status, lost.status, later.status]).toEqual(['error', 'queued', 'queued'])
+    kernel.run(kernel.nth(2), 'x')
+    kernel.reply(kernel.last('comm_info_request'), { status: 'ok', comms: {} })
+    expect([lost.status, later.status]).toEqual(['aborted', 'ok'])
+    expect(kernel.clients).toBe(0)
+  })
+
+  test('keeps no more output than its limit, and says so', () => {
+    const { kernel, start, executions } = setUp({ outputBytesMax: 100 })
+    const execution = start('print(...)')
+    kernel.run(kernel.last('execute_request'), 'x'.repeat(1_000))
+    expect(executions.model(execution)).toMatchObject({ status: 'ok', stdout: 'x'.repeat(100) })
+    expect(executions.model(execution)['warnings']).toEqual([expect.stringMatching(/bytes of output were left out/)])
+  })
+
+  test('has its displays updated by later cells, of anybody', () => {
+    const { kernel, start, executions } = setUp()
+    const shown = (text: string) => ({ data: { 'text/plain': text }, metadata: {}, transient: { display_id: 'd' } })
+    const first = start('display')
+    const request = kernel.last('execute_request')
+    kernel.begin(request)
+    kernel.publish('display_data', shown('1'), request)
+    kernel.end(request)
+    start('update')
+    const second = kernel.last('execute_request')
+    kernel.begin(second)
+    kernel.publish('update_display_data', shown('2'), second)
+    expect(executions.model(first)).toMatchObject({ outputs: [{ data: { 'text/plain': '2' } }] })
+    kernel.publish('update_display_data', shown('3'))
+    expect(executions.model(first)).toMatchObject({ outputs: [{ data: { 'text/plain': '3' } }] })
+  })
+
+  test('survives publications that are no JSON', () => {
+    const { kernel, start } = setUp()
+    const execution = start('1')
+    const request = kernel.last('execute_request')
+    kernel.begin(request)
+    kernel.publish('display_data', Buffer.from('NaN'), request)
+    kernel.publish('stream', Buffer.from('{"text": NaN}'), request)
+    kernel.end(request)
+    expect(execution.status).toBe('ok')
+  })
+})
+
+describe('the executions of a kernel', () => {
+  test('are as many as are kept, and bounded in bytes over all kernels', () => {
+    const { kernel, start, executions } = setUp({ keptMax: 3, keptBytesMax: 5_000 })
+    const other = new FakeGatewayKernel('other')
+    for (let n = 0; n < 5; n += 1) {
+      start(`${n}`)
+      kernel.run(kernel.last('execute_request'), '')
+    }
+    expect(executions.list('k')).toHaveLength(3)
+    const large = executions.start(other, 'bob', PLAIN)
+    other.run(other.last('execute_request'), 'x'.repeat(2_600))
+    expect(executions.list('k')).toEqual([])
+    expect(executions.get('other', large.id).execution).toBe(large)
+  })
+
+  test('wait only so many at a time', () => {
+    const { start } = setUp({ waitingMax: 2 })
+    start('1')
+    start('2')
+    expect(() => start('3')).toThrow(expect.objectContaining({ code: 'queue_full' }))
+  })
+
+  test('are forgotten with it', () => {
+    const { start, executions } = setUp()
+    const execution = start('1')
+    executions.forgetKernel('k')
+    expect(execution.status).toBe('aborted')
+    expect(() => executions.get('k', execution.id)).toThrow(expect.objectContaining({ code: 'unknown_execution' }))
+  })
+
+  test('can be waited for, for a while', async () => {
+    const { clock, kernel, start, executions } = setUp()
+    const execution = start('1')
+    const short = executions.wait(execution, 10)
+    const long = executions.wait(execution, 1_000)
+    clock.advance(10)
+    await short
+    expect(execution.status).toBe('queued')
+    kernel.run(kernel.last('execute_request'), '')
+    await long
+    expect(execution.status).toBe('ok')
+    expect(clock.pending).toBe(0)
+    await executions.wait(execution, 1_000)
+  })
+})
