@@ -1,8 +1,7 @@
 /** Kernels of a gateway that do what a test says. */
 
-import { SavepointError } from '../../src/errors.js'
 import type { Attachment, KernelClient, KernelRequest } from '../../src/host/kernels/ports.js'
-import type { ExecutionState, GatewayKernel, GatewayKernels } from '../../src/gateway/ports.js'
+import type { RunKernel, RunKernels } from '../../src/gateway/executions/ports.js'
 import { seal } from '../../src/wire/codec.js'
 import type { IncomingMessage, RequestChannel } from '../../src/wire/message.js'
 import { bytes, parsed } from '../support/messages.js'
@@ -14,12 +13,14 @@ export interface Received {
   readonly content: Readonly<Record<string, unknown>>
 }
 
-export class FakeGatewayKernel implements GatewayKernel {
+export class FakeGatewayKernel implements RunKernel {
   readonly id: string
   readonly name: string
   readonly owner: string
   readonly received: Received[] = []
-  executionState: ExecutionState = 'idle'
+  executionState: 'idle' | 'busy' | 'dead' = 'idle'
+  /** Called once, when it has ended. */
+  onEnded: () => void = () => {}
   /** Called with each message that arrives. */
   onMessage: ((received: Received) => void) | null = null
   readonly #clients = new Set<KernelClient>()
@@ -35,9 +36,13 @@ export class FakeGatewayKernel implements GatewayKernel {
     return this.#clients.size
   }
 
-  facts() {
-    const { executionState } = this
-    return { executionState, lastActivity: new Date(0), connections: this.clients, reason: null, savepoint: {} }
+  get status() {
+    return {
+      execution_state: this.executionState,
+      last_activity: '2030-01-01T00:00:00.000Z',
+      connections: this.clients,
+      savepoint: {},
+    }
   }
 
   attach(client: KernelClient): Attachment {
@@ -107,11 +112,10 @@ export class FakeGatewayKernel implements GatewayKernel {
     if (what === 'ended') this.#clients.clear()
   }
 
-  restart = async (): Promise<void> => this.notice('restarted')
-  interrupt = async (): Promise<void> => {}
-  openConnection = () => Promise.reject(new SavepointError('not_available', 'A fake has no sockets.'))
-  closeConnection = async (): Promise<void> => {}
-  connection = () => null
+  shutdown = async (): Promise<void> => {
+    this.notice('ended')
+    this.onEnded()
+  }
 
   #frames(type: string, content: unknown, metadata: unknown, request?: Received): Buffer[] {
     this.#messages += 1
@@ -126,19 +130,18 @@ export class FakeGatewayKernel implements GatewayKernel {
   }
 }
 
-export class FakeGatewayKernels implements GatewayKernels {
+export class FakeGatewayKernels implements RunKernels {
   readonly requests: KernelRequest[] = []
   /** What every new kernel does with a message. */
   behave: (kernel: FakeGatewayKernel, received: Received) => void = () => {}
   /** Starting fails with this. */
   broken: Error | null = null
   readonly #kernels = new Map<string, FakeGatewayKernel>()
-  readonly #listeners = new Set<(id: string, what: 'started' | 'ended') => void>()
   #made = 0
 
   add(kernel: FakeGatewayKernel): FakeGatewayKernel {
     this.#kernels.set(kernel.id, kernel)
-    for (const listener of this.#listeners) listener(kernel.id, 'started')
+    kernel.onEnded = () => this.#kernels.delete(kernel.id)
     return kernel
   }
 
@@ -151,8 +154,8 @@ export class FakeGatewayKernels implements GatewayKernels {
     return kernel
   }
 
-  get(id: string): FakeGatewayKernel | null {
-    return this.#kernels.get(id) ?? null
+  find(id: string): FakeGatewayKernel | undefined {
+    return this.#kernels.get(id)
   }
 
   list(): readonly FakeGatewayKernel[] {
@@ -164,18 +167,5 @@ export class FakeGatewayKernels implements GatewayKernels {
     const [kernel, ...others] = this.#kernels.values()
     if (!kernel || others.length > 0) throw new Error(`There are ${this.#kernels.size} kernels.`)
     return kernel
-  }
-
-  async end(id: string): Promise<void> {
-    const kernel = this.#kernels.get(id)
-    if (!kernel) return
-    this.#kernels.delete(id)
-    kernel.notice('ended')
-    for (const listener of this.#listeners) listener(id, 'ended')
-  }
-
-  onChange(listener: (id: string, what: 'started' | 'ended') => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
   }
 }

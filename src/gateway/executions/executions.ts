@@ -6,17 +6,19 @@
 
 import type { Clock } from '../../clock.js'
 import { SavepointError } from '../../errors.js'
-import type { GatewayKernel } from '../ports.js'
 import { isOver, newExecution, type Execution, type RunRequest } from './execution.js'
 import { KernelRuns, type Run } from './kernel-runs.js'
 import type { ExecutionLimits } from './limits.js'
 import { modelOf, summaryOf } from './model.js'
+import type { RunKernel } from './ports.js'
 
 export interface ExecutionsParts {
   readonly clock: Clock
   readonly limits: ExecutionLimits
   /** A new id, never the same. */
   readonly mint: () => string
+  /** Whether there is a kernel of that id. */
+  readonly exists: (kernelId: string) => boolean
 }
 
 export class Executions {
@@ -25,20 +27,23 @@ export class Executions {
   /** Those that have ended, the oldest first, with what they hold. */
   readonly #ended = new Map<string, { readonly kernelId: string; readonly bytes: number }>()
   #bytes = 0
+  #sweptAt: number
 
   constructor(parts: ExecutionsParts) {
     this.#parts = parts
+    this.#sweptAt = parts.clock.now()
   }
 
   /**
    * Runs code in a kernel; asked twice with one key, it is run once. Throws `queue_full`, `already_exists` for a key
    * that was used for other code, `kernel_dead`, or what the kernel says.
    */
-  start(kernel: GatewayKernel, username: string, request: RunRequest): Execution {
+  start(kernel: RunKernel, username: string, request: RunRequest): Execution {
+    this.#sweep()
     const runs = this.#runsOf(kernel, username)
     const before = this.#askedBefore(runs, request)
     if (before) return before
-    if (kernel.facts().executionState === 'dead') {
+    if (kernel.status.execution_state === 'dead') {
       throw new SavepointError('kernel_dead', 'This kernel is dead. Restart it, or start another one.')
     }
     const { waitingMax } = this.#parts.limits
@@ -103,7 +108,15 @@ export class Executions {
     this.#kernels.delete(kernelId)
   }
 
-  #runsOf(kernel: GatewayKernel, username: string): KernelRuns {
+  /** Kernels end without telling those that are not attached; now and then somebody has to look. */
+  #sweep(): void {
+    const now = this.#parts.clock.now()
+    if (now - this.#sweptAt < this.#parts.limits.sweepMs) return
+    this.#sweptAt = now
+    for (const id of [...this.#kernels.keys()]) if (!this.#parts.exists(id)) this.forgetKernel(id)
+  }
+
+  #runsOf(kernel: RunKernel, username: string): KernelRuns {
     const known = this.#kernels.get(kernel.id)
     if (known) return known
     const runs = new KernelRuns(`rest_${this.#parts.mint()}`, {

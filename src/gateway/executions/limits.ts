@@ -9,6 +9,8 @@ export const executionLimits = Object.freeze({
   outputBytesMax: 16_777_216,
   /** Executions of one kernel that have not ended. */
   waitingMax: 1_000,
+  /** How often executions of kernels that are gone are forgotten. */
+  sweepMs: 60_000,
   /** What is kept of one execution's events for a client that comes back. */
   feedBytesMax: 1_048_576,
   /** How long an answer waits for the end of an execution when the request does not say, and at most. */

@@ -7,13 +7,13 @@
 
 import type { Clock } from '../../clock.js'
 import { SavepointError } from '../../errors.js'
-import type { GatewayKernel, GatewayKernels } from '../ports.js'
 import { isOver, type Execution, type RunRequest } from './execution.js'
 import type { Executions } from './executions.js'
 import type { ExecutionLimits } from './limits.js'
+import type { RunKernel, RunKernels } from './ports.js'
 
 export interface OneShotsParts {
-  readonly kernels: Pick<GatewayKernels, 'start' | 'get' | 'end'>
+  readonly kernels: RunKernels
   readonly executions: Executions
   readonly clock: Clock
   readonly limits: ExecutionLimits
@@ -33,7 +33,7 @@ export interface OneShot {
 }
 
 interface Kept {
-  readonly kernel: Promise<GatewayKernel>
+  readonly kernel: Promise<RunKernel>
   users: number
   stopWaiting: () => void
 }
@@ -96,7 +96,7 @@ export class OneShots {
     try {
       return await this.#runIn(kernel, shot)
     } finally {
-      this.#end(kernel.id)
+      void this.#end(kernel)
     }
   }
 
@@ -113,7 +113,7 @@ export class OneShots {
       const kernel = await kept.kernel
       isGone = !this.#lives(kernel.id)
       if (!isGone) return await this.#runIn(kernel, shot)
-      this.#end(kernel.id)
+      void this.#end(kernel)
     } catch (error) {
       // What could not be started is tried anew by the next one.
       isGone = await kept.kernel.then(
@@ -130,8 +130,8 @@ export class OneShots {
   }
 
   #lives(id: string): boolean {
-    const kernel = this.#parts.kernels.get(id)
-    return kernel !== null && kernel.facts().executionState !== 'dead'
+    const kernel = this.#parts.kernels.find(id)
+    return kernel !== undefined && kernel.status.execution_state !== 'dead'
   }
 
   #dropWhenIdle(key: string, kept: Kept): void {
@@ -151,12 +151,12 @@ export class OneShots {
     return { kernel: this.#start(shot), users: 0, stopWaiting: () => {} }
   }
 
-  #start({ kernelName, owner, affinity }: OneShot): Promise<GatewayKernel> {
+  #start({ kernelName, owner, affinity }: OneShot): Promise<RunKernel> {
     const nothing = { kernelId: null, environment: {}, path: null, cwd: null }
     return this.#parts.kernels.start({ ...nothing, name: kernelName, owner, affinity })
   }
 
-  async #runIn(kernel: GatewayKernel, shot: OneShot): Promise<Ran> {
+  async #runIn(kernel: RunKernel, shot: OneShot): Promise<Ran> {
     const { executions, limits } = this.#parts
     const given = shot.run.wishes['timeout_s']
     const timeoutS = typeof given === 'number' ? given : limits.executeTimeoutS
@@ -172,7 +172,7 @@ export class OneShots {
     return this.#giveUp(kernel, execution)
   }
 
-  #giveUp(kernel: GatewayKernel, execution: Execution): never {
+  #giveUp(kernel: RunKernel, execution: Execution): never {
     this.#parts.executions.cancel(kernel.id, execution.id)
     if (execution.question) {
       throw new SavepointError('not_available', 'Nobody can answer input() here. Run this in a kernel of your own.')
@@ -186,11 +186,17 @@ export class OneShots {
     this.#kept.delete(key)
     kept.stopWaiting()
     const kernel = await kept.kernel.catch(() => null)
-    if (kernel) await this.#parts.kernels.end(kernel.id).catch(this.#parts.onFault)
+    if (kernel) await this.#end(kernel)
   }
 
-  #end(id: string): void {
-    this.#parts.kernels.end(id).catch(this.#parts.onFault)
+  async #end(kernel: RunKernel): Promise<void> {
+    try {
+      await kernel.shutdown()
+    } catch (error) {
+      this.#parts.onFault(error)
+    } finally {
+      this.#parts.executions.forgetKernel(kernel.id)
+    }
   }
 
   #boundAnswers(): void {

@@ -9,11 +9,13 @@ function setUp(limits: Partial<ExecutionLimits> = {}) {
   const clock = new FakeClock()
   let minted = 0
   const mint = (): string => String((minted += 1))
-  const executions = new Executions({ clock, limits: { ...executionLimits, ...limits }, mint })
+  const gone = new Set<string>()
+  const exists = (id: string): boolean => !gone.has(id)
+  const executions = new Executions({ clock, limits: { ...executionLimits, ...limits }, mint, exists })
   const kernel = new FakeGatewayKernel('k')
   const start = (code: string, more: Partial<RunRequest> = {}): Execution =>
     executions.start(kernel, 'ann', { ...PLAIN, code, ...more })
-  return { clock, executions, kernel, start }
+  return { clock, executions, kernel, start, gone }
 }
 
 const PLAIN: RunRequest = {
@@ -244,6 +246,16 @@ describe('the executions of a kernel', () => {
     executions.forgetKernel('k')
     expect(execution.status).toBe('aborted')
     expect(() => executions.get('k', execution.id)).toThrow(expect.objectContaining({ code: 'unknown_execution' }))
+  })
+
+  test('that is gone are forgotten after a while', () => {
+    const { clock, executions, kernel, start, gone } = setUp()
+    start('1')
+    kernel.run(kernel.last('execute_request'), '')
+    gone.add('k')
+    clock.advance(executionLimits.sweepMs)
+    executions.start(new FakeGatewayKernel('other'), 'ann', PLAIN)
+    expect(executions.list('k')).toEqual([])
   })
 
   test('can be waited for, for a while', async () => {

@@ -23,8 +23,7 @@ function setUp(limits: Partial<ExecutionLimits> = {}) {
   kernels.behave = obey
   const all = { ...executionLimits, ...limits }
   let minted = 0
-  const executions = new Executions({ clock, limits: all, mint: () => String((minted += 1)) })
-  kernels.onChange((id, what) => what === 'ended' && executions.forgetKernel(id))
+  const executions = new Executions({ clock, limits: all, mint: () => String((minted += 1)), exists: () => true })
   const faults: unknown[] = []
   const oneShots = new OneShots({ kernels, executions, clock, limits: all, onFault: (error) => faults.push(error) })
   const run = (code: string, more: Partial<OneShot> = {}, key: string | null = null) =>
@@ -131,7 +130,7 @@ describe('runs of one session', () => {
   test('get a new one when theirs is gone or dead', async () => {
     const { kernels, run } = setUp()
     await run('x', { affinity: 's' })
-    await kernels.end('kernel-1')
+    await kernels.one().shutdown()
     expect(await run('x', { affinity: 's' })).toMatchObject({ kernel_id: 'kernel-2' })
     kernels.one().executionState = 'dead'
     expect(await run('x', { affinity: 's' })).toMatchObject({ kernel_id: 'kernel-3' })
@@ -152,7 +151,7 @@ describe('runs of one session', () => {
     const running = run('wait', { affinity: 'a' })
     await Promise.resolve()
     await expect(run('x', { affinity: 'b' })).rejects.toMatchObject({ code: 'quota_exceeded' })
-    await kernels.end('kernel-1')
+    await kernels.one().shutdown()
     await running
   })
 

@@ -1,0 +1,19 @@
+/** Kernels, as far as running code in them goes. */
+
+import type { Attachment, KernelClient, KernelRequest } from '../../host/kernels/ports.js'
+
+export interface RunKernel {
+  readonly id: string
+  readonly status: { readonly execution_state: string }
+  /** Throws `kernel_dead` if it has ended. */
+  attach(client: KernelClient): Attachment
+  /** Resolves when it has ended. */
+  shutdown(): Promise<void>
+}
+
+export interface RunKernels {
+  /** Rejects with a SavepointError. */
+  start(request: KernelRequest): Promise<RunKernel>
+  /** Undefined if there is none, or none any more. */
+  find(id: string): RunKernel | undefined
+}
