@@ -1,10 +1,9 @@
 /**
- * What the gateway needs: kernels, a gate that knows tokens, and somebody who serves a kernel's WebSocket.
+ * What the gateway needs: kernels, a pool to tell of, and somebody who serves a kernel's WebSocket.
  *
  * Whatever has the shape fits. The parts meet in `main`; a test gives fakes.
  */
 
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Attachment, KernelClient, KernelRequest } from '../host/kernels/ports.js'
@@ -12,17 +11,13 @@ import type { Principal } from './auth/principal.js'
 
 export type ExecutionState = 'starting' | 'idle' | 'busy' | 'restarting' | 'dead'
 
-/** What can be told of a kernel at any time without asking it. */
-export interface KernelFacts {
-  readonly executionState: ExecutionState
-  /** Of the last thing that counts as activity. */
-  readonly lastActivity: Date
-  /** Clients that are attached. */
+/** What can be told of a kernel at any time without asking it; names as on the wire. */
+export interface KernelStatus {
+  readonly execution_state: ExecutionState
+  /** ISO 8601, UTC, with fraction and `Z`. */
+  readonly last_activity: string
   readonly connections: number
-  /** Why it is dead, in a sentence; null if it is not. */
-  readonly reason: string | null
-  /** The block `savepoint` of its model, as on the wire. */
-  readonly savepoint: Readonly<Record<string, unknown>>
+  readonly savepoint: object
 }
 
 export interface GatewayKernel {
@@ -31,55 +26,37 @@ export interface GatewayKernel {
   readonly name: string
   /** Subject of the token that asked for it. */
   readonly owner: string
-  facts(): KernelFacts
+  readonly status: KernelStatus
   attach(client: KernelClient): Attachment
+  /** Throws a SavepointError. */
+  interrupt(): void
   /** Resolves once the new worker is up. Rejects with a SavepointError. */
   restart(): Promise<void>
-  interrupt(): Promise<void>
-  /** Opens ZeroMQ channels, or says where they are. */
-  openConnection(): Promise<ConnectionFacts>
-  closeConnection(): Promise<void>
-  /** null: closed. */
-  connection(): ConnectionFacts | null
+  /** Resolves when it has ended. Never rejects. */
+  shutdown(): Promise<void>
+}
+
+export interface GatewayKernels {
+  /** Resolves when it is ready. Rejects with a SavepointError: `unknown_kernelspec`, `quota_exceeded`, ... */
+  start(request: KernelRequest): Promise<GatewayKernel>
+  /** Undefined if there is none, or none any more. */
+  find(id: string): GatewayKernel | undefined
+  list(): readonly GatewayKernel[]
 }
 
 /** A connection file, and where it lies. */
 export interface ConnectionFacts {
   readonly connection_file: string
-  readonly connection_info: Readonly<Record<string, unknown>>
+  readonly connection_info: object
 }
 
-export interface GatewayKernels {
-  /** Rejects with `unknown_kernelspec`, `quota_exceeded`, `already_exists`, `starting`, ...; the kernel may still be starting. */
-  start(request: KernelRequest): Promise<GatewayKernel>
-  /** null if there is none, or none any more. */
-  get(id: string): GatewayKernel | null
-  list(): readonly GatewayKernel[]
-  /** Resolves when it has ended; does nothing if there is none. */
-  end(id: string): Promise<void>
-  /** A kernel began, ended, or died. Returns how to stop listening. */
-  onChange(listener: (id: string, what: 'started' | 'ended') => void): () => void
-}
-
-/** What a request says of who sends it. */
-export interface Asking {
-  readonly method: string
-  /** Path and query as they came. */
-  readonly url: string
-  readonly headers: IncomingHttpHeaders
-  /** Of the peer, or of the client behind a proxy that is trusted. */
-  readonly address: string
-  readonly kind: 'http' | 'websocket'
-}
-
-/** Knows tokens, origins and hosts. */
-export interface Gate {
-  /** Throws `unauthorized`, `forbidden` or `rate_limited`. */
-  admit(asking: Asking): Principal | Promise<Principal>
-  /** Headers for an answer to a page of another origin that is allowed; null: it is not, or there is none. */
-  corsHeaders(asking: Asking): Readonly<Record<string, string>> | null
-  /** Calls back when the principal's token expires or is revoked. Returns how to stop waiting. */
-  whenEnded(principal: Principal, ended: (why: string) => void): () => void
+/** Kernels for clients that speak ZeroMQ. */
+export interface Connections {
+  /** Opens the channels of a kernel, or says where they are. Rejects with a SavepointError. */
+  open(kernel: GatewayKernel): Promise<ConnectionFacts>
+  close(kernel: GatewayKernel): Promise<void>
+  /** null: closed. */
+  of(kernel: GatewayKernel): ConnectionFacts | null
 }
 
 /** A WebSocket that was let in. */
@@ -105,4 +82,14 @@ export interface Channels {
   count(): number
   /** Closes all: `code` as of RFC 6455. Resolves when they are closed. */
   closeAll(code: number, reason: string): Promise<void>
+}
+
+/** The pool, for whoever looks after the gateway. */
+export interface PoolView {
+  /** Whether a kernel that is asked for now starts without waiting for a zygote. */
+  isReady(): boolean
+  /** `{items, total_count, ...}`, as on the wire. */
+  facts(): object
+  /** Workers by state. */
+  counts(): Readonly<Record<string, number>>
 }

@@ -10,7 +10,8 @@ import type { Clock } from '../../clock.js'
 import type { SavepointError } from '../../errors.js'
 import type { Log } from '../../log.js'
 import type { Received } from '../../wire/websocket.js'
-import type { Channels, ChannelsOpening, Gate } from '../ports.js'
+import type { Gate } from '../auth/gate.js'
+import type { Channels, ChannelsOpening } from '../ports.js'
 import { createComplain } from './compose.js'
 import type { Complain } from './compose.js'
 import { dialectOf } from './dialect.js'
@@ -22,7 +23,7 @@ import { Seat } from './seat.js'
 
 export interface ChannelsOptions {
   readonly log: Log
-  readonly gate: Pick<Gate, 'whenEnded'>
+  readonly gate: Pick<Gate, 'watch'>
   readonly limits?: Partial<ChannelsLimits>
   readonly clock?: Clock
 }
@@ -33,7 +34,7 @@ export function createChannels(options: ChannelsOptions): Channels {
 
 class KernelChannels implements Channels {
   readonly #log: Log
-  readonly #gate: Pick<Gate, 'whenEnded'>
+  readonly #gate: Pick<Gate, 'watch'>
   readonly #limits: ChannelsLimits
   readonly #clock: Clock
   readonly #complain: Complain
@@ -71,7 +72,8 @@ class KernelChannels implements Channels {
         seat.leave(line)
       },
     })
-    const forgetToken = this.#gate.whenEnded(principal, (why) => {
+    const forgetToken = this.#gate.watch(principal, (ended) => {
+      const why = ended === 'expired' ? 'The token has expired.' : 'The token was revoked.'
       seat.complain(`Savepoint: ${why} Sign in again to go on.`)
       line.close(1008, why)
     })

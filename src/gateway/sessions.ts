@@ -1,0 +1,79 @@
+/**
+ * Jupyter's REST sessions: which document uses which kernel. They live in memory, and are no more than this table.
+ *
+ * As in jupyter_server, a session whose kernel has ended is noticed when it is looked at.
+ */
+
+import { randomUUID } from 'node:crypto'
+import type { GatewayKernel, GatewayKernels } from './ports.js'
+import { kernelModel, type KernelModel } from './models.js'
+
+export interface NotebookSession {
+  readonly id: string
+  readonly owner: string
+  readonly path: string
+  readonly name: string
+  readonly type: string
+  readonly kernelId: string
+}
+
+export interface SessionModel {
+  readonly id: string
+  readonly path: string
+  readonly name: string
+  readonly type: string
+  readonly kernel: KernelModel
+  /** What clients of 2015 read. */
+  readonly notebook?: { readonly path: string; readonly name: string }
+}
+
+export class Sessions {
+  readonly #kernels: GatewayKernels
+  readonly #sessions = new Map<string, NotebookSession>()
+
+  constructor(kernels: GatewayKernels) {
+    this.#kernels = kernels
+  }
+
+  /** Of living kernels. */
+  list(): readonly NotebookSession[] {
+    for (const { id, kernelId } of this.#sessions.values()) {
+      if (this.#kernels.find(kernelId) === undefined) this.#sessions.delete(id)
+    }
+    return [...this.#sessions.values()]
+  }
+
+  /** Whether or not its kernel lives. */
+  get(id: string): NotebookSession | null {
+    return this.#sessions.get(id) ?? null
+  }
+
+  ofPath(path: string, owner: string): NotebookSession | null {
+    return this.list().find((session) => session.path === path && session.owner === owner) ?? null
+  }
+
+  add(session: Omit<NotebookSession, 'id'>): NotebookSession {
+    // Those that nobody lists any more must not stay.
+    this.list()
+    const added = { ...session, id: randomUUID() }
+    this.#sessions.set(added.id, added)
+    return added
+  }
+
+  change(id: string, changes: Partial<Omit<NotebookSession, 'id' | 'owner'>>): NotebookSession | null {
+    const before = this.#sessions.get(id)
+    if (before === undefined) return null
+    const after = { ...before, ...changes }
+    this.#sessions.set(id, after)
+    return after
+  }
+
+  remove(id: string): void {
+    this.#sessions.delete(id)
+  }
+}
+
+export function sessionModel({ id, path, name, type }: NotebookSession, kernel: GatewayKernel): SessionModel {
+  const notebook = type === 'notebook' ? { notebook: { path, name } } : {}
+  return { id, path, name, type, kernel: kernelModel(kernel), ...notebook }
+}

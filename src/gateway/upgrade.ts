@@ -1,0 +1,101 @@
+/**
+ * From an HTTP request to a kernel's WebSocket. Whoever may not, or asks for a kernel that is not there, gets an
+ * ordinary answer before any switch of protocols.
+ */
+
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { WebSocketServer } from 'ws'
+import { SavepointError } from '../errors.js'
+import { factsOf, kernelFor, refusalBody, routeUrl } from './access.js'
+import { SECURITY_HEADERS } from './auth/headers.js'
+import { isRefusal, refusalHeaders, type Refusal } from './auth/refusal.js'
+import { errorBody, reasonOf, type ErrorBody } from './http-errors.js'
+import type { GatewayKernel } from './ports.js'
+import type { Principal } from './auth/principal.js'
+import type { RouteParts } from './routes/route.js'
+import { statusOf } from './status.js'
+
+const ROUTE = '/api/kernels/:id/channels'
+const PATH = /^\/api\/kernels\/([^/]+)\/channels\/?$/
+
+export type OnUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+/** The listener for `upgrade` of the HTTP server. */
+export function upgradeHandler(parts: RouteParts, webSockets: WebSocketServer): OnUpgrade {
+  return (request, socket, head) => {
+    // Until somebody else listens: a peer that goes away is nothing to die of.
+    const onError = (): void => void socket.destroy()
+    socket.on('error', onError)
+    admit(parts, request).then(
+      ({ kernel, principal, query }) => {
+        if (socket.destroyed) return
+        webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+          socket.off('error', onError)
+          parts.channels.open(webSocket, {
+            kernel,
+            principal,
+            sessionId: query.get('session_id') || null,
+            subprotocol: webSocket.protocol,
+            userAgent: request.headers['user-agent'] ?? '',
+            replay: query.get('replay'),
+            stream: socket,
+          })
+        })
+      },
+      (error: unknown) => refuse(parts, socket, error),
+    )
+  }
+}
+
+interface Admission {
+  readonly kernel: GatewayKernel
+  readonly principal: Principal
+  readonly query: URLSearchParams
+}
+
+/** The gate said no. */
+class Refused extends Error {
+  readonly refusal: Refusal
+
+  constructor(refusal: Refusal) {
+    super(refusal.message)
+    this.refusal = refusal
+  }
+}
+
+async function admit({ gate, kernels, baseUrl }: RouteParts, request: IncomingMessage): Promise<Admission> {
+  const url = routeUrl(request, baseUrl)
+  const [path = '', search = ''] = url.split('?', 2)
+  const [, id] = PATH.exec(path) ?? []
+  const verdict = await gate.authenticate(factsOf(request, url, id === undefined ? null : ROUTE, true))
+  if (isRefusal(verdict)) throw new Refused(verdict)
+  if (id === undefined) throw new SavepointError('not_found', 'There is no WebSocket here.')
+  return { kernel: kernelFor(kernels, id, verdict), principal: verdict, query: new URLSearchParams(search) }
+}
+
+function refuse({ log }: RouteParts, socket: Duplex, error: unknown): void {
+  if (socket.destroyed) return
+  if (error instanceof Refused) {
+    const { refusal } = error
+    return answer(socket, refusal.status, refusalHeaders(refusal), refusalBody(refusal))
+  }
+  if (error instanceof SavepointError) return answer(socket, statusOf(error.code), {}, errorBody(error))
+  log('error', 'upgrade_failed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+  const told = new SavepointError('internal', 'The gateway failed at this request; its log says more.')
+  answer(socket, 500, {}, errorBody(told))
+}
+
+/** A plain answer, after which the connection ends. */
+function answer(socket: Duplex, status: number, headers: Readonly<Record<string, string>>, body: ErrorBody): void {
+  const bytes = Buffer.from(JSON.stringify(body))
+  const all = {
+    ...SECURITY_HEADERS,
+    ...headers,
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': String(bytes.length),
+    Connection: 'close',
+  }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(Buffer.concat([Buffer.from(`HTTP/1.1 ${status} ${reasonOf(status)}\r\n${lines.join('')}\r\n`), bytes]))
+}

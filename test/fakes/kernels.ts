@@ -1,0 +1,83 @@
+/** Kernels of a gateway that run nothing: they have a status, and remember what was done to them. */
+
+import { randomUUID } from 'node:crypto'
+import { SavepointError } from '../../src/errors.js'
+import type { GatewayKernel, GatewayKernels, KernelStatus } from '../../src/gateway/ports.js'
+import type { Attachment, KernelClient, KernelRequest } from '../../src/host/kernels/ports.js'
+
+export class FakeKernel implements GatewayKernel {
+  readonly id: string
+  readonly name: string
+  readonly owner: string
+  readonly request: KernelRequest
+  readonly done: string[] = []
+  readonly clients = new Set<KernelClient>()
+  status: KernelStatus = {
+    execution_state: 'idle',
+    last_activity: '2026-01-02T03:04:05.678Z',
+    connections: 0,
+    savepoint: { phase: 'idle' },
+  }
+  readonly #onEnd: () => void
+
+  constructor(request: KernelRequest, onEnd: () => void) {
+    this.id = request.kernelId ?? randomUUID()
+    this.name = request.name
+    this.owner = request.owner
+    this.request = request
+    this.#onEnd = onEnd
+  }
+
+  attach(client: KernelClient): Attachment {
+    this.clients.add(client)
+    return {
+      send: (channel, { header }) => void this.done.push(`${channel} ${header.msg_type}`),
+      fallenBehind: () => {},
+      caughtUp: () => {},
+      detach: () => void this.clients.delete(client),
+    }
+  }
+
+  interrupt(): void {
+    this.done.push('interrupt')
+  }
+
+  async restart(): Promise<void> {
+    this.done.push('restart')
+  }
+
+  async shutdown(): Promise<void> {
+    this.#onEnd()
+    for (const client of this.clients) client.notice('ended')
+  }
+}
+
+export class FakeKernels implements GatewayKernels {
+  readonly specs: readonly string[]
+  readonly #kernels = new Map<string, FakeKernel>()
+
+  constructor(specs: readonly string[]) {
+    this.specs = specs
+  }
+
+  async start(request: KernelRequest): Promise<FakeKernel> {
+    if (!this.specs.includes(request.name)) {
+      throw new SavepointError('unknown_kernelspec', `There is no kernelspec '${request.name}'.`, {
+        name: request.name,
+      })
+    }
+    const known = request.kernelId === null ? undefined : this.#kernels.get(request.kernelId)
+    if (known !== undefined) return known
+    const kernel = new FakeKernel(request, () => this.#kernels.delete(kernel.id))
+    this.#kernels.set(kernel.id, kernel)
+    return kernel
+  }
+
+  find(id: string): FakeKernel | undefined {
+    return this.#kernels.get(id)
+  }
+
+  list(): readonly FakeKernel[] {
+    return [...this.#kernels.values()]
+  }
+}

@@ -1,0 +1,125 @@
+/** A gateway for a test: everything real but its kernels. */
+
+import { request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http'
+import { systemClock } from '../../src/clock.js'
+import { places } from '../../src/config.js'
+import { createGate, type KeySource } from '../../src/gateway/auth/gate.js'
+import { trustedProxies } from '../../src/gateway/auth/address.js'
+import { createChannels } from '../../src/gateway/channels/channels.js'
+import { createWebSocketServer } from '../../src/gateway/channels/server.js'
+import { KernelSpecs, type OfferedSpec } from '../../src/gateway/kernelspecs.js'
+import { createGateway, type Gateway, type GatewayLimits, type GatewayParts } from '../../src/gateway/server.js'
+import { silentLog } from '../../src/log.js'
+import { FakeKernels } from '../fakes/kernels.js'
+
+export const TOKEN = 'a-token-for-tests'
+export const WITH_TOKEN = { authorization: `token ${TOKEN}` }
+
+export interface TestGateway extends Gateway {
+  readonly kernels: FakeKernels
+  /** Where it listens. */
+  readonly url: string
+  /** Any request, as it is given. */
+  send(request: Sent): Promise<Answer>
+  /** A request with the token; the body, if any, as JSON. */
+  ask(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, body?: object): Promise<Answer>
+}
+
+export interface Sent {
+  readonly method?: string
+  /** Path and query, or what stands for them. */
+  readonly url: string
+  readonly headers?: OutgoingHttpHeaders
+  readonly body?: string | Buffer
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** Parsed if it is JSON. */
+  readonly body: any // oxlint-disable-line typescript/no-explicit-any -- a test looks into it as it likes
+  readonly text: string
+}
+
+export interface GatewayOverrides extends Partial<Omit<GatewayParts, 'limits' | 'kernels'>> {
+  readonly kernels?: FakeKernels
+  readonly limits?: Partial<GatewayLimits>
+  readonly keys?: KeySource
+}
+
+export const NO_KEYS: KeySource = { keys: () => [], revoked: () => false }
+
+/** Close it in the end. */
+export async function testGateway({ limits, keys = NO_KEYS, ...rest }: GatewayOverrides = {}): Promise<TestGateway> {
+  const kernels = rest.kernels ?? new FakeKernels(['python3', 'python', 'savepoint'])
+  const origins = rest.origins ?? { origins: [], loopback: true, hosts: [] }
+  const baseUrl = rest.baseUrl ?? '/'
+  const rules = { ...origins, proxies: trustedProxies([]), issuer: null, audience: null }
+  const gate = createGate({ token: TOKEN, rules, requestsPerMinute: null }, keys, systemClock, silentLog)
+  const gateway = await createGateway({
+    version: '0.0.0',
+    specs: new KernelSpecs(kernels.specs.map(specOf), baseUrl),
+    channels: createChannels({ log: silentLog, gate }),
+    connections: null,
+    pool: { isReady: () => true, facts: () => ({ items: [], total_count: 0 }), counts: () => ({ ready: 1 }) },
+    webSockets: createWebSocketServer(1_048_576),
+    gate,
+    origins,
+    tls: null,
+    clock: systemClock,
+    log: silentLog,
+    more: [],
+    ...rest,
+    baseUrl,
+    kernels,
+    limits: {
+      bodyBytesMax: 65_536,
+      headersMs: 10_000,
+      requestMs: 20_000,
+      keepAliveMs: 5_000,
+      connectionsPerAddressMax: 0,
+      ...limits,
+    },
+  })
+  const url = await gateway.listen('127.0.0.1', 0)
+  const { port } = new URL(url)
+  const send = (sent: Sent): Promise<Answer> => exchange(Number(port), sent)
+  return {
+    ...gateway,
+    kernels,
+    url,
+    send,
+    ask(method, path, body) {
+      const json = body === undefined ? {} : { body: JSON.stringify(body) }
+      return send({ method, url: path, headers: WITH_TOKEN, ...json })
+    },
+  }
+}
+
+function exchange(port: number, { method = 'GET', url, headers = {}, body }: Sent): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', port, method, path: url, headers, agent: false }, (answer) => {
+      const chunks: Buffer[] = []
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      answer.on('error', reject)
+      answer.on('end', () => {
+        const text = Buffer.concat(chunks).toString()
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: parsed(text), text })
+      })
+    })
+    asked.on('error', reject)
+    asked.end(body)
+  })
+}
+
+function specOf(name: string): OfferedSpec {
+  return { name, spec: { argv: ['savepoint'], display_name: name, language: 'python' }, folder: places.kernelspec }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
