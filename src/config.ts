@@ -78,6 +78,21 @@ export const config = Object.freeze({
     interruptRepeatMs: 250,
     interruptsMax: 8,
   }),
+  /** Kernels of a gateway. */
+  kernels: Object.freeze({
+    /** From the request for a kernel until it is ready. Clients wait for 42 s. */
+    startMs: 40_000,
+    /** For a kernel to end in order before force is used: at a restart, and at its end. */
+    restartGraceMs: 3_000,
+    endGraceMs: 5_000,
+    /** A kernel whose Python side is lost is given another one, unless that happened so often within so long. */
+    lossesMax: 5,
+    lossesWithinMs: 60_000,
+    /** How long a client that takes nothing may hold up the kernel. */
+    holdMaxMs: 10_000,
+    /** Messages that may wait while a kernel restarts. */
+    waitingMax: 1_000,
+  }),
   /** The longest deadline that a cell may have: a week. */
   cellTimeoutSMax: 604_800,
   /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */

@@ -11,6 +11,7 @@
 import type { Clock } from '../clock.js'
 import { SavepointError, unreachable } from '../errors.js'
 import type { Effect, KernelEvent, StoreCall, StoreOutcome } from '../kernel/effects.js'
+import { factsOf, type KernelFacts } from '../kernel/facts.js'
 import type { KernelOptions, KernelState } from '../kernel/state.js'
 import { start, step } from '../kernel/step.js'
 import type { Log } from '../log.js'
@@ -88,6 +89,11 @@ export class Host {
     } finally {
       this.#stepping = false
     }
+  }
+
+  /** How the kernel is now. */
+  get facts(): KernelFacts {
+    return factsOf(this.#state)
   }
 
   #now(): number {

@@ -67,9 +67,9 @@ function isFull({ queue, beside, options }: KernelState): boolean {
   return queue.length + beside.size >= options.limits.queueLengthMax
 }
 
-/** Lets a kernel_info wait for its turn, but not longer than clients have patience. False if there is no room. */
+/** Lets a kernel_info wait for its turn, but not longer than clients have patience. False: it is not to wait. */
 function queueInfo(state: KernelState, request: Request): boolean {
-  if (state.kernelInfo === null || isFull(state)) return false
+  if (state.kernelInfo === null || isFull(state) || state.options.limits.infoPatienceMs === 0) return false
   state.queue.push(request)
   run(state, waitFor(infoKey(request), state.options.limits.infoPatienceMs), () => {
     const place = state.queue.indexOf(request)

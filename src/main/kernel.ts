@@ -19,6 +19,8 @@ import { makeRuntimeDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/r
 import { Workers } from '../worker/workers.js'
 import { parseFlags, usage } from './flags.js'
 import type { KernelInfo } from './kernel-info.js'
+import { asKernelEvents } from './worker-events.js'
+import { zygoteEnvironment } from './zygote-environment.js'
 
 const FLAGS = {
   '-f': 'value',
@@ -159,6 +161,7 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
     log,
     limits: config.workers,
   })
+  const events = asKernelEvents((event) => inbox.deliver(event))
   return new Workers(
     {
       cwd: null,
@@ -169,22 +172,11 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
     },
     backing,
     {
+      ...events,
       zygoteReady: (kernelInfo) => {
-        inbox.deliver({ on: 'zygote_ready', kernelInfo })
+        events.zygoteReady(kernelInfo)
         keepInfo(kernelInfo)
       },
-      zygoteDied: () => inbox.deliver({ on: 'zygote_died' }),
-      workerUp: (token, pid) => inbox.deliver({ on: 'worker_up', token, pid }),
-      workerSaid: (generation, event, parts) => inbox.deliver({ on: 'worker', generation, event, parts }),
-      workerDied: (generation, cause) => inbox.deliver({ on: 'worker_died', generation, cause }),
-      workerFailed: (token, reason) => inbox.deliver({ on: 'worker_failed', token, reason }),
-      writerSaid: (event, parts) => inbox.deliver({ on: 'writer', event, parts }),
-      debuggerUp: (token) => inbox.deliver({ on: 'debugger_up', token }),
-      debuggerSaid: (token, event, parts) => inbox.deliver({ on: 'debugger', token, event, parts }),
-      debuggerGone: (token) => inbox.deliver({ on: 'debugger_gone', token }),
-      snapshotGone: (snapshot) => inbox.deliver({ on: 'snapshot_gone', snapshot }),
-      output: (name, text) => inbox.deliver({ on: 'output', name, text }),
-      stopped: () => inbox.deliver({ on: 'workers_stopped' }),
     },
   )
 }
@@ -225,12 +217,6 @@ function zygoteStartedAlongside(): Companion | null {
       return null
     },
   }
-}
-
-/** Our package is found through PYTHONPATH, from which the zygote takes it out again before user code runs. */
-function zygoteEnvironment(env: NodeJS.ProcessEnv): Readonly<Record<string, string | undefined>> {
-  const path = env['PYTHONPATH'] ? `${places.python}:${env['PYTHONPATH']}` : places.python
-  return { MPLBACKEND: 'module://matplotlib_inline.backend_inline', ...env, PYTHONPATH: path }
 }
 
 /**

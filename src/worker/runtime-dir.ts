@@ -33,8 +33,8 @@ export function runtimeRoot(env: Readonly<Record<string, string | undefined>> = 
 }
 
 /** Makes the folder of this process. Its name carries the pid, so that what a killed one left can be told apart. */
-export function makeRuntimeDir(root: string): RuntimeDir {
-  const path = join(root, `k${process.pid}`)
+export function makeRuntimeDir(root: string, name = `k${process.pid}`): RuntimeDir {
+  const path = join(root, name)
   rmSync(path, { recursive: true, force: true })
   mkdirSync(path, { mode: 0o700 })
   return {

@@ -6,7 +6,7 @@
 
 import type { KernelEvent } from '../../kernel/effects.js'
 import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
-import type { StorePort, WorkerPort } from '../ports.js'
+import type { StorePort, UsagePort, WorkerPort } from '../ports.js'
 
 /** What a worker must be for a kernel. A ready one fits if Python, preload, start environment and tenant are the same. */
 export interface WorkerNeeds {
@@ -40,6 +40,10 @@ export interface KernelStorePort extends StorePort {
   close(): Promise<void>
 }
 
+export type NewStore = (kernelId: string) => KernelStorePort
+
+export type NewUsage = () => UsagePort
+
 /** Somebody who speaks to a kernel: a WebSocket, the kernel's ZeroMQ channels, a run of a cell by REST. */
 export interface KernelClient {
   /** A message on iopub, for everybody. `frames` as `wire/codec` seals them, without routing and topic. */
@@ -52,9 +56,20 @@ export interface KernelClient {
   readonly away?: boolean
 }
 
+export interface AttachOptions {
+  /** It is one of the model's `connections`, and keeps the kernel from being culled. Default: true. */
+  readonly counted?: boolean
+  /** It may hold the kernel up for as long as it likes. Default: false. */
+  readonly patient?: boolean
+}
+
 export interface Attachment {
-  send(channel: RequestChannel, message: IncomingMessage): void
-  /** It cannot keep up: the kernel's worker is held up until `caughtUp`. Only for clients that may do that. */
+  /** Sends a request. `routing` comes back with the answers to it, for a client that stands for several. */
+  send(channel: RequestChannel, message: IncomingMessage, routing?: readonly Buffer[]): void
+  /**
+   * It cannot keep up: the kernel's worker is held up until `caughtUp`, but for some seconds only. What is published
+   * after these is more than it can take, and it has to give up.
+   */
   fallenBehind(): void
   caughtUp(): void
   detach(): void

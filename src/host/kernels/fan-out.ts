@@ -1,0 +1,120 @@
+/**
+ * One kernel's messages to any number of clients: publications to all, answers to the one that asked.
+ *
+ * A request goes into the kernel with the number of its attachment as the first routing frame, so an answer finds its
+ * way without anything being remembered for it.
+ *
+ * A client that cannot keep up holds the kernel up for a while: that is how an output that is faster than a network
+ * reaches everybody whole. One that takes nothing for `holdMaxMs` does so no more, unless it was attached as patient.
+ */
+
+import type { Clock } from '../../clock.js'
+import type { Client } from '../../kernel/effects.js'
+import type { Log } from '../../log.js'
+import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
+import type { ClientPort } from '../ports.js'
+import type { Attachment, AttachOptions, KernelClient } from './ports.js'
+
+export interface FanOutParts {
+  readonly clock: Clock
+  readonly log: Log
+  readonly holdMaxMs: number
+  readonly onMessage: (channel: RequestChannel, client: Client, message: IncomingMessage) => void
+  /** Somebody is behind, or nobody any more. */
+  readonly onHeld: (held: boolean) => void
+}
+
+interface Attached {
+  readonly client: KernelClient
+  readonly counted: boolean
+  /** Cancels the deadline of one that is behind; null: it keeps up. */
+  behind: (() => void) | null
+}
+
+export class FanOut implements ClientPort {
+  readonly #parts: FanOutParts
+  readonly #attached = new Map<string, Attached>()
+  #numbers = 0
+  #holding = 0
+
+  constructor(parts: FanOutParts) {
+    this.#parts = parts
+  }
+
+  /** Clients that count as connections. */
+  get connections(): number {
+    let count = 0
+    for (const { counted } of this.#attached.values()) if (counted) count += 1
+    return count
+  }
+
+  get held(): boolean {
+    return this.#holding > 0
+  }
+
+  attach(client: KernelClient, { counted = true, patient = false }: AttachOptions = {}): Attachment {
+    const key = String((this.#numbers += 1))
+    const first = Buffer.from(key)
+    const attached: Attached = { client, counted, behind: null }
+    this.#attached.set(key, attached)
+    return {
+      send: (channel, message, routing = []) => {
+        if (this.#attached.has(key)) this.#parts.onMessage(channel, { routing: [first, ...routing] }, message)
+      },
+      fallenBehind: () => this.#fallenBehind(key, attached, patient),
+      caughtUp: () => this.#letGo(attached),
+      detach: () => {
+        this.#attached.delete(key)
+        this.#letGo(attached)
+      },
+    }
+  }
+
+  publish(topic: string, frames: readonly Buffer[]): void {
+    for (const { client } of this.#attached.values()) this.#attempt(() => client.publish(topic, frames))
+  }
+
+  reply(channel: RequestChannel, { routing }: Client, frames: readonly Buffer[]): void {
+    const [first, ...rest] = routing
+    // One that has detached is no error.
+    const attached = this.#attached.get(String(first))
+    if (attached) this.#attempt(() => attached.client.reply(channel, rest, frames))
+  }
+
+  notice(what: 'restarted' | 'ended'): void {
+    for (const { client } of [...this.#attached.values()]) this.#attempt(() => client.notice(what))
+    if (what !== 'ended') return
+    for (const attached of this.#attached.values()) this.#letGo(attached)
+    this.#attached.clear()
+  }
+
+  /** A client that fails must not take the others along. */
+  #attempt(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      this.#parts.log('error', 'client_failed', { message })
+    }
+  }
+
+  #fallenBehind(key: string, attached: Attached, patient: boolean): void {
+    if (attached.behind !== null || !this.#attached.has(key)) return
+    const { clock, holdMaxMs, log } = this.#parts
+    const giveUp = (): void => {
+      log('warn', 'client_too_slow', { client: key })
+      this.#letGo(attached)
+    }
+    attached.behind = patient ? () => {} : clock.after(holdMaxMs, giveUp)
+    this.#holding += 1
+    if (this.#holding === 1) this.#parts.onHeld(true)
+  }
+
+  #letGo(attached: Attached): void {
+    if (attached.behind === null) return
+    attached.behind()
+    attached.behind = null
+    this.#holding -= 1
+    if (this.#holding === 0) this.#parts.onHeld(false)
+  }
+}

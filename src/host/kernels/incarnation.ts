@@ -1,0 +1,211 @@
+/**
+ * One process of a gateway's kernel, from its start to its end: a host, its workers and its store.
+ *
+ * A restart makes a new one under the same id. What it says and what becomes of it is told to the kernel; whatever it
+ * does after it was given up is told to nobody.
+ */
+
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { Clock } from '../../clock.js'
+import { SavepointError } from '../../errors.js'
+import type { DeathCause, KernelEvent } from '../../kernel/effects.js'
+import type { KernelFacts } from '../../kernel/facts.js'
+import type { KernelOptions } from '../../kernel/state.js'
+import type { Log } from '../../log.js'
+import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
+import type { Signer } from '../../wire/signature.js'
+import { Host } from '../host.js'
+import type { PacerLimits } from '../pacer.js'
+import type { ClientPort } from '../ports.js'
+import { ownRequest } from './own-requests.js'
+import type { KernelStorePort, KernelWorkers, NewUsage, NewWorkers, WorkerNeeds } from './ports.js'
+
+/** What all kernels of a gateway have in common. */
+export interface KernelSurroundings {
+  readonly newWorkers: NewWorkers
+  readonly newStore: (kernelId: string) => KernelStorePort
+  readonly newUsage: NewUsage
+  readonly clock: Clock
+  readonly log: Log
+  readonly options: Pick<KernelOptions, 'offersSubshells' | 'limits'>
+  readonly pacing: PacerLimits
+  readonly holdMs: number
+}
+
+export interface IncarnationParts extends KernelSurroundings {
+  readonly needs: WorkerNeeds
+  readonly clients: ClientPort
+  /** Asked before each message: signing begins when somebody needs it. */
+  readonly signer: () => Signer
+  readonly onDeath: (cause: DeathCause) => void
+  /** Told once, when there is nothing left of it. */
+  readonly onEnd: (end: End) => void
+}
+
+/** `restart`, `end`: a client asked for it. `lost`: it ended for another reason. */
+export type End = 'restart' | 'end' | 'lost'
+
+export class Incarnation {
+  /** A worker is up and kernel_info was answered. Rejects with a SavepointError. */
+  readonly ready: Promise<void>
+  readonly #parts: IncarnationParts
+  readonly #host: Host
+  readonly #workers: KernelWorkers
+  readonly #store: KernelStorePort
+  /** It has ended, and all that it had to keep is kept. Never rejects. */
+  readonly stored: Promise<void>
+  #closeStore: () => void = () => {}
+  #settleReady: (error: SavepointError | null) => void = () => {}
+  #early: KernelEvent[] | null = []
+  #isReady = false
+  #over = false
+  #failure: SavepointError | null = null
+  /** When the present worker came up, in milliseconds since the epoch. */
+  #workerSince: number | null = null
+
+  constructor(parts: IncarnationParts) {
+    this.#parts = parts
+    const { needs, clients, clock, options, signer } = parts
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = (error) => (error ? reject(error) : resolve())
+    })
+    // Whoever waits hears of it; nobody has to wait.
+    this.ready.catch(() => {})
+    this.#store = parts.newStore(needs.kernelId)
+    this.stored = new Promise((resolve) => {
+      this.#closeStore = () => resolve(this.#keepAll())
+    })
+    this.#workers = parts.newWorkers(needs, (event) => this.deliver(event))
+    this.#host = new Host({
+      options: {
+        ...options,
+        session: randomUUID(),
+        seed: randomBytes(32).toString('hex'),
+        ports: {},
+        recover: true,
+        linger: false,
+        restoreLast: false,
+        lazy: false,
+        kernelInfo: null,
+      },
+      clients: {
+        publish: (topic, frames) => void (this.#over || clients.publish(topic, frames)),
+        reply: (channel, client, frames) => void (this.#over || clients.reply(channel, client, frames)),
+      },
+      workers: this.#workers,
+      store: this.#store,
+      usage: parts.newUsage(),
+      get signer() {
+        return signer()
+      },
+      clock,
+      log: parts.log,
+      pacing: parts.pacing,
+      holdMs: parts.holdMs,
+      onExit: (code) => this.#exited(code),
+    })
+    const early = this.#early ?? []
+    this.#early = null
+    for (const event of early) this.deliver(event)
+    this.#workers.start().catch((error: unknown) => this.#fail(asSavepointError(error)))
+  }
+
+  get facts(): KernelFacts {
+    return this.#host.facts
+  }
+
+  get workerSince(): number | null {
+    return this.facts.worker === null ? null : this.#workerSince
+  }
+
+  send(channel: RequestChannel, client: { readonly routing: readonly Buffer[] }, message: IncomingMessage): void {
+    this.deliver({ on: 'message', channel, client, message })
+  }
+
+  /** Takes an event of its workers, or one that the kernel brings about. */
+  deliver(event: KernelEvent): void {
+    if (this.#over) return
+    if (this.#early !== null) {
+      this.#early.push(event)
+      return
+    }
+    if (event.on === 'worker_failed')
+      this.#failure = new SavepointError('starting', `No worker came up: ${event.reason}.`)
+    if (event.on === 'worker_died' && event.generation === this.facts.generation && this.facts.phase !== 'stopping') {
+      this.#parts.onDeath(event.cause)
+    }
+    this.#host.deliver(event)
+    if (event.on === 'worker_up') this.#workerUp()
+  }
+
+  hold(held: boolean): void {
+    if (this.#over) return
+    if (held) this.#workers.pause()
+    else this.#workers.resume()
+  }
+
+  /** Asks it to end as a client would; what of it has not ended within `graceMs` is ended by force. */
+  stop(restart: boolean, graceMs: number): void {
+    if (this.#over) return
+    if (!this.#isReady) {
+      this.abandon(restart ? 'restart' : 'end')
+      return
+    }
+    this.#parts.clock.after(graceMs, () => this.abandon(restart ? 'restart' : 'end'))
+    // What is held up would not see that it is to end.
+    this.#workers.resume()
+    this.send('control', { routing: [] }, ownRequest('shutdown_request', { restart }))
+  }
+
+  /** Ends it at once. `error`: what those are told who wait for it to be ready. */
+  abandon(end: End, error = new SavepointError('kernel_dead', 'The kernel was ended before it was ready.')): void {
+    this.#end(end, this.#failure ?? error)
+  }
+
+  async #keepAll(): Promise<void> {
+    try {
+      await this.#store.close()
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      this.#parts.log('error', 'store_close_failed', { message })
+    }
+  }
+
+  #workerUp(): void {
+    const { worker } = this.facts
+    if (worker === null) return
+    this.#workerSince = this.#parts.clock.date().getTime()
+    if (this.#isReady) return
+    this.#isReady = true
+    // Its idle is what tells clients that were there before that the kernel is there again.
+    this.send('control', { routing: [] }, ownRequest('kernel_info_request', {}))
+    this.#settleReady(null)
+  }
+
+  #exited(code: number): void {
+    const asked = code === 0
+    const end = asked ? (this.facts.restarts ? 'restart' : 'end') : 'lost'
+    this.#end(end, this.#failure ?? new SavepointError('kernel_dead', 'The kernel ended before it was ready.'))
+  }
+
+  #fail(error: SavepointError): void {
+    this.#failure = error
+    this.#parts.log('error', 'kernel_start_failed', { code: error.code, message: error.message })
+    this.#end('lost', error)
+  }
+
+  #end(end: End, error: SavepointError): void {
+    if (this.#over) return
+    this.#over = true
+    this.#workers.abandon()
+    this.#settleReady(error)
+    this.#closeStore()
+    this.#parts.onEnd(end)
+  }
+}
+
+function asSavepointError(error: unknown): SavepointError {
+  if (error instanceof SavepointError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new SavepointError('internal', `The kernel could not be started: ${message}`, {}, { cause: error })
+}

@@ -1,0 +1,368 @@
+/**
+ * One kernel of a gateway: an id that outlives its processes, and the clients that are attached to it.
+ *
+ * Theory of operation. At any time there is at most one incarnation, a host with its workers. A restart ends it and
+ * makes the next one; attached clients stay, and are told by the messages that Jupyter's own server would send:
+ * shutdown_reply, starting, idle. An incarnation that is lost through no wish of anybody is replaced, after a
+ * `restarting`; one that is lost again and again leaves a dead kernel, which can still be restarted by hand.
+ *
+ * Invariant: a client's message reaches the incarnation of the time, or waits for the next one.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { SavepointError } from '../../errors.js'
+import type { Client, DeathCause } from '../../kernel/effects.js'
+import { seal } from '../../wire/codec.js'
+import { EMPTY_OBJECT, json, type IncomingMessage, type RequestChannel } from '../../wire/message.js'
+import type { Signer } from '../../wire/signature.js'
+import { begin, newActivity, note, type ExecutionState } from './activity.js'
+import type { CullFacts } from './culling.js'
+import { FanOut } from './fan-out.js'
+import { Incarnation, type End, type KernelSurroundings } from './incarnation.js'
+import { nextPhase, type KernelCue, type KernelPhase } from './lifecycle.js'
+import type { Attachment, AttachOptions, KernelClient, WorkerNeeds } from './ports.js'
+
+export interface KernelLimitsOfGateway {
+  /** For a worker to be there, counted from the request. */
+  readonly startMs: number
+  /** For a kernel to end in order before it is ended by force: at a restart, at a shutdown. */
+  readonly restartGraceMs: number
+  readonly endGraceMs: number
+  /** How often an incarnation that was lost is replaced within how long. */
+  readonly lossesMax: number
+  readonly lossesWithinMs: number
+  readonly holdMaxMs: number
+  /** Messages that may wait for the next incarnation. */
+  readonly waitingMax: number
+}
+
+export interface GatewayKernelParts extends KernelSurroundings {
+  /** Name of the kernelspec, as it was asked for. */
+  readonly name: string
+  readonly owner: string
+  readonly needs: WorkerNeeds
+  readonly kernelLimits: KernelLimitsOfGateway
+  /** It has ended; it is told once. */
+  readonly onEnded: () => void
+}
+
+export interface LastDeath {
+  readonly at: string
+  readonly signal: string | null
+  readonly exit_code: number | null
+  /** Why it was ended on purpose, or null. */
+  readonly reason: string | null
+}
+
+/** What can be told of a kernel at any time without asking it; names as on the wire. */
+export interface KernelStatus {
+  readonly execution_state: ExecutionState
+  /** ISO 8601, UTC, with fraction and `Z`. */
+  readonly last_activity: string
+  /** Clients that are attached and count. */
+  readonly connections: number
+  /** Why it is dead, in a sentence; null: it is not. */
+  readonly reason: string | null
+  readonly savepoint: {
+    readonly phase: string
+    readonly worker: { readonly pid: number; readonly generation: number; readonly started_at: string } | null
+    readonly guard: boolean
+    readonly transactions: number
+    readonly undo_depth: number
+    readonly queue: number
+    readonly memory_bytes: number | null
+    readonly snapshot_bytes: number | null
+    readonly last_death: LastDeath | null
+  }
+}
+
+export class GatewayKernel {
+  readonly id: string
+  readonly name: string
+  readonly owner: string
+  readonly #parts: GatewayKernelParts
+  readonly #fanOut: FanOut
+  readonly #activity
+  #phase: KernelPhase = 'starting'
+  #incarnation: Incarnation | null = null
+  #waiting: { readonly channel: RequestChannel; readonly client: Client; readonly message: IncomingMessage }[] = []
+  #starting: Promise<void> | null = null
+  #restarting: Promise<void> | null = null
+  #ending: Promise<void> | null = null
+  /** All that ended incarnations had to keep is kept. */
+  #stored: Promise<unknown> = Promise.resolve()
+  #onIncarnationEnd: ((end: End) => void) | null = null
+  #losses: number[] = []
+  #lastDeath: LastDeath | null = null
+  /** Why it is dead, if it is. */
+  #reason: string | null = null
+  #signer: Signer = null
+
+  constructor(parts: GatewayKernelParts) {
+    this.#parts = parts
+    this.id = parts.needs.kernelId
+    this.name = parts.name
+    this.owner = parts.owner
+    this.#activity = newActivity(this.#now())
+    this.#fanOut = new FanOut({
+      clock: parts.clock,
+      log: parts.log,
+      holdMaxMs: parts.kernelLimits.holdMaxMs,
+      onMessage: (channel, client, message) => this.#receive(channel, client, message),
+      onHeld: (held) => this.#incarnation?.hold(held),
+    })
+  }
+
+  get phase(): KernelPhase {
+    return this.#phase
+  }
+
+  /** Resolves when its first worker is ready. Rejects with a SavepointError; then it has ended. */
+  start(): Promise<void> {
+    this.#starting ??= this.#start()
+    return this.#starting
+  }
+
+  /** `client` is told of everything that is published from now on. */
+  attach(client: KernelClient, options?: AttachOptions): Attachment {
+    if (this.#phase === 'ending' || this.#phase === 'ended') throw ended()
+    return this.#fanOut.attach(client, options)
+  }
+
+  /** Interrupts what it does now; one that does nothing ignores it. Throws `kernel_dead`. */
+  interrupt(): void {
+    if (this.#phase === 'dead') throw dead()
+    if (this.#phase === 'ending' || this.#phase === 'ended') throw ended()
+    this.#incarnation?.deliver({ on: 'interrupt' })
+  }
+
+  /** A new process under the same id; resolves when it is ready. Who asks while it is being done waits with the first. */
+  restart(): Promise<void> {
+    if (this.#phase === 'ending' || this.#phase === 'ended') return Promise.reject(ended())
+    // Nothing has happened in it yet.
+    if (this.#phase === 'starting') return this.start()
+    this.#restarting ??= this.#restart().finally(() => {
+      this.#restarting = null
+    })
+    return this.#restarting
+  }
+
+  /** Ends it, in order if that does not take too long. Never rejects. */
+  shutdown(graceMs = this.#parts.kernelLimits.endGraceMs): Promise<void> {
+    this.#ending ??= this.#shutdown(graceMs)
+    return this.#ending
+  }
+
+  /** How it is now; costs nothing. */
+  get status(): KernelStatus {
+    const facts = this.#incarnation?.facts ?? null
+    const since = this.#incarnation?.workerSince ?? null
+    return {
+      execution_state: this.#activity.executionState,
+      last_activity: new Date(this.#activity.lastActivity).toISOString(),
+      connections: this.#fanOut.connections,
+      reason: this.#phase === 'dead' ? (this.#reason ?? 'The kernel died.') : null,
+      savepoint: {
+        phase: this.#phase === 'ready' && facts ? facts.phase : this.#phase,
+        worker: facts?.worker && since !== null ? { ...facts.worker, started_at: new Date(since).toISOString() } : null,
+        guard: false,
+        transactions: facts?.transactions ?? 0,
+        undo_depth: 0,
+        queue: (facts?.queue ?? 0) + this.#waiting.length,
+        memory_bytes: null,
+        snapshot_bytes: null,
+        last_death: this.#lastDeath,
+      },
+    }
+  }
+
+  get cullFacts(): Omit<CullFacts, 'idleTimeoutS'> {
+    const { executionState, lastActivity } = this.#activity
+    return { executionState, lastActivity, connections: this.#fanOut.connections }
+  }
+
+  #now(): number {
+    return this.#parts.clock.date().getTime()
+  }
+
+  #cue(by: KernelCue): void {
+    this.#phase = nextPhase(this.#phase, by)
+  }
+
+  #receive(channel: RequestChannel, client: Client, message: IncomingMessage): void {
+    const { log, kernelLimits } = this.#parts
+    if (this.#incarnation !== null && this.#onIncarnationEnd === null) this.#incarnation.send(channel, client, message)
+    else if (this.#phase === 'dead') log('debug', 'message_to_dead_kernel', { kernel: this.id })
+    else if (this.#waiting.length < kernelLimits.waitingMax) this.#waiting.push({ channel, client, message })
+    else log('warn', 'message_dropped', { kernel: this.id, type: message.header.msg_type.slice(0, 100) })
+  }
+
+  /** Makes an incarnation, and waits until it is ready. */
+  async #comeUp(): Promise<void> {
+    const { clock, kernelLimits } = this.#parts
+    const incarnation = new Incarnation({
+      ...this.#parts,
+      clients: {
+        publish: (topic, frames) => this.#publish(topic, frames),
+        reply: (channel, client, frames) => this.#fanOut.reply(channel, client, frames),
+      },
+      signer: () => this.#signer,
+      onDeath: (cause) => this.#died(cause),
+      onEnd: (end) => this.#incarnationEnded(incarnation, end),
+    })
+    this.#incarnation = incarnation
+    this.#stored = Promise.all([this.#stored, incarnation.stored])
+    if (this.#fanOut.held) incarnation.hold(true)
+    for (const { channel, client, message } of this.#waiting.splice(0)) incarnation.send(channel, client, message)
+    const cancel = clock.after(kernelLimits.startMs, () => incarnation.abandon('lost', tooSlow(kernelLimits.startMs)))
+    try {
+      await incarnation.ready
+    } finally {
+      cancel()
+    }
+    this.#cue('up')
+  }
+
+  async #start(): Promise<void> {
+    try {
+      await this.#comeUp()
+    } catch (error) {
+      await this.shutdown()
+      throw error
+    }
+  }
+
+  async #restart(): Promise<void> {
+    this.#cue('restart')
+    begin(this.#activity, 'restarting', this.#now())
+    await this.#endIncarnation(true, this.#parts.kernelLimits.restartGraceMs)
+    await this.#next()
+  }
+
+  /** The incarnation that follows the one that has ended. */
+  async #next(): Promise<void> {
+    if (this.#phase !== 'restarting') throw ended()
+    this.#fanOut.notice('restarted')
+    begin(this.#activity, 'starting', this.#now())
+    try {
+      await this.#comeUp()
+    } catch (error) {
+      this.#fail(error instanceof Error ? error.message : String(error))
+      throw error
+    }
+  }
+
+  #fail(reason: string): void {
+    this.#reason = reason
+    if (this.#phase === 'ending' || this.#phase === 'ended') return
+    this.#cue('fail')
+    begin(this.#activity, 'dead', this.#now())
+    this.#waiting = []
+    this.#say('dead')
+  }
+
+  async #shutdown(graceMs: number): Promise<void> {
+    if (this.#phase === 'ended') return
+    this.#cue('end')
+    await this.#endIncarnation(false, graceMs)
+    this.#cue('gone')
+    begin(this.#activity, 'dead', this.#now())
+    this.#waiting = []
+    this.#fanOut.notice('ended')
+    this.#parts.onEnded()
+    await this.#stored
+  }
+
+  async #endIncarnation(restart: boolean, graceMs: number): Promise<void> {
+    const incarnation = this.#incarnation
+    if (incarnation === null) return
+    await new Promise<void>((resolve) => {
+      const before = this.#onIncarnationEnd
+      this.#onIncarnationEnd = (end) => {
+        before?.(end)
+        resolve()
+      }
+      incarnation.stop(restart, graceMs)
+    })
+  }
+
+  #incarnationEnded(incarnation: Incarnation, end: End): void {
+    if (this.#incarnation !== incarnation) return
+    this.#incarnation = null
+    const awaited = this.#onIncarnationEnd
+    this.#onIncarnationEnd = null
+    if (awaited) {
+      awaited(end)
+      return
+    }
+    // While it starts, whoever waits for it hears of its end.
+    if (this.#phase !== 'ready') return
+    if (end === 'end') void this.shutdown()
+    else if (end === 'restart') this.#replace()
+    else this.#lost()
+  }
+
+  /** Nobody wanted it to end. */
+  #lost(): void {
+    const { lossesMax, lossesWithinMs } = this.#parts.kernelLimits
+    const now = this.#now()
+    this.#losses = [...this.#losses.filter((at) => now - at < lossesWithinMs), now]
+    this.#parts.log('error', 'kernel_lost', { kernel: this.id, times: this.#losses.length })
+    if (this.#losses.length > lossesMax) {
+      this.#fail(`It lost its Python process ${this.#losses.length} times within ${lossesWithinMs / 1000} s.`)
+      return
+    }
+    this.#say('restarting')
+    this.#replace()
+  }
+
+  #replace(): void {
+    this.#cue('restart')
+    begin(this.#activity, 'restarting', this.#now())
+    this.#restarting ??= this.#next().finally(() => {
+      this.#restarting = null
+    })
+    // It is logged, and clients are told by a status.
+    this.#restarting.catch(() => {})
+  }
+
+  #died(cause: DeathCause): void {
+    this.#lastDeath = {
+      at: this.#parts.clock.date().toISOString(),
+      signal: cause.signal?.name ?? null,
+      exit_code: cause.code,
+      reason: cause.why ?? null,
+    }
+  }
+
+  #publish(topic: string, frames: readonly Buffer[]): void {
+    const [, , , parent = EMPTY_OBJECT, , content = EMPTY_OBJECT] = frames
+    note(this.#activity, topic, parent, content, this.#now())
+    this.#fanOut.publish(topic, frames)
+  }
+
+  /** What no incarnation can say, since there is none. */
+  #say(execution_state: ExecutionState): void {
+    const message = {
+      type: 'status',
+      parentBytes: EMPTY_OBJECT,
+      metadataBytes: EMPTY_OBJECT,
+      contentBytes: json({ execution_state }),
+      buffers: [],
+    }
+    const date = this.#parts.clock.date().toISOString()
+    this.#fanOut.publish('status', seal(message, { msg_id: randomUUID(), session: this.id, date }, this.#signer))
+  }
+}
+
+function tooSlow(startMs: number): SavepointError {
+  return new SavepointError('timeout', `The kernel was not ready within ${startMs / 1000} s. Try again later.`)
+}
+
+function dead(): SavepointError {
+  return new SavepointError('kernel_dead', 'The kernel is dead. Restart it, or start another one.')
+}
+
+function ended(): SavepointError {
+  return new SavepointError('kernel_dead', 'The kernel has ended. Start another one.')
+}

@@ -1,0 +1,179 @@
+/**
+ * All kernels of a gateway: who may have how many, which there are, and their common end.
+ *
+ * A kernel is in the list from the request for it until it has ended, so that what is on its way counts.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { SavepointError } from '../../errors.js'
+import { isToCull, type CullSettings } from './culling.js'
+import { environmentOf, workingFolder } from './environment.js'
+import type { KernelSurroundings } from './incarnation.js'
+import { GatewayKernel, type KernelLimitsOfGateway } from './kernel.js'
+import type { KernelRequest } from './ports.js'
+
+export interface KernelsOptions extends KernelSurroundings {
+  readonly kernelLimits: KernelLimitsOfGateway
+  /** What is known of the kernelspec that a client names, or null. */
+  readonly findSpec: (name: string) => SpecFacts | null
+  /** null: as many as the machine can bear. */
+  readonly kernelsMax: number | null
+  /** Where kernels work unless they are told otherwise; paths of requests are below it. */
+  readonly root: string
+  /** Names and beginnings (`APP_*`) of variables that clients may set beside KERNEL_*. */
+  readonly allowedEnvironment: readonly string[]
+  readonly culling: CullSettings & { readonly intervalMs: number }
+}
+
+export interface SpecFacts {
+  /** The one name of the kernelspec, which may have others. */
+  readonly name: string
+  readonly cullIdleTimeoutS: number | null
+}
+
+interface Entry {
+  readonly kernel: GatewayKernel
+  readonly spec: SpecFacts
+}
+
+export type KernelsListener = (id: string, what: 'started' | 'ended') => void
+
+export class Kernels {
+  readonly #options: KernelsOptions
+  readonly #listeners = new Set<KernelsListener>()
+  readonly #entries = new Map<string, Entry>()
+  /** Of kernels that have ended and are still writing what they keep. */
+  readonly #leaving = new Set<Promise<void>>()
+  #cancelCulling: (() => void) | null = null
+  #stopping = false
+
+  constructor(options: KernelsOptions) {
+    this.#options = options
+    this.#cullLater()
+  }
+
+  /**
+   * A new kernel, once it is ready; or the one of the id that was asked for, if it is the same owner's.
+   *
+   * Throws SavepointError: `unknown_kernelspec`, `bad_request`, `already_exists`, `quota_exceeded`, and what kept the
+   * worker from coming up.
+   */
+  async start(request: KernelRequest): Promise<GatewayKernel> {
+    const { log, kernelsMax, findSpec } = this.#options
+    if (this.#stopping) throw new SavepointError('starting', 'The gateway is shutting down. Try again when it is back.')
+    const spec = findSpec(request.name)
+    if (spec === null) {
+      const name = request.name.slice(0, 200)
+      throw new SavepointError(
+        'unknown_kernelspec',
+        `There is no kernelspec '${name}'. List them to see which there are.`,
+        {
+          name,
+        },
+      )
+    }
+    const { environment, ignored } = environmentOf(request.environment, this.#options.allowedEnvironment)
+    if (ignored.length > 0) log('info', 'environment_ignored', { names: ignored.join(' ').slice(0, 1_000) })
+    const id = checkedId(request.kernelId ?? environment['KERNEL_ID'] ?? null)
+    const existing = id === null ? undefined : this.#entries.get(id)?.kernel
+    if (existing) {
+      if (existing.owner !== request.owner) throw taken(existing.id)
+      await existing.start()
+      return existing
+    }
+    if (kernelsMax !== null && this.#entries.size >= kernelsMax) {
+      throw new SavepointError('quota_exceeded', `There may be ${kernelsMax} kernels at a time. Shut one down first.`, {
+        kernels_max: kernelsMax,
+      })
+    }
+    const cwd = workingFolder({ ...request, environment }, this.#options.root)
+    const kernelId = id ?? randomUUID()
+    const kernel = new GatewayKernel({
+      ...this.#options,
+      name: request.name,
+      owner: request.owner,
+      needs: {
+        kernelId,
+        spec: spec.name,
+        tenant: request.owner,
+        environment: { ...environment, KERNEL_ID: kernelId },
+        cwd,
+        affinity: request.affinity,
+      },
+      onEnded: () => this.#ended(kernel),
+    })
+    this.#entries.set(kernelId, { kernel, spec })
+    this.#tell(kernelId, 'started')
+    await kernel.start()
+    return kernel
+  }
+
+  /** Undefined if there is none, or none any more. */
+  find(id: string): GatewayKernel | undefined {
+    return this.#entries.get(id)?.kernel
+  }
+
+  /** In the order in which they were started. */
+  list(): GatewayKernel[] {
+    return [...this.#entries.values()].map(({ kernel }) => kernel)
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** A kernel began, or has ended. Returns how to stop listening. */
+  onChange(listener: KernelsListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Ends all of them at the same time, and lets no more in. Never rejects. */
+  async stopAll(graceMs?: number): Promise<void> {
+    this.#stopping = true
+    this.#cancelCulling?.()
+    await Promise.all([...this.list().map((kernel) => kernel.shutdown(graceMs)), ...this.#leaving])
+  }
+
+  #ended(kernel: GatewayKernel): void {
+    this.#entries.delete(kernel.id)
+    const left = kernel.shutdown().finally(() => this.#leaving.delete(left))
+    this.#leaving.add(left)
+    this.#tell(kernel.id, 'ended')
+  }
+
+  #tell(id: string, what: 'started' | 'ended'): void {
+    for (const listener of this.#listeners) listener(id, what)
+  }
+
+  #cullLater(): void {
+    const { clock, culling } = this.#options
+    this.#cancelCulling = clock.after(culling.intervalMs, () => {
+      this.#cull()
+      if (!this.#stopping) this.#cullLater()
+    })
+  }
+
+  #cull(): void {
+    const { clock, culling, log } = this.#options
+    const now = clock.date().getTime()
+    for (const { kernel, spec } of this.#entries.values()) {
+      const facts = { ...kernel.cullFacts, idleTimeoutS: spec.cullIdleTimeoutS }
+      if (!isToCull(facts, culling, now)) continue
+      log('info', 'kernel_culled', { kernel: kernel.id, state: facts.executionState })
+      void kernel.shutdown()
+    }
+  }
+}
+
+/** An id as Jupyter's routes know them: five words joined by `-`. It becomes part of file names. */
+function checkedId(id: string | null): string | null {
+  if (id === null || /^(?=.{9,64}$)\w+(-\w+){4}$/.test(id)) return id
+  throw new SavepointError('bad_request', 'A kernel_id must look like a UUID: five words joined by "-".')
+}
+
+function taken(id: string): SavepointError {
+  return new SavepointError('already_exists', 'There is a kernel of this id already. Choose another id.', {
+    kernel_id: id,
+  })
+}

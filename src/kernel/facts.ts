@@ -1,0 +1,34 @@
+/** What can be said of a kernel at any time without asking anybody: for lists, which must cost nothing. */
+
+import type { Phase } from './lifecycle.js'
+import type { KernelState } from './state.js'
+
+export interface KernelFacts {
+  readonly phase: Phase
+  /** The worker that has dialled in, or null. */
+  readonly worker: { readonly pid: number; readonly generation: number } | null
+  /** Of the worker that is, or comes next. */
+  readonly generation: number
+  readonly transactions: number
+  /** Requests that wait for their turn, in all shells. */
+  readonly queue: number
+  /** Pids of frozen copies. */
+  readonly frozen: readonly number[]
+  /** A client asked for another process in the place of this one. */
+  readonly restarts: boolean
+}
+
+export function factsOf(state: KernelState): KernelFacts {
+  const { worker, generation, phase, transactions, queue, subshells, snapshots, shutdown } = state
+  let waiting = queue.length
+  for (const each of subshells.values()) waiting += each.queue.length
+  return {
+    phase,
+    worker: worker?.pid ? { pid: worker.pid, generation: worker.generation } : null,
+    generation,
+    transactions: transactions.length,
+    queue: waiting,
+    frozen: [...snapshots.values()].flatMap(({ pid }) => pid ?? []),
+    restarts: shutdown?.restart === true,
+  }
+}

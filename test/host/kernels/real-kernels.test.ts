@@ -1,0 +1,110 @@
+/** Many kernels in one process, with real workers. */
+
+import { existsSync } from 'node:fs'
+import { Listener, openStage, requestFor, type Stage } from './stage.js'
+
+let stage: Stage
+
+beforeAll(async () => {
+  stage = await openStage()
+}, 60_000)
+
+afterAll(async () => {
+  await stage.close()
+}, 30_000)
+
+test('kernels run side by side, each with its own variables', async () => {
+  const { kernels } = stage
+  const [one, other] = await Promise.all([kernels.start(requestFor()), kernels.start(requestFor())])
+  const ann = new Listener(one)
+  const bob = new Listener(other, 'bob')
+  await Promise.all([ann.run('x = 1'), bob.run('x = 2')])
+  await Promise.all([ann.run('print(x)'), bob.run('print(x)')])
+  expect([ann.text, bob.text]).toEqual(['1\n', '2\n'])
+  expect(kernels.list()).toEqual([one, other])
+  const { savepoint, ...seen } = one.status
+  expect(seen).toMatchObject({ execution_state: 'idle', connections: 1, reason: null })
+  expect(savepoint).toMatchObject({ phase: 'idle', transactions: 0, queue: 0, last_death: null })
+  expect(savepoint.worker).toMatchObject({ generation: 1 })
+  await Promise.all([one.shutdown(), other.shutdown()])
+  expect(kernels.list()).toEqual([])
+  expect([ann, bob].map(({ heard }) => heard.at(-1)?.type)).toEqual(['ended', 'ended'])
+}, 60_000)
+
+test('two clients of one kernel see its outputs, and only the one who asked the reply and the question', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const [ann, bob] = [new Listener(kernel), new Listener(kernel, 'bob')]
+  const cell = bob.send('execute_request', { code: 'print("from", input())', allow_stdin: true })
+  await bob.next(({ type }) => type === 'input_request')
+  bob.send('input_reply', { value: 'bob' }, 'stdin')
+  await bob.replyTo(cell)
+  expect([ann.text, bob.text]).toEqual(['from bob\n', 'from bob\n'])
+  expect(ann.heard.filter(({ channel }) => channel !== 'iopub')).toEqual([])
+  expect(kernel.status.connections).toBe(2)
+  bob.attachment.detach()
+  expect(kernel.status.connections).toBe(1)
+  await kernel.shutdown()
+}, 60_000)
+
+test('a busy kernel answers kernel_info at once, and is busy; an interrupt ends its cell', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  const cell = ann.send('execute_request', { code: 'print("on"); import time; time.sleep(600)' })
+  await ann.next(({ type }) => type === 'stream')
+  expect(kernel.status.execution_state).toBe('busy')
+  expect(await ann.replyTo(ann.send('kernel_info_request'))).toMatchObject({ status: 'ok' })
+  expect(kernel.status.execution_state).toBe('busy')
+  kernel.interrupt()
+  expect(await ann.replyTo(cell)).toMatchObject({ status: 'error', ename: 'KeyboardInterrupt' })
+  await ann.next(
+    ({ type, content, parent }) => type === 'status' && parent === cell && content['execution_state'] === 'idle',
+  )
+  expect(kernel.status.execution_state).toBe('idle')
+  await kernel.shutdown()
+}, 60_000)
+
+test('a restart keeps id and clients, and nothing of the state', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  await ann.run('x = 1')
+  const before = kernel.status.savepoint.worker?.pid
+  const from = ann.heard.length
+  await Promise.all([kernel.restart(), kernel.restart()])
+  expect(kernel.status).toMatchObject({ execution_state: 'idle', savepoint: { phase: 'idle' } })
+  expect(kernel.status.savepoint.worker?.pid).not.toBe(before)
+  expect(existsSync(`/proc/${before}`)).toBe(false)
+  const told = ann.heard.slice(from).map(({ type, content }) => content['execution_state'] ?? type)
+  expect(told).toEqual(['busy', 'shutdown_reply', 'idle', 'restarted', 'starting', 'busy', 'idle'])
+  expect(await ann.run('x')).toMatchObject({ status: 'error', ename: 'NameError', execution_count: 1 })
+  await kernel.shutdown()
+}, 60_000)
+
+test('what is sent while a kernel restarts runs in the next process', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  const restarted = kernel.restart()
+  expect(kernel.status.execution_state).toBe('restarting')
+  expect(await ann.run('1 + 1')).toMatchObject({ status: 'ok', execution_count: 1 })
+  await restarted
+  await kernel.shutdown()
+}, 60_000)
+
+test('a worker that dies is replaced: the cell is told, and the model tells of it', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  expect(await ann.run('import os; os.kill(os.getpid(), 9)')).toMatchObject({ ename: 'WorkerDied' })
+  expect(kernel.status.savepoint.last_death).toMatchObject({ signal: 'SIGKILL', exit_code: null })
+  expect(await ann.run('1')).toMatchObject({ status: 'ok', execution_count: 2 })
+  await kernel.shutdown()
+}, 60_000)
+
+test('a client may ask its kernel for an end or for a new process', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  expect(await ann.replyTo(ann.send('shutdown_request', { restart: true }, 'control'))).toMatchObject({ restart: true })
+  await ann.next(({ type }) => type === 'restarted')
+  expect(await ann.run('1')).toMatchObject({ execution_count: 1 })
+  ann.send('shutdown_request', { restart: false }, 'control')
+  await ann.next(({ type }) => type === 'ended')
+  expect(stage.kernels.find(kernel.id)).toBeUndefined()
+}, 60_000)
