@@ -10,13 +10,14 @@ type Command = (args: readonly string[]) => Promise<number>
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   install: async () => (await import('./install.js')).runInstall,
   uninstall: async () => (await import('./uninstall.js')).runUninstall,
+  token: async () => (await import('./token.js')).runToken,
   doctor: async () => (await import('./doctor.js')).runDoctor,
 }
 
 /** Runs one command and returns its exit code. Throws USAGE for a command that does not exist. */
 export async function runCommandLine(command: string | undefined, args: readonly string[]): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
-  if (command === undefined) throw usage('Say what to do: kernel, install, uninstall or doctor.')
+  if (command === undefined) throw usage('Say what to do: kernel, install, uninstall, token or doctor.')
   if (command === '--version') {
     say(productVersion())
     return EXIT.done
@@ -27,7 +28,7 @@ export async function runCommandLine(command: string | undefined, args: readonly
   }
   const help = Object.hasOwn(HELP, command) ? HELP[command as keyof typeof HELP] : undefined
   if (help === undefined)
-    throw usage(`There is no command ${command}. The commands are kernel, install, uninstall and doctor.`)
+    throw usage(`There is no command ${command}. The commands are kernel, install, uninstall, token and doctor.`)
   if (args.includes('--help') || args.includes('-h')) {
     say(help)
     return EXIT.done

@@ -1,17 +1,25 @@
 /** Reads `--flag value`, `--flag=value` and `--switch` by a table. */
 import { SavepointError } from '../errors.js'
 
-export type FlagTable = Readonly<Record<string, 'value' | 'switch'>>
+export type FlagTable = Readonly<Record<string, 'value' | 'values' | 'switch'>>
+
+interface FlagValues {
+  value: string | undefined
+  /** Each time that it was given, in order. */
+  values: readonly string[]
+  switch: boolean
+}
+type FlagValue<K extends keyof FlagValues> = FlagValues[K]
 
 export interface ParsedFlags<T extends FlagTable> {
-  readonly given: { readonly [K in keyof T]: T[K] extends 'value' ? string | undefined : boolean }
+  readonly given: { readonly [K in keyof T]: FlagValue<T[K]> }
   /** What no flag of the table claimed, in order. */
   readonly rest: readonly string[]
 }
 
 /**
- * Table keys are the flags as they are typed (`--python`, `-f`). Given twice, the last one counts: a kernelspec's argv
- * may be extended by whoever starts it. `--` ends the flags. Throws USAGE for a flag without its value, for a switch
+ * Table keys are the flags as they are typed (`--python`, `-f`). A `value` given twice is the last one: a kernelspec's
+ * argv may be extended by whoever starts it. `--` ends the flags. Throws USAGE for a flag without its value, for a switch
  * with one and, unless `keepRest`, for anything that the table does not have.
  */
 export function parseFlags<T extends FlagTable>(
@@ -19,8 +27,11 @@ export function parseFlags<T extends FlagTable>(
   table: T,
   options: { keepRest?: boolean } = {},
 ): ParsedFlags<T> {
-  const given: Record<string, string | boolean | undefined> = {}
-  for (const [flag, takes] of Object.entries(table)) given[flag] = takes === 'switch' ? false : undefined
+  const given: Record<string, string | readonly string[] | boolean | undefined> = {}
+  const lists: Record<string, string[]> = {}
+  for (const [flag, takes] of Object.entries(table)) {
+    given[flag] = takes === 'switch' ? false : takes === 'values' ? (lists[flag] = []) : undefined
+  }
   const rest: string[] = []
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? ''
@@ -32,6 +43,7 @@ export function parseFlags<T extends FlagTable>(
     const takes = Object.hasOwn(table, flag) ? table[flag] : undefined
     if (takes === undefined) rest.push(arg)
     else if (takes === 'switch') given[flag] = withoutValue(flag, inline)
+    else if (takes === 'values') lists[flag]?.push(inline ?? valueAfter(flag, args[++index]))
     else given[flag] = inline ?? valueAfter(flag, args[++index])
   }
   if (!options.keepRest && rest[0] !== undefined) {

@@ -13,6 +13,7 @@ export const HELP = {
   savepoint kernel -f FILE      run a kernel for a connection file (Jupyter does this)
   savepoint install             make the kernel known to Jupyter
   savepoint uninstall           undo that
+  savepoint token               make, list and revoke tokens of the gateway
   savepoint doctor              check everything that a kernel needs, and run a cell
   savepoint --version
 
@@ -53,6 +54,23 @@ Removes a kernelspec that "savepoint install" wrote; never another one. Saved da
 
 ${PLACE}
   --name N              name of the kernelspec (default: savepoint)`,
+
+  token: `savepoint token create [--subject S] [--scope S ...] [--expires DURATION]
+savepoint token list
+savepoint token revoke ID
+
+Tokens for the gateway of this data folder. A gateway that runs knows them at once.
+
+  --subject S           whose kernels it may use (default: local, as the gateway's own token)
+  --scope S             kernels, sessions or kernelspecs with :read, :write, :execute or :*; or admin, for everything of
+                        everybody (may be given several times; default: everything but admin)
+  --expires DURATION    30m, 12h, 90d, 52w (default: it does not expire)
+  --foreign             revoke an id that was not made here, of a token of another issuer
+  --data-dir D          the gateway's data folder (default: $SAVEPOINT_DATA_DIR, else $XDG_DATA_HOME/savepoint, else
+                        ~/.local/share/savepoint)
+  --json                create: one object with the token; list: {"items": [...], "total_count": n}
+
+Exit codes: 0 done, 1 failed, 2 wrong usage (nothing was done), 3 there is no such token`,
 
   doctor: `savepoint doctor [--json] [--python P]
 

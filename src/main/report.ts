@@ -1,8 +1,17 @@
 /** What a command that failed says, and with which exit code it ends. */
-import { SavepointError } from '../errors.js'
+import { SavepointError, type ErrorCode } from '../errors.js'
 
-/** 0 done, 1 failed, 2 wrong usage (nothing was done). */
-export const EXIT = { done: 0, failed: 1, usage: 2 } as const
+/** 2: wrong usage (nothing was done). 3: what was asked for is not there. 4: not authorised. */
+export const EXIT = { done: 0, failed: 1, usage: 2, notFound: 3, unauthorized: 4 } as const
+
+const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
+  USAGE: EXIT.usage,
+  not_found: EXIT.notFound,
+  unknown_kernel: EXIT.notFound,
+  unknown_kernelspec: EXIT.notFound,
+  unauthorized: EXIT.unauthorized,
+  forbidden: EXIT.unauthorized,
+}
 
 /** Writes the failure to stderr and returns the exit code. A fault of ours shows its stack, a refusal does not. */
 export function reportFailure(
@@ -14,5 +23,5 @@ export function reportFailure(
     return EXIT.failed
   }
   write(`savepoint: ${error.message}\n`)
-  return error.code === 'USAGE' ? EXIT.usage : EXIT.failed
+  return EXIT_OF[error.code] ?? EXIT.failed
 }

@@ -63,7 +63,7 @@ export function createGate(options: GateOptions, source: KeySource, clock: Clock
 
   return {
     async authenticate(facts) {
-      const credentials = { tokenDigest, keys: source.keys(), revoked: (id: string) => source.revoked(id) }
+      const credentials = { tokenDigest, keys: () => source.keys(), revoked: (id: string) => source.revoked(id) }
       const verdict = judge(facts, options.rules, credentials, clock.date())
       if ('refusal' in verdict) {
         if (verdict.fault === null) return verdict.refusal

@@ -25,7 +25,8 @@ export interface AuthRules extends OriginRules, JwtRules {
 export interface Credentials {
   /** SHA-256 of the gateway's own token; null: nobody needs one. */
   readonly tokenDigest: Buffer | null
-  readonly keys: readonly VerificationKey[]
+  /** Asked only for a token that is signed. */
+  readonly keys: () => readonly VerificationKey[]
   readonly revoked: (tokenId: string) => boolean
 }
 
@@ -81,7 +82,7 @@ function judgeToken(
     return { principal: owner(from), key: null }
   if (!looksLikeJwt(token)) return wrong('unknown')
   if (token.length > authLimits.tokenCharsMax) return wrong('malformed')
-  const verdict = verifyJwt(token, credentials.keys, rules, now, credentials.revoked)
+  const verdict = verifyJwt(token, credentials.keys(), rules, now, credentials.revoked)
   if (typeof verdict === 'string') return wrong(verdict)
   return { principal: { ...verdict.principal, from }, key: verdict.key }
 }

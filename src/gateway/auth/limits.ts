@@ -13,4 +13,9 @@ export const authLimits = Object.freeze({
   jwksBytesMax: 1_048_576,
   /** How often files of keys and revocations are looked at while someone is connected. */
   watchMs: 1_000,
+  /** How long what was seen of a file holds, and how long a changed file is read at each look. */
+  fileLookMs: 20,
+  fileYoungMs: 2_000,
+  /** How long the record of a token that has expired is kept. */
+  forgetAfterS: 2_592_000,
 })
