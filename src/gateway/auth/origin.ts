@@ -19,13 +19,13 @@ const HOST = /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/
 /** As a browser would write it, so that two can be compared as wholes. Throws USAGE. */
 export function originOf(written: string): string {
   if (written === '*') return written
-  const origin = parsedOrigin(written.replace(/\/$/, '').toLowerCase())
-  if (origin === null)
-    throw new SavepointError(
-      'USAGE',
-      `${JSON.stringify(written)} is no origin. Write it as https://host or http://host:port.`,
-    )
-  return origin.origin
+  const url = URL.parse(written)
+  const whole = url !== null && `${url.pathname}${url.search}${url.hash}${url.username}` === '/' && HOST.test(url.host)
+  if (whole && (url.protocol === 'http:' || url.protocol === 'https:')) return url.origin
+  throw new SavepointError(
+    'USAGE',
+    `${JSON.stringify(written)} is no origin. Write it as https://host or http://host:port.`,
+  )
 }
 
 /**
