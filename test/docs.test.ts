@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { config, packageRoot } from '../src/config.js'
 import { INTERNAL_CODES, PUBLIC_CODES } from '../src/errors.js'
+import { authLimits } from '../src/gateway/auth/limits.js'
 import { TRANSITIONS } from '../src/kernel/lifecycle.js'
 import { SETTINGS, variableOf } from '../src/settings.js'
 import { storeLimits } from '../src/store/limits.js'
@@ -57,7 +58,7 @@ describe('the documents', () => {
 
   test('list every limit with its value', () => {
     const listed = rows(doc('limits.md'), 'Limits').map(([name, value]) => `${name?.replaceAll('`', '')} ${value}`)
-    expect(listed.toSorted()).toEqual(limitsOf({ ...config, store: storeLimits }).toSorted())
+    expect(listed.toSorted()).toEqual(limitsOf({ ...config, store: storeLimits, auth: authLimits }).toSorted())
   })
 
   test('list every setting with its variable, what it is unless set, and what it may be', () => {

@@ -15,6 +15,7 @@ import { corsHeaders, preflightHeaders, SECURITY_HEADERS } from './auth/headers.
 import type { OriginRules } from './auth/origin.js'
 import { owns, type Principal } from './auth/principal.js'
 import { isRefusal, refusalHeaders, type Refusal } from './auth/refusal.js'
+import { needOf } from './auth/routes.js'
 import { takePathToken } from './auth/token-place.js'
 import type { ErrorBody } from './http-errors.js'
 import { reasonOf } from './http-errors.js'
@@ -56,6 +57,12 @@ export function factsOf(request: IncomingMessage, url: string, route: string | n
 
 export function guardRoutes(app: FastifyInstance, gate: Gate, origins: OriginRules): void {
   app.decorateRequest('principal')
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const each of [method].flat()) {
+      if (needOf({ method: each, route: url, upgrade: false }) !== undefined) continue
+      throw new SavepointError('internal', `${each} ${url} does not say what a token must allow: see auth/routes.ts.`)
+    }
+  })
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers(SECURITY_HEADERS)
     const facts = factsOf(request.raw, request.url, request.routeOptions.url ?? null, false)

@@ -17,6 +17,7 @@ import type { Log } from '../log.js'
 import { guardRoutes, routeUrl } from './access.js'
 import type { Gate } from './auth/gate.js'
 import type { OriginRules } from './auth/origin.js'
+import { redactUrl } from './auth/redact.js'
 import { takeBodies } from './body.js'
 import { answerErrors, errorBody, routeOf } from './http-errors.js'
 import type { KernelSpecs } from './kernelspecs.js'
@@ -95,7 +96,10 @@ export async function createGateway(given: GatewayParts): Promise<Gateway> {
   const app = newApp(given)
   app.setErrorHandler(answerErrors(log))
   app.setNotFoundHandler((request, reply) => {
-    const told = new SavepointError('not_found', `There is no route ${request.method} ${pathOf(request.url)} here.`)
+    const told = new SavepointError(
+      'not_found',
+      `There is no route ${request.method} ${redactUrl(pathOf(request.url))} here.`,
+    )
     return reply.code(404).send(errorBody(told))
   })
   app.addHook('onResponse', (request, reply, done) => {

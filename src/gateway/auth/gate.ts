@@ -10,6 +10,7 @@ import { authLimits } from './limits.js'
 import type { Principal } from './principal.js'
 import { createRates } from './rates.js'
 import type { Refusal } from './refusal.js'
+import { allowed, isOpen } from './routes.js'
 
 /** Keys and revocations as they are now; both may change while the gateway runs. */
 export interface KeySource {
@@ -26,7 +27,10 @@ export interface GateOptions {
 }
 
 export interface Gate {
-  /** Lets a request or an upgrade in, or says why not. Never throws for what a client sent. */
+  /**
+   * Lets a request or an upgrade in, or says why not; the token's scopes are those of the route. Whose the kernel is
+   * that it asks for is another question: see `owns`. Never throws for what a client sent.
+   */
   authenticate(facts: RequestFacts): Promise<Principal | Refusal>
   /** Calls back once when what let a principal in has ended; the returned function stops that. */
   watch(principal: Principal, ended: (why: 'expired' | 'revoked') => void): () => void
@@ -73,7 +77,9 @@ export function createGate(options: GateOptions, source: KeySource, clock: Clock
       }
       const { principal, key } = verdict
       if (key !== null) keyOf.set(principal, key)
-      return (principal.subject === '' ? null : await rates.asked(principal.subject)) ?? principal
+      const denied = allowed(principal, facts)
+      if (denied !== null || isOpen(facts)) return denied ?? principal
+      return (await rates.asked(principal.subject)) ?? principal
     },
 
     watch(principal, ended) {

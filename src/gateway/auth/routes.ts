@@ -115,7 +115,7 @@ export function isOpen(call: RouteCall): boolean {
 
 /** null: it may. What belongs to somebody else is another question; see `owns`. */
 export function allowed(principal: Principal, call: RouteCall): Refusal | null {
-  if (call.route === null) return refuse(404, 'not_found', `There is no such route: ${call.method}.`)
+  if (call.route === null) return refuse(404, 'not_found', 'There is no such route.')
   if (isOpen(call)) return null
   const need = needOf(call)
   if (need === undefined) return refuse(403, 'forbidden', 'Nobody may use this route.')
