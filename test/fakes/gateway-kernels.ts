@@ -1,7 +1,7 @@
 /** Kernels of a gateway that do what a test says. */
 
 import type { Attachment, KernelClient, KernelRequest } from '../../src/host/kernels/ports.js'
-import type { RunKernel, RunKernels } from '../../src/gateway/executions/ports.js'
+import type { GatewayKernel, GatewayKernels } from '../../src/gateway/ports.js'
 import { seal } from '../../src/wire/codec.js'
 import type { IncomingMessage, RequestChannel } from '../../src/wire/message.js'
 import { bytes, parsed } from '../support/messages.js'
@@ -13,7 +13,7 @@ export interface Received {
   readonly content: Readonly<Record<string, unknown>>
 }
 
-export class FakeGatewayKernel implements RunKernel {
+export class FakeGatewayKernel implements GatewayKernel {
   readonly id: string
   readonly name: string
   readonly owner: string
@@ -112,6 +112,8 @@ export class FakeGatewayKernel implements RunKernel {
     if (what === 'ended') this.#clients.clear()
   }
 
+  restart = async (): Promise<void> => this.notice('restarted')
+  interrupt = (): void => {}
   shutdown = async (): Promise<void> => {
     this.notice('ended')
     this.onEnded()
@@ -130,7 +132,8 @@ export class FakeGatewayKernel implements RunKernel {
   }
 }
 
-export class FakeGatewayKernels implements RunKernels {
+export class FakeGatewayKernels implements GatewayKernels {
+  readonly specs = ['python3']
   readonly requests: KernelRequest[] = []
   /** What every new kernel does with a message. */
   behave: (kernel: FakeGatewayKernel, received: Received) => void = () => {}

@@ -10,13 +10,16 @@ import { createWebSocketServer } from '../../src/gateway/channels/server.js'
 import { KernelSpecs, type OfferedSpec } from '../../src/gateway/kernelspecs.js'
 import { createGateway, type Gateway, type GatewayLimits, type GatewayParts } from '../../src/gateway/server.js'
 import { silentLog } from '../../src/log.js'
+import type { GatewayKernels } from '../../src/gateway/ports.js'
 import { FakeKernels } from '../fakes/kernels.js'
 
 export const TOKEN = 'a-token-for-tests'
 export const WITH_TOKEN = { authorization: `token ${TOKEN}` }
 
-export interface TestGateway extends Gateway {
-  readonly kernels: FakeKernels
+type Offered = GatewayKernels & { readonly specs: readonly string[] }
+
+export interface TestGateway<K extends Offered = FakeKernels> extends Gateway {
+  readonly kernels: K
   /** Where it listens. */
   readonly url: string
   /** Any request, as it is given. */
@@ -41,8 +44,10 @@ export interface Answer {
   readonly text: string
 }
 
-export interface GatewayOverrides extends Partial<Omit<GatewayParts, 'limits' | 'kernels'>> {
-  readonly kernels?: FakeKernels
+export interface GatewayOverrides<K extends Offered = FakeKernels> extends Partial<
+  Omit<GatewayParts, 'limits' | 'kernels'>
+> {
+  readonly kernels?: K
   readonly limits?: Partial<GatewayLimits>
   readonly keys?: KeySource
 }
@@ -50,8 +55,12 @@ export interface GatewayOverrides extends Partial<Omit<GatewayParts, 'limits' | 
 export const NO_KEYS: KeySource = { keys: () => [], revoked: () => false }
 
 /** Close it in the end. */
-export async function testGateway({ limits, keys = NO_KEYS, ...rest }: GatewayOverrides = {}): Promise<TestGateway> {
-  const kernels = rest.kernels ?? new FakeKernels(['python3', 'python', 'savepoint'])
+export async function testGateway<K extends Offered = FakeKernels>({
+  limits,
+  keys = NO_KEYS,
+  ...rest
+}: GatewayOverrides<K> = {}): Promise<TestGateway<K>> {
+  const kernels = rest.kernels ?? (new FakeKernels(['python3', 'python', 'savepoint']) as Offered as K)
   const origins = rest.origins ?? { origins: [], loopback: true, hosts: [] }
   const baseUrl = rest.baseUrl ?? '/'
   const rules = { ...origins, proxies: trustedProxies([]), issuer: null, audience: null }

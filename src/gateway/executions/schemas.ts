@@ -1,7 +1,6 @@
 /** Shapes of requests and answers about running code: they check what comes, and make the reference. */
 
 import Type from 'typebox'
-import { executionLimits } from './limits.js'
 
 const orNull = (type: string) => Type.Unsafe<unknown>({ type: [type, 'null'] })
 const NAMED = Type.Object({
@@ -48,13 +47,8 @@ export const executeBody = Type.Object({
 export const inputBody = Type.Object({ value: Type.String() })
 
 export const waitQuery = Type.Object({
-  wait_s: Type.Optional(
-    Type.Number({
-      minimum: 0,
-      maximum: executionLimits.waitSMax,
-      description: 'How many seconds the answer waits for the end',
-    }),
-  ),
+  // Values of a query are text.
+  wait_s: Type.Optional(Type.String({ description: 'How many seconds the answer waits for the end' })),
 })
 
 const kernelId = Type.String({ description: 'Id of the kernel' })

@@ -1,0 +1,40 @@
+/** Running code over HTTP, put together: what `serve` adds to its gateway, and ends with it. */
+
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../../clock.js'
+import type { Log } from '../../log.js'
+import type { App, RouteParts } from '../routes/route.js'
+import { Executions } from './executions.js'
+import { executionLimits, type ExecutionLimits } from './limits.js'
+import { OneShots } from './one-shots.js'
+import type { RunKernels } from './ports.js'
+import { executeRoute, executionRoutes } from './routes.js'
+
+export interface RunsOfGateway {
+  /** For `more` of a gateway's parts. */
+  readonly addRoutes: (app: App, parts: RouteParts) => void
+  /** Ends the kernels that are kept for sessions. */
+  close(): Promise<void>
+}
+
+export function createRuns(parts: {
+  readonly kernels: RunKernels
+  readonly clock: Clock
+  readonly log: Log
+  readonly limits?: Partial<ExecutionLimits>
+}): RunsOfGateway {
+  const { kernels, clock, log } = parts
+  const limits = { ...executionLimits, ...parts.limits }
+  const exists = (id: string): boolean => kernels.find(id) !== undefined
+  const executions = new Executions({ clock, limits, mint: randomUUID, exists })
+  const onFault = (error: unknown): void =>
+    log('error', 'kernel_not_ended', { message: error instanceof Error ? error.message : String(error) })
+  const oneShots = new OneShots({ kernels, executions, clock, limits, onFault })
+  return {
+    addRoutes(app, shared) {
+      executionRoutes(app, shared, { executions, oneShots, limits })
+      executeRoute(app, shared, { executions, oneShots, limits })
+    },
+    close: () => oneShots.close(),
+  }
+}
