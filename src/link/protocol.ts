@@ -65,6 +65,8 @@ export type ZygoteCommand =
       readonly stderr: string
       /** File that says what an interrupt is meant for. */
       readonly interrupts?: string
+      /** See `lease`. */
+      readonly connection_file?: string | null
       /** It waits for `lease` as long as it takes, before `welcome`. */
       readonly ready?: boolean
     }
@@ -137,6 +139,15 @@ export interface RollbackReason {
 
 /** Sent to a worker. */
 export type WorkerCommand =
+  | {
+      /** To a process that waits to be somebody's worker, before `welcome`; answered by `leased`. */
+      readonly kind: 'lease'
+      /** Environment to add (string) or remove (null). */
+      readonly env: Readonly<Record<string, string | null>>
+      readonly cwd: string | null
+      /** What code in the kernel takes for its connection file, whose name tells the kernel's id. */
+      readonly connection_file: string | null
+    }
   | {
       /** First frame to a worker. Parts: [] or, for a woken snapshot, [pickled exception, pickled value] (may be empty). */
       readonly kind: 'welcome'
@@ -237,10 +248,10 @@ export interface LinkError {
   readonly details: Readonly<Record<string, unknown>>
 }
 
-/** Sent by a worker to whoever interrupts it: the signal was noticed. Until then it is repeated. */
-export interface WorkerNotice {
-  readonly kind: 'interrupted'
-}
+/** Sent by a worker to whoever manages processes; no kernel hears of it. */
+export type WorkerNotice =
+  | { /** The signal was noticed. Until then it is repeated. */ readonly kind: 'interrupted' }
+  | { /** Answer to `lease`: it is the kernel's from now on. */ readonly kind: 'leased' }
 
 /** Sent by a worker. `parent` is the msg_id of the request that it belongs to, or null. */
 export type WorkerEvent =

@@ -36,6 +36,7 @@ const record =
 const linkError = record({ code: text, message: text, details: object })
 
 const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
+  leased: { fields: {}, parts: 0 },
   stream: { fields: { name: oneOf('stdout', 'stderr'), parent: optional(text) }, parts: 1 },
   publish: {
     fields: { type: text, parent: optional(text), comm_id: optional(text), target_name: optional(text) },

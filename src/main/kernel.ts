@@ -14,12 +14,12 @@ import { lineLog, type Log, type LogLevel } from '../log.js'
 import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
 import { readSettings, type SettingValues } from '../settings.js'
 import { openConnectionFile } from '../sockets/connection-file.js'
+import { listenerTo } from '../worker/events.js'
 import { OwnZygote } from '../worker/own-zygote.js'
 import { makeRuntimeDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
 import { Workers } from '../worker/workers.js'
 import { parseFlags, usage } from './flags.js'
 import type { KernelInfo } from './kernel-info.js'
-import { asKernelEvents } from './worker-events.js'
 import { zygoteEnvironment } from './zygote-environment.js'
 
 const FLAGS = {
@@ -161,7 +161,6 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
     log,
     limits: config.workers,
   })
-  const events = asKernelEvents((event) => inbox.deliver(event))
   return new Workers(
     {
       cwd: null,
@@ -171,13 +170,10 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
       limits: config.workers,
     },
     backing,
-    {
-      ...events,
-      zygoteReady: (kernelInfo) => {
-        events.zygoteReady(kernelInfo)
-        keepInfo(kernelInfo)
-      },
-    },
+    listenerTo((event) => {
+      inbox.deliver(event)
+      if (event.on === 'zygote_ready') keepInfo(event.kernelInfo)
+    }),
   )
 }
 

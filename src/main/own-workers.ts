@@ -12,7 +12,7 @@ import type { WorkerPython } from '../provision/known.js'
 import { OwnZygote } from '../worker/own-zygote.js'
 import { makeRuntimeDir, runtimeRoot, sweep } from '../worker/runtime-dir.js'
 import { Workers } from '../worker/workers.js'
-import { asKernelEvents } from './worker-events.js'
+import { listenerTo } from '../worker/events.js'
 import { zygoteEnvironment } from './zygote-environment.js'
 
 export interface OwnWorkers {
@@ -55,7 +55,7 @@ export function ownWorkers(python: WorkerPython, env: Environment, log: Log): Ow
         limits: config.workers,
       },
       backing,
-      asKernelEvents(deliver),
+      listenerTo(deliver),
     )
     return withFolder(workers, dir.remove)
   }

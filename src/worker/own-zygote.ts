@@ -4,7 +4,7 @@ import { openDoor, type Door } from './door.js'
 import { makeFifos } from './fifo.js'
 import type { RuntimeDir } from './runtime-dir.js'
 import type { SeatPaths } from './seat.js'
-import type { Backing, Workers } from './workers.js'
+import type { Backing, Resident } from './backing.js'
 import { Zygote, type ZygoteOptions } from './zygote.js'
 
 export interface OwnZygoteOptions extends Omit<ZygoteOptions, 'link'> {
@@ -16,7 +16,7 @@ export class OwnZygote implements Backing {
   readonly #options: OwnZygoteOptions
   readonly #zygote: Zygote
   readonly #seat: SeatPaths
-  #workers: Workers | null = null
+  #workers: Resident | null = null
   #door: Door | null = null
   #ended = false
 
@@ -34,7 +34,7 @@ export class OwnZygote implements Backing {
   }
 
   /** Opens the door and gets a zygote: one that lingers from before a restart, else a new process. */
-  async start(workers: Workers): Promise<void> {
+  async start(workers: Resident): Promise<void> {
     const { dir, limits, log, kernel } = this.#options
     this.#workers = workers
     this.#zygote.hold(kernel, workers)

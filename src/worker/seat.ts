@@ -24,22 +24,25 @@ export function seatIn(folder: string, place: string): SeatPaths {
   return { place, stdout: path('out'), stderr: path('err'), interrupts: path('int') }
 }
 
+export type OnText = (name: 'stdout' | 'stderr', text: Buffer) => void
+
 /** A seat that is in use: its pipes are read. */
 export class Seat {
   readonly paths: SeatPaths
   readonly interrupter: Interrupter
   readonly #fifos: readonly Fifo[]
 
-  /** The pipes must be there. `onText` gets what is printed, as the inside of a JSON string. */
-  constructor(
-    paths: SeatPaths,
-    clock: Clock,
-    limits: InterruptLimits,
-    onText: (name: 'stdout' | 'stderr', text: Buffer) => void,
-  ) {
+  /** Gets what is printed, as the inside of a JSON string. */
+  onText: OnText
+
+  /** The pipes must be there. */
+  constructor(paths: SeatPaths, clock: Clock, limits: InterruptLimits, onText: OnText) {
     this.paths = paths
+    this.onText = onText
     this.interrupter = new Interrupter(clock, limits, paths.interrupts)
-    this.#fifos = (['stdout', 'stderr'] as const).map((name) => readFifo(paths[name], (text) => onText(name, text)))
+    this.#fifos = (['stdout', 'stderr'] as const).map((name) =>
+      readFifo(paths[name], (text) => this.onText(name, text)),
+    )
   }
 
   get place(): string {

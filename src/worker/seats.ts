@@ -2,18 +2,18 @@
 
 import type { Clock } from '../clock.js'
 import type { InterruptLimits } from './interrupter.js'
-import { Seat, type SeatPaths } from './seat.js'
+import { Seat, type OnText, type SeatPaths } from './seat.js'
 
 export class Seats {
   readonly #clock: Clock
   readonly #limits: InterruptLimits
-  readonly #onText: (name: 'stdout' | 'stderr', text: Buffer) => void
+  readonly #onText: OnText
   /** By place; the latest comes last. */
   readonly #open = new Map<string, Seat>()
   readonly #expected = new Map<string, SeatPaths>()
   #paused = false
 
-  constructor(clock: Clock, limits: InterruptLimits, onText: (name: 'stdout' | 'stderr', text: Buffer) => void) {
+  constructor(clock: Clock, limits: InterruptLimits, onText: OnText) {
     this.#clock = clock
     this.#limits = limits
     this.#onText = onText
@@ -50,9 +50,16 @@ export class Seats {
     const found = this.#open.get(paths.place)
     if (found) return found
     const seat = new Seat(paths, this.#clock, this.#limits, this.#onText)
-    if (this.#paused) seat.pause()
     this.#open.set(paths.place, seat)
+    if (this.#paused) seat.pause()
     return seat
+  }
+
+  /** Takes a seat that somebody else had opened. */
+  adopt(seat: Seat): void {
+    seat.onText = this.#onText
+    this.#open.set(seat.place, seat)
+    if (this.#paused) seat.pause()
   }
 
   /** Stops reading in that place. */

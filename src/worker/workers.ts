@@ -8,57 +8,26 @@
 
 import { constants } from 'node:os'
 import type { Clock } from '../clock.js'
-import type {
-  DebuggerCommand,
-  Hello,
-  WorkerCommand,
-  WorkerEvent,
-  WriterEvent,
-  ZygoteCommand,
-} from '../link/protocol.js'
+import type { DebuggerCommand, Hello, WorkerCommand } from '../link/protocol.js'
 import { workerEvent } from '../link/shapes.js'
 import type { Log } from '../log.js'
+import type { Backing, ReadyWorker, Resident, WorkersListener } from './backing.js'
 import type { Connection, ConnectionHandlers } from './connection.js'
-import { DebuggerLine, type DebuggerListener } from './debugger-line.js'
+import { DebuggerLine } from './debugger-line.js'
 import type { InterruptLimits } from './interrupter.js'
 import type { Seat, SeatPaths } from './seat.js'
 import { Seats } from './seats.js'
 import { WriterLine } from './writer-line.js'
-import type { Death, Holder } from './zygote.js'
+import type { Death } from './zygote.js'
 
 export interface WorkersOptions {
   readonly cwd: string | null
   readonly workerEnvironment: Readonly<Record<string, string | null>>
+  /** What code in the kernel takes for its connection file; null: what the zygote was built with. */
+  readonly connectionFile?: string | null
   readonly clock: Clock
   readonly log: Log
   readonly limits: InterruptLimits & { readonly deathMs: number; readonly writerDialMs: number }
-}
-
-/** What one kernel's workers stand on. */
-export interface Backing {
-  /** Resolves once a worker can be asked for; `zygoteReady` is told as well. */
-  start(workers: Workers): Promise<void>
-  /** Where the next worker is to sit. */
-  place(): SeatPaths
-  tell(command: ZygoteCommand): void
-  /** Ends the kernel's processes; `Workers.ended` is called, at once or later. */
-  stop(linger: boolean): void
-  /** Ends what there still is, by force, and tells nothing. */
-  abandon(): void
-}
-
-/** What happens on the Python side; `generation` is that given to `fork` or `wake`. */
-export interface WorkersListener extends DebuggerListener {
-  zygoteReady(kernelInfo: Buffer): void
-  zygoteDied(): void
-  workerUp(token: string, pid: number): void
-  workerSaid(generation: number, event: WorkerEvent, parts: readonly Buffer[]): void
-  workerDied(generation: number, cause: Death): void
-  workerFailed(token: string, reason: string): void
-  writerSaid(event: WriterEvent, parts: readonly Buffer[]): void
-  snapshotGone(snapshot: string): void
-  output(name: 'stdout' | 'stderr', text: Buffer): void
-  stopped(): void
 }
 
 interface Running {
@@ -71,9 +40,20 @@ interface Running {
   /** Why we ended it, if we did because it could not be talked to. */
   why: string | null
   cancel: (() => void) | null
+  /** As long as it is not known whether it lived to be leased. */
+  trial: Trial | null
 }
 
-export class Workers implements Holder {
+type Told = readonly [WorkerCommand, readonly Buffer[]]
+
+interface Trial {
+  readonly ready: ReadyWorker
+  readonly token: string
+  /** What it was told meanwhile. */
+  readonly told: Told[]
+}
+
+export class Workers implements Resident {
   readonly #options: WorkersOptions
   readonly #listener: WorkersListener
   readonly #backing: Backing
@@ -83,6 +63,8 @@ export class Workers implements Holder {
   readonly #expected = new Map<string, number>()
   readonly #writers: WriterLine
   readonly #running = new Map<number, Running>()
+  /** What a worker was told that did not live to hear it, and the token of the one that is forked in its place. */
+  #kept: { readonly token: string; readonly told: Told[] } | null = null
   #current: Running | null = null
   #stopped = false
 
@@ -108,18 +90,60 @@ export class Workers implements Holder {
     })
   }
 
-  /** Reads the output pipes of a seat from now on. They must be there. */
   sit(paths: SeatPaths): void {
     if (!this.#stopped) this.#seats.open(paths)
   }
 
   fork(token: string, generation: number): void {
-    const { cwd, workerEnvironment } = this.#options
+    const ready = this.#backing.takeReady?.(null) ?? null
+    if (ready) this.#lease(ready, token, generation)
+    else this.#fork(token, generation)
+  }
+
+  #fork(token: string, generation: number): void {
+    const { cwd, workerEnvironment, connectionFile } = this.#options
     const seat = this.#backing.place()
     const { place, stdout, stderr, interrupts } = seat
     this.#seats.expect(seat)
     this.#expected.set(token, generation)
-    this.#backing.tell({ kind: 'fork', kernel: place, token, env: workerEnvironment, cwd, stdout, stderr, interrupts })
+    this.#backing.tell({
+      kind: 'fork',
+      kernel: place,
+      token,
+      env: workerEnvironment,
+      cwd,
+      stdout,
+      stderr,
+      interrupts,
+      ...(connectionFile === undefined ? {} : { connection_file: connectionFile }),
+    })
+  }
+
+  /** One command, and nobody waits for its answer: if the process is dead, what it was told is told to another. */
+  #lease(ready: ReadyWorker, token: string, generation: number, again: readonly Told[] = []): void {
+    const { cwd, workerEnvironment: env, connectionFile = null } = this.#options
+    const running = newRunning(generation, ready.pid)
+    running.place = ready.seat.place
+    running.trial = { ready, token, told: [...again] }
+    this.#running.set(ready.pid, running)
+    this.#seats.adopt(ready.seat)
+    this.#current = running
+    running.connection = ready.attach(this.#handlersFor(running))
+    running.connection.send({ kind: 'lease', env, cwd, connection_file: connectionFile } as WorkerCommand)
+    this.#listener.workerUp(token, ready.pid)
+    for (const [command, parts] of again) running.connection?.send(command, parts)
+  }
+
+  /** It died before it was leased, so that it has done nothing yet: another takes its place. */
+  #replace({ ready, token, told }: Trial, { generation }: Running): void {
+    this.#seats.leave(ready.seat.place)
+    const next = this.#backing.takeReady?.(ready) ?? null
+    if (next) {
+      this.#lease(next, token, generation, told)
+      return
+    }
+    this.#kept = { token, told }
+    this.#fork(token, generation)
   }
 
   wake(snapshot: string, token: string, generation: number): void {
@@ -159,7 +183,10 @@ export class Workers implements Holder {
 
   command(command: WorkerCommand, parts: readonly Buffer[]): void {
     if (command.kind === 'checkpoint') this.#writers.expect(command.token, command.checkpoint)
-    this.#current?.connection?.send(command, parts)
+    const current = this.#current
+    const told = current === null ? this.#kept?.told : current.trial?.told
+    told?.push([command, parts])
+    current?.connection?.send(command, parts)
   }
 
   /** Stops reading from the worker, which then waits as soon as the sockets' buffers are full. */
@@ -198,7 +225,6 @@ export class Workers implements Holder {
     if (!this.#stopped) this.#listener.zygoteDied()
   }
 
-  /** All that was asked to end in `stop` has ended. */
   ended(): void {
     if (this.#stopped) return
     this.#stopped = true
@@ -233,7 +259,6 @@ export class Workers implements Holder {
     this.#listener.snapshotGone(snapshot)
   }
 
-  /** Takes in one of the kernel's processes. */
   admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
     if (hello.role === 'writer') return this.#writers.admit(hello, connect)
     if (hello.role === 'debugger') return this.#debugger.admit(hello, connect)
@@ -247,6 +272,9 @@ export class Workers implements Holder {
     this.#current = running
     running.connection = connect(this.#handlersFor(running))
     this.#listener.workerUp(hello.token, hello.pid)
+    const told = this.#kept?.token === hello.token ? this.#kept.told : []
+    this.#kept = null
+    for (const [command, parts] of told) running.connection.send(command, parts)
     return true
   }
 
@@ -264,6 +292,10 @@ export class Workers implements Holder {
         }
         if (event.kind === 'interrupted' || event.kind === 'reply') this.#seatOf(running)?.interrupter.noticed()
         if (event.kind === 'interrupted') return
+        if (event.kind === 'leased') {
+          running.trial = null
+          return
+        }
         // What C code and child processes wrote before the cell ended must not come after its reply.
         if (event.kind === 'reply' || event.kind === 'input_request') this.#seats.drain()
         this.#listener.workerSaid(running.generation, event, parts)
@@ -271,6 +303,13 @@ export class Workers implements Holder {
       onBroken: () => this.#endBroken(running, BROKEN),
       onClose: () => {
         running.connection = null
+        if (running.trial && !this.#stopped) {
+          running.cancel?.()
+          this.#running.delete(running.pid)
+          if (this.#current === running) this.#current = null
+          this.#replace(running.trial, running)
+          return
+        }
         this.#bury(running)
         // Its end is on the way. If it is not, user code closed the connection, and nobody can hear of it any more.
         this.#options.clock.after(this.#options.limits.deathMs, () => this.#endBroken(running, CLOSED))
@@ -322,7 +361,7 @@ const BROKEN = 'something wrote to its connection with the kernel'
 const CLOSED = 'something closed its connection with the kernel'
 
 function newRunning(generation: number, pid: number): Running {
-  return { generation, pid, place: null, connection: null, death: null, why: null, cancel: null }
+  return { generation, pid, place: null, connection: null, death: null, why: null, cancel: null, trial: null }
 }
 
 /** Makes a worker read its link although user code holds its main thread. */

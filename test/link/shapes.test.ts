@@ -17,6 +17,7 @@ const fromWorker = vectors.filter(({ to }) => to === 'gateway of worker')
 
 /** The compiler knows whether one is missing. */
 const WORKER_COMMANDS = {
+  lease: true,
   welcome: true,
   request: true,
   snapshot: true,

@@ -21,17 +21,24 @@ class WorkerSpec(NamedTuple):
     interrupts: str | None = None
     #: It is not wanted yet, and waits for a lease.
     ready: bool = False
+    #: What `%connect_info` and others take for the kernel's connection file; None: what the zygote was told.
+    connection_file: str | None = None
 
 
-def enter(spec: WorkerSpec) -> None:
-    """Put on the environment, folder and standard streams that the kernel is to have."""
-    for name, value in spec.env.items():
+def put_on(env: dict[str, str | None], cwd: str | None) -> None:
+    """Put on the environment and the folder that the kernel is to have. Raises OSError if there is no such folder."""
+    for name, value in env.items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    if spec.cwd is not None:
-        os.chdir(spec.cwd)
+    if cwd is not None:
+        os.chdir(cwd)
+
+
+def enter(spec: WorkerSpec) -> None:
+    """Put on everything that the kernel is to have, standard streams included. Raises OSError."""
+    put_on(spec.env, spec.cwd)
     for path, number in ((spec.stdout, 1), (spec.stderr, 2)):
         if path is not None:
             # Open for both, so that there is always a reader and nobody here dies of SIGPIPE.

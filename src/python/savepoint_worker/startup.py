@@ -50,16 +50,26 @@ def start(options: Options, arguments: list[str] | None, stack: str | None) -> N
         arguments = settings["arguments"]
         named = {name: settings[name] for name in ("kernel", "rendezvous", "linger_s")}
         options = options._replace(**named)
+        preload, warm = settings.get("preload", []), settings.get("warm", False)
     else:
         # Dialled before the long part, so that the gateway knows of this process meanwhile.
         link = Link.dial(options.link, "zygote", options.kernel, options.token)
         _import_stack(stack)
+        preload, warm = [], False
     zygote = Zygote(options)
     kernel = _build_kernel(arguments)
+    if preload or warm:
+        # For those who share it: what it says of itself takes a moment that a single kernel does without.
+        from .preload import facts_about
+
+        zygote.facts = facts_about(preload, stack)
     zygote.prepare()
-    # What exists now is never collected, so that no collection in a worker copies its pages.
-    gc.freeze()
-    zygote.when_quiet = partial(_warm_up, kernel)
+    if warm:
+        _warm_up(kernel)
+    else:
+        # What exists now is never collected, so that no collection in a worker copies its pages.
+        gc.freeze()
+        zygote.when_quiet = partial(_warm_up, kernel)
     pid = os.getpid()
     zygote.introduce(link, json.dumps({"status": "ok", **kernel.kernel_info}).encode())
     spec = _serve_gateways(zygote)

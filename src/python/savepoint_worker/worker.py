@@ -17,7 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import commands, interrupts, requests
+from . import commands, interrupts, lease, requests
 from .asks import Answer, Asks
 from .besides import Besides
 from .birth import WorkerSpec, enter
@@ -98,6 +98,11 @@ class Worker:
             enter(spec)
             link = Link.dial(spec.link_path, "worker", spec.kernel, spec.token)
             worker = cls(spec, kernel, link)
+            if spec.ready:
+                # However long that takes; when the gateway is gone, the link says so.
+                lease.apply(worker, link.receive())
+            elif spec.connection_file is not None:
+                lease.rename(worker, spec.connection_file)
             worker._begin(link.receive(WELCOME_TIMEOUT_S))
             worker._run()
         except (LinkClosed, BadFrame, TimeoutError):

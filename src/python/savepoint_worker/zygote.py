@@ -223,6 +223,7 @@ class Zygote:
             stderr=command["stderr"],
             interrupts=command.get("interrupts"),
             ready=command.get("ready", False),
+            connection_file=command.get("connection_file"),
             custodian_fd=custodian_fd,
         )
 
