@@ -10,7 +10,7 @@
 
 import type { Clock } from '../clock.js'
 import { SavepointError, unreachable } from '../errors.js'
-import type { Effect, KernelEvent, StoreCall, StoreOutcome } from '../kernel/effects.js'
+import type { Effect, KernelEvent, OpOutcome, StoreCall, StoreOutcome } from '../kernel/effects.js'
 import { factsOf, type KernelFacts } from '../kernel/facts.js'
 import type { KernelOptions, KernelState } from '../kernel/state.js'
 import { start, step } from '../kernel/step.js'
@@ -33,6 +33,8 @@ export interface HostParts {
   readonly pacing: PacerLimits
   /** How long what is told at the beginning of a request waits for what follows. */
   readonly holdMs: number
+  /** What became of an `op` event. */
+  readonly onAnswer?: (id: string, outcome: OpOutcome) => void
   /** The kernel has ended; everything that it had to say was handed to `clients`. */
   readonly onExit: (code: number) => void
 }
@@ -125,6 +127,8 @@ export class Host {
         this.#flush()
         this.#speaking = true
         return clients.reply(effect.channel, effect.client, this.#seal(effect.message))
+      case 'answer':
+        return this.#parts.onAnswer?.(effect.id, effect.outcome)
       case 'ask_client':
         this.#flush()
         return clients.reply('stdin', effect.client, this.#seal(effect.message, effect.messageId))

@@ -28,6 +28,23 @@ export type KernelEvent =
       readonly client: Client
       readonly message: IncomingMessage
     }
+  /**
+   * Somebody outside the protocol asks for an op of one of our comm targets. It takes its place among the requests on
+   * shell; if it has not begun within `waitMs` it is answered with `kernel_busy`. An `answer` follows in any case,
+   * unless the kernel ends before.
+   */
+  | {
+      readonly on: 'op'
+      readonly id: string
+      readonly target: string
+      /** As on a comm, without an id. */
+      readonly data: Readonly<Record<string, unknown>>
+      /** Who asks, for records. */
+      readonly by: string
+      readonly waitMs: number
+    }
+  /** Whoever asked does not want it any more; one that has begun goes on. */
+  | { readonly on: 'withdraw'; readonly id: string }
   /** The zygote is warm. `kernelInfo` is the content of every kernel_info_reply from now on. */
   | { readonly on: 'zygote_ready'; readonly kernelInfo: Buffer }
   | { readonly on: 'zygote_died' }
@@ -68,6 +85,10 @@ export type KernelEvent =
 
 export type StreamName = 'stdout' | 'stderr'
 
+export type OpOutcome =
+  | { readonly ok: true; readonly result: unknown; readonly warnings?: readonly string[] }
+  | { readonly ok: false; readonly error: LinkError }
+
 export interface DeathCause {
   /** Exit code, or null when a signal ended it. */
   readonly code: number | null
@@ -95,6 +116,8 @@ export type Effect =
       readonly client: Client
       readonly message: OutgoingMessage
     }
+  /** What became of an `op`. */
+  | { readonly do: 'answer'; readonly id: string; readonly outcome: OpOutcome }
   /** A question on stdin; `messageId` is the id that its header must have. */
   | {
       readonly do: 'ask_client'

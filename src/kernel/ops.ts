@@ -10,7 +10,7 @@ import { SavepointError } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import * as checkpoints from './checkpoints.js'
-import type { StoreCall } from './effects.js'
+import type { OpOutcome, StoreCall } from './effects.js'
 import { CHECKPOINT_TARGET, NAMESPACE_TARGET, TRANSACTION_TARGET } from './comms.js'
 import { emitCheckpoint, emitTransaction } from './events.js'
 import { endWithoutWorker } from './death.js'
@@ -20,7 +20,7 @@ import { run, waitFor, type Operation } from './operation.js'
 import { isObject } from './policy.js'
 import { replyMetadata } from './reply-metadata.js'
 import { command, publish, publishText } from './send.js'
-import { mint, parentOf, type KernelState, type Turn } from './state.js'
+import { mint, parentOf, type KernelState, type OpRequest, type Turn } from './state.js'
 import {
   begin,
   checkEngine,
@@ -95,33 +95,44 @@ export function serveComm(state: KernelState, turn: Turn, comm_id: string, targe
   const id = isObject(data) && typeof data['id'] === 'string' ? data['id'] : null
   const op = isObject(data) && typeof data['op'] === 'string' ? data['op'] : null
   const parent = turn.request.message.headerBytes
-  const answer = (body: object): void => {
-    publish(state, 'comm_msg', parent, { content: answerOf(comm_id, { id, op, ...body }) })
-  }
-  const refuse = (error: SavepointError): void => {
-    answer({ ok: false, error: { code: error.code, message: error.message, details: error.details } })
+  serve(state, turn, target, data, (outcome) => {
+    publish(state, 'comm_msg', parent, { content: answerOf(comm_id, { id, op, ...outcome }) })
+  })
+}
+
+/** Serves an op that was not asked for by a message. */
+export function serveOp(state: KernelState, turn: Turn, { id, target, data }: OpRequest): void {
+  serve(state, turn, target, data, (outcome) => state.effects.push({ do: 'answer', id, outcome }))
+}
+
+function serve(
+  state: KernelState,
+  turn: Turn,
+  target: string,
+  data: unknown,
+  answer: (outcome: OpOutcome) => void,
+): void {
+  const refuse = ({ code, message, details }: SavepointError): void => {
+    answer({ ok: false, error: { code, message, details } })
     finishTurn(state, turn)
   }
-  if (!isObject(data) || op === null) {
+  if (!isObject(data) || typeof data['op'] !== 'string') {
     refuse(new SavepointError('bad_request', 'The data of a request must be an object with an op.'))
     return
   }
+  const { id: _, op, ...args } = data
   const table = OPS[target] ?? {}
-  const entry = Object.hasOwn(table, op) ? table[op] : undefined
+  const entry = typeof op === 'string' && Object.hasOwn(table, op) ? table[op] : undefined
   if (!entry) {
-    refuse(
-      new SavepointError('unknown_op', `There is no op '${op}' here. There are: ${Object.keys(table).join(', ')}.`, {
-        op,
-      }),
-    )
+    const known = Object.keys(table).join(', ')
+    refuse(new SavepointError('unknown_op', `There is no op '${String(op)}' here. There are: ${known}.`, { op }))
     return
   }
-  const { id: _id, op: _op, ...args } = data
   const warnings = Object.keys(args)
     .filter((key) => !entry.fields.includes(key))
     .map((key) => `Ignored the field ${key}: this version does not know it.`)
-  const content = turn.request.message.contentBytes
-  const call: Call = { args, by: turn.request.message.header.session, parent, content, afterwards: [] }
+  const { header, headerBytes: parent, contentBytes: content } = turn.request.message
+  const call: Call = { args, by: header.session, parent, content, afterwards: [] }
   run(state, called(entry.run, state, call), (outcome) => {
     if (outcome.ok) {
       answer({ ok: true, result: outcome.value, ...(warnings.length > 0 ? { warnings } : {}) })

@@ -17,6 +17,7 @@ import type { KernelEvent } from './effects.js'
 import { errorContent, finishTurn, startCell } from './execution.js'
 import { answer } from './input.js'
 import { run, settle, waitFor } from './operation.js'
+import { startOp } from './op-requests.js'
 import { closeOurComm, greet, serveComm } from './ops.js'
 import { parseObject } from './policy.js'
 import { command, log, publish, publishStatus, reply } from './send.js'
@@ -63,7 +64,7 @@ export function receive(state: KernelState, { channel, client, message }: Messag
   }
 }
 
-function isFull({ queue, beside, options }: KernelState): boolean {
+export function isFull({ queue, beside, options }: KernelState): boolean {
   return queue.length + beside.size >= options.limits.queueLengthMax
 }
 
@@ -131,6 +132,10 @@ function startRequest(state: KernelState, request: Request): void {
   const turn: Turn = { request, cell: null, atWorker: false, answered: false }
   state.turn = turn
   publishStatus(state, 'busy', request.message.headerBytes)
+  if (request.op) {
+    startOp(state, turn, request.op)
+    return
+  }
   const handler = IN_TURN.get(request.message.header.msg_type) ?? toWorker
   if (!answering(state, request, () => handler(state, turn))) finishTurn(state, turn)
 }
@@ -361,7 +366,7 @@ function shutdownReply(state: KernelState, request: Request): void {
   stop(state, { code: 0, restart: restart === true, request })
 }
 
-function queueFull(): SavepointError {
+export function queueFull(): SavepointError {
   return new SavepointError('queue_full', 'Too many requests wait for this kernel. Wait for replies first.')
 }
 

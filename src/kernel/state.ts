@@ -65,6 +65,14 @@ export interface Request {
   readonly message: IncomingMessage
   /** comm_open, comm_msg or comm_close: it may be served beside a cell. Looked at for all that wait, so it is known. */
   readonly isComm: boolean
+  /** It did not come from a client, but is an op that somebody else asked for. */
+  readonly op?: OpRequest
+}
+
+export interface OpRequest {
+  readonly id: string
+  readonly target: string
+  readonly data: Readonly<Record<string, unknown>>
 }
 
 /** The request being served. There is at most one; all others wait in the queue. */

@@ -27,6 +27,7 @@ import { abandon, ask } from './input.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './ops.js'
 import { parseObject } from './policy.js'
+import { receiveOp, withdrawOp } from './op-requests.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
@@ -58,6 +59,10 @@ function take(state: KernelState, event: KernelEvent): void {
   switch (event.on) {
     case 'message':
       return receive(state, event)
+    case 'op':
+      return receiveOp(state, event)
+    case 'withdraw':
+      return withdrawOp(state, event.id)
     case 'worker':
       return event.generation === state.generation ? hear(state, event.event, event.parts) : undefined
     case 'output':

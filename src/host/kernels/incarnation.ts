@@ -7,9 +7,10 @@
 
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Clock } from '../../clock.js'
-import { SavepointError } from '../../errors.js'
-import type { DeathCause, KernelEvent } from '../../kernel/effects.js'
+import { SavepointError, type ErrorCode } from '../../errors.js'
+import type { DeathCause, KernelEvent, OpOutcome } from '../../kernel/effects.js'
 import type { KernelFacts } from '../../kernel/facts.js'
+import { RawJson } from '../../kernel/namespace.js'
 import type { KernelOptions } from '../../kernel/state.js'
 import type { Log } from '../../log.js'
 import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
@@ -42,6 +43,20 @@ export interface IncarnationParts extends KernelSurroundings {
   readonly onEnd: (end: End) => void
 }
 
+export interface OpWishes {
+  /** Who asks, for records. */
+  readonly by: string
+  /** How long it may wait for its turn. */
+  readonly waitMs: number
+  /** Takes it back, if it has not begun. */
+  readonly signal?: AbortSignal
+}
+
+export interface OpResult {
+  readonly result: unknown
+  readonly warnings: readonly string[]
+}
+
 /** `restart`, `end`: a client asked for it. `lost`: it ended for another reason. */
 export type End = 'restart' | 'end' | 'lost'
 
@@ -56,6 +71,8 @@ export class Incarnation {
   readonly stored: Promise<void>
   #closeStore: () => void = () => {}
   #settleReady: (error: SavepointError | null) => void = () => {}
+  /** Ops that wait for their answers. */
+  readonly #asked = new Map<string, (outcome: OpOutcome) => void>()
   #early: KernelEvent[] | null = []
   #isReady = false
   #over = false
@@ -102,6 +119,7 @@ export class Incarnation {
       log: parts.log,
       pacing: parts.pacing,
       holdMs: parts.holdMs,
+      onAnswer: (id, outcome) => this.#asked.get(id)?.(outcome),
       onExit: (code) => this.#exited(code),
     })
     const early = this.#early ?? []
@@ -136,6 +154,28 @@ export class Incarnation {
     }
     this.#host.deliver(event)
     if (event.on === 'worker_up') this.#workerUp()
+  }
+
+  /**
+   * Has an op of a comm target done, in its turn. Rejects with the op's SavepointError, with `kernel_busy` if it could
+   * not begin within `waitMs`, with `cancelled` if `signal` was aborted before.
+   */
+  op(target: string, data: Readonly<Record<string, unknown>>, wishes: OpWishes): Promise<OpResult> {
+    if (this.#over) return Promise.reject(goneError())
+    const id = randomUUID()
+    const { by, waitMs, signal } = wishes
+    const withdraw = (): void => this.deliver({ on: 'withdraw', id })
+    return new Promise<OpResult>((resolve, reject) => {
+      this.#asked.set(id, (outcome) => {
+        this.#asked.delete(id)
+        signal?.removeEventListener('abort', withdraw)
+        if (outcome.ok) resolve({ result: parsed(outcome.result), warnings: outcome.warnings ?? [] })
+        else reject(new SavepointError(outcome.error.code as ErrorCode, outcome.error.message, outcome.error.details))
+      })
+      this.deliver({ on: 'op', id, target, data, by, waitMs })
+      signal?.addEventListener('abort', withdraw, { once: true })
+      if (signal?.aborted) withdraw()
+    })
   }
 
   hold(held: boolean): void {
@@ -199,9 +239,20 @@ export class Incarnation {
     this.#over = true
     this.#workers.abandon()
     this.#settleReady(error)
+    const { code, message, details } = goneError()
+    for (const answer of this.#asked.values()) answer({ ok: false, error: { code, message, details } })
     this.#closeStore()
     this.#parts.onEnd(end)
   }
+}
+
+function goneError(): SavepointError {
+  return new SavepointError('kernel_restarting', 'The kernel was restarted or has ended before this was done.')
+}
+
+/** What a worker made is bytes of JSON. */
+function parsed(result: unknown): unknown {
+  return result instanceof RawJson ? (JSON.parse(result.bytes.toString()) as unknown) : result
 }
 
 function asSavepointError(error: unknown): SavepointError {

@@ -18,7 +18,7 @@ import type { Signer } from '../../wire/signature.js'
 import { begin, newActivity, note, type ExecutionState } from './activity.js'
 import type { CullFacts } from './culling.js'
 import { FanOut } from './fan-out.js'
-import { Incarnation, type End, type KernelSurroundings } from './incarnation.js'
+import { Incarnation, type End, type KernelSurroundings, type OpResult, type OpWishes } from './incarnation.js'
 import { nextPhase, type KernelCue, type KernelPhase } from './lifecycle.js'
 import type { Attachment, AttachOptions, KernelClient, WorkerNeeds } from './ports.js'
 
@@ -134,6 +134,22 @@ export class GatewayKernel {
     if (this.#phase === 'dead') throw dead()
     if (this.#phase === 'ending' || this.#phase === 'ended') throw ended()
     this.#incarnation?.deliver({ on: 'interrupt' })
+  }
+
+  /**
+   * Has an op of `savepoint.transaction`, `savepoint.checkpoint` or `savepoint.namespace` done in its turn, as if it had
+   * come on a comm; `data` is what stands there, without an id.
+   *
+   * Rejects with the op's SavepointError; with `kernel_busy` if it could not begin within `waitMs`, with `cancelled` if
+   * `signal` was aborted before it began, with `kernel_restarting` or `kernel_dead` if there is nobody to do it.
+   */
+  async op(target: string, data: Readonly<Record<string, unknown>>, wishes: OpWishes): Promise<OpResult> {
+    if (this.#phase === 'dead') throw dead()
+    if (this.#phase === 'ending' || this.#phase === 'ended') throw ended()
+    if (this.#incarnation === null || this.#phase !== 'ready') {
+      throw new SavepointError('kernel_restarting', 'The kernel is starting. Ask again when it is ready.')
+    }
+    return await this.#incarnation.op(target, data, wishes)
   }
 
   /** A new process under the same id; resolves when it is ready. Who asks while it is being done waits with the first. */

@@ -108,3 +108,32 @@ test('a client may ask its kernel for an end or for a new process', async () => 
   await ann.next(({ type }) => type === 'ended')
   expect(stage.kernels.find(kernel.id)).toBeUndefined()
 }, 60_000)
+
+test('transactions and checkpoints can be asked for without a comm, between the cells of clients', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  const wishes = { by: 'rest', waitMs: 20_000 }
+  await ann.run('x = 1')
+  await kernel.op('savepoint.transaction', { op: 'begin' }, wishes)
+  expect(kernel.status.savepoint.transactions).toBe(1)
+  const cell = ann.run('x = 2')
+  const { result } = await kernel.op('savepoint.transaction', { op: 'rollback' }, wishes)
+  expect(result).toMatchObject({ state: 'rolled_back' })
+  await cell
+  await ann.run('print(x)')
+  expect(ann.text).toBe('1\n')
+  const made = await kernel.op('savepoint.checkpoint', { op: 'create', name: 'by-rest' }, wishes)
+  expect(made.result).toMatchObject({ name: 'by-rest', state: 'stored', kernel_id: kernel.id })
+  await expect(kernel.op('savepoint.transaction', { op: 'commit' }, wishes)).rejects.toMatchObject({
+    code: 'no_transaction',
+  })
+  ann.send('execute_request', { code: 'import time; time.sleep(600)' })
+  await expect(kernel.op('savepoint.transaction', { op: 'begin' }, { by: '', waitMs: 1 })).rejects.toMatchObject({
+    code: 'kernel_busy',
+  })
+  const unanswered = kernel.op('savepoint.transaction', { op: 'begin' }, wishes)
+  const restarted = kernel.restart()
+  await expect(unanswered).rejects.toMatchObject({ code: 'kernel_restarting' })
+  await restarted
+  await kernel.shutdown()
+}, 60_000)

@@ -1,0 +1,95 @@
+/**
+ * Ops that are asked for without a message, as by a gateway's routes: transactions and checkpoints have one table of
+ * operations whatever the way in (see `ops`).
+ *
+ * Such an op has its turn like a request on shell, with a busy and an idle of its own, so that nobody takes the kernel
+ * for idle meanwhile; its answer goes to whoever asked. Open comms of its target are told as ever.
+ */
+
+import { SavepointError } from '../errors.js'
+import { EMPTY_OBJECT, json, PROTOCOL_VERSION } from '../wire/message.js'
+import type { KernelEvent } from './effects.js'
+import { run, settle, waitFor } from './operation.js'
+import { serveOp } from './ops.js'
+import { isFull, queueFull } from './requests.js'
+import { dateOf, type KernelState, type OpRequest, type Request, type Turn } from './state.js'
+
+type OpEvent = Extract<KernelEvent, { on: 'op' }>
+
+/** Puts an op into the queue, until its turn comes or it has waited for too long. */
+export function receiveOp(state: KernelState, event: OpEvent): void {
+  const { id, waitMs } = event
+  if (state.shutdown) {
+    refuse(state, id, new SavepointError('kernel_restarting', 'The kernel is shutting down. Ask the one that follows.'))
+    return
+  }
+  if (isFull(state)) {
+    refuse(state, id, queueFull())
+    return
+  }
+  const request = requestOf(state, event)
+  state.nextSeq += 1
+  state.queue.push(request)
+  run(state, waitFor(keyOf(id), waitMs), (outcome) => {
+    const place = state.queue.indexOf(request)
+    if (place < 0) return
+    state.queue.splice(place, 1)
+    if (outcome.ok) refuse(state, id, new SavepointError('cancelled', 'This was taken back before it began.'))
+    else refuse(state, id, outcome.error.code === 'timeout' ? tooBusy() : outcome.error)
+  })
+}
+
+function tooBusy(): SavepointError {
+  return new SavepointError(
+    'kernel_busy',
+    'The kernel was busy for as long as this was to wait. Nothing was done. Ask again, or wait longer.',
+  )
+}
+
+/** Takes back an op that has not begun. */
+export function withdrawOp(state: KernelState, id: string): void {
+  settle(state, keyOf(id), null)
+}
+
+/** Its turn has come. */
+export function startOp(state: KernelState, turn: Turn, op: OpRequest): void {
+  // In the queue no more: whoever is patient for it has nothing left to do.
+  settle(state, keyOf(op.id), null)
+  serveOp(state, turn, op)
+}
+
+function keyOf(id: string): string {
+  return `op ${id}`
+}
+
+function refuse(state: KernelState, id: string, { code, message, details }: SavepointError): void {
+  state.effects.push({ do: 'answer', id, outcome: { ok: false, error: { code, message, details } } })
+}
+
+/** What it would be as a message: publications that belong to it need a parent, and records an author. */
+function requestOf(state: KernelState, { id, target, data, by }: OpEvent): Request {
+  const header = {
+    msg_id: id,
+    msg_type: 'savepoint_op',
+    session: by,
+    username: '',
+    date: dateOf(state),
+    version: PROTOCOL_VERSION,
+  }
+  const message = {
+    header,
+    headerBytes: json(header),
+    parentBytes: EMPTY_OBJECT,
+    metadataBytes: EMPTY_OBJECT,
+    contentBytes: json({ data }),
+    buffers: [],
+  }
+  return {
+    seq: state.nextSeq,
+    channel: 'shell',
+    client: { routing: [] },
+    message,
+    isComm: false,
+    op: { id, target, data },
+  }
+}
