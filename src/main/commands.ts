@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   install: async () => (await import('./install.js')).runInstall,
   uninstall: async () => (await import('./uninstall.js')).runUninstall,
   token: async () => (await import('./token.js')).runToken,
+  serve: async () => (await import('./serve.js')).runServe,
   doctor: async () => (await import('./doctor.js')).runDoctor,
 }
 

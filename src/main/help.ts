@@ -38,6 +38,10 @@ ${PYTHON}
 
 Exit codes: 0 after a shutdown request; when its Python dies: the exit code of that (1 if it was 0), or 128 + signal`,
 
+  serve: `savepoint serve [options]
+
+Runs the gateway: many kernels over HTTP and WebSocket.`,
+
   install: `savepoint install [--user | --sys-prefix | --prefix DIR] [options]
 
 Makes the kernel known to Jupyter, after preparing its Python.
