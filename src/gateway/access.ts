@@ -57,11 +57,15 @@ export function factsOf(request: IncomingMessage, url: string, route: string | n
 
 export function guardRoutes(app: FastifyInstance, gate: Gate, origins: OriginRules): void {
   app.decorateRequest('principal')
+  const unguarded: string[] = []
   app.addHook('onRoute', ({ method, url }) => {
-    for (const each of [method].flat()) {
-      if (needOf({ method: each, route: url, upgrade: false }) !== undefined) continue
-      throw new SavepointError('internal', `${each} ${url} does not say what a token must allow: see auth/routes.ts.`)
-    }
+    const verbs = [method].flat().filter((verb) => needOf({ method: verb, route: url, upgrade: false }) === undefined)
+    unguarded.push(...verbs.map((verb) => `${verb} ${url}`))
+  })
+  app.addHook('onReady', async () => {
+    if (unguarded.length === 0) return
+    const message = `What a token must allow for ${unguarded.join(', ')} does not stand in auth/routes.ts.`
+    throw new SavepointError('internal', message)
   })
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers(SECURITY_HEADERS)

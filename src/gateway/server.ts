@@ -9,13 +9,14 @@ import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
-import fastify from 'fastify'
+import fastify, { type FastifyReply } from 'fastify'
 import type { WebSocketServer } from 'ws'
 import type { Clock } from '../clock.js'
 import { SavepointError } from '../errors.js'
 import type { Log } from '../log.js'
 import { guardRoutes, routeUrl } from './access.js'
 import type { Gate } from './auth/gate.js'
+import { SECURITY_HEADERS } from './auth/headers.js'
 import type { OriginRules } from './auth/origin.js'
 import { redactUrl } from './auth/redact.js'
 import { takeBodies } from './body.js'
@@ -158,6 +159,11 @@ function newApp({ baseUrl, limits, tls }: GatewayParts): App {
     forceCloseConnections: true,
     exposeHeadRoutes: true,
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: PARAM_CHARS_MAX },
+    // A path that cannot be decoded does not come as far as the hooks.
+    frameworkErrors: (_error: unknown, _request: unknown, reply: FastifyReply) => {
+      const told = new SavepointError('bad_request', 'The path of the request cannot be decoded.')
+      void reply.code(400).headers(SECURITY_HEADERS).send(errorBody(told))
+    },
     rewriteUrl: (request: IncomingMessage) => routeUrl(request, baseUrl),
     // Nothing is changed in what a client sent: a number is no string, and unknown keys stay where they are.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },

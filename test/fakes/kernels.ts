@@ -67,6 +67,9 @@ export class FakeKernels implements GatewayKernels {
       })
     }
     const known = request.kernelId === null ? undefined : this.#kernels.get(request.kernelId)
+    if (known !== undefined && known.owner !== request.owner) {
+      throw new SavepointError('already_exists', 'There is a kernel of this id already.')
+    }
     if (known !== undefined) return known
     const kernel = new FakeKernel(request, () => this.#kernels.delete(kernel.id))
     this.#kernels.set(kernel.id, kernel)

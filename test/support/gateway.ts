@@ -5,6 +5,7 @@ import { systemClock } from '../../src/clock.js'
 import { places } from '../../src/config.js'
 import { createGate, type KeySource } from '../../src/gateway/auth/gate.js'
 import { trustedProxies } from '../../src/gateway/auth/address.js'
+import type { AuthRules } from '../../src/gateway/auth/judge.js'
 import { createChannels } from '../../src/gateway/channels/channels.js'
 import { createWebSocketServer } from '../../src/gateway/channels/server.js'
 import { KernelSpecs, type OfferedSpec } from '../../src/gateway/kernelspecs.js'
@@ -50,6 +51,7 @@ export interface GatewayOverrides<K extends Offered = FakeKernels> extends Parti
   readonly kernels?: K
   readonly limits?: Partial<GatewayLimits>
   readonly keys?: KeySource
+  readonly rules?: Partial<AuthRules>
 }
 
 export const NO_KEYS: KeySource = { keys: () => [], revoked: () => false }
@@ -58,17 +60,18 @@ export const NO_KEYS: KeySource = { keys: () => [], revoked: () => false }
 export async function testGateway<K extends Offered = FakeKernels>({
   limits,
   keys = NO_KEYS,
+  rules: given,
   ...rest
 }: GatewayOverrides<K> = {}): Promise<TestGateway<K>> {
   const kernels = rest.kernels ?? (new FakeKernels(['python3', 'python', 'savepoint']) as Offered as K)
   const origins = rest.origins ?? { origins: [], loopback: true, hosts: [] }
   const baseUrl = rest.baseUrl ?? '/'
-  const rules = { ...origins, proxies: trustedProxies([]), issuer: null, audience: null }
-  const gate = createGate({ token: TOKEN, rules, requestsPerMinute: null }, keys, systemClock, silentLog)
+  const rules = { ...origins, proxies: trustedProxies([]), issuer: null, audience: null, ...given }
+  const gate = createGate({ token: TOKEN, rules, requestsPerMinute: null }, keys, systemClock, rest.log ?? silentLog)
   const gateway = await createGateway({
     version: '0.0.0',
     specs: new KernelSpecs(kernels.specs.map(specOf), baseUrl),
-    channels: createChannels({ log: silentLog, gate }),
+    channels: createChannels({ log: rest.log ?? silentLog, gate }),
     connections: null,
     pool: { isReady: () => true, facts: () => ({ items: [], total_count: 0 }), counts: () => ({ ready: 1 }) },
     webSockets: createWebSocketServer(1_048_576),

@@ -42,11 +42,6 @@ export function takePathToken(url: string): { url: string; token: string | null 
   return { url: rest.startsWith('/') ? rest : `/${rest}`, token: decoded(written) }
 }
 
-/** Subprotocols that a client offered, in order, without those that carry a token. */
-export function offeredProtocols(headers: IncomingHttpHeaders): readonly string[] {
-  return protocols(headers).filter((name) => name === TOKEN_SUBPROTOCOL || !name.startsWith(SHORT_PREFIX))
-}
-
 function headerToken(headers: IncomingHttpHeaders): string | null {
   const [, token = ''] = /^\s*(?:token|bearer)\s+(\S.*?)\s*$/i.exec(headers.authorization ?? '') ?? []
   return token === '' ? null : token

@@ -2,6 +2,7 @@
 
 import { WebSocketServer } from 'ws'
 import { V1_SUBPROTOCOL } from '../../wire/websocket.js'
+import { TOKEN_SUBPROTOCOL } from '../auth/token-place.js'
 
 /**
  * A server that takes over sockets from an HTTP server's `upgrade` event (`handleUpgrade`).
@@ -21,8 +22,10 @@ export function createWebSocketServer(messageBytesMax: number): WebSocketServer 
 
 /**
  * The kernel's own subprotocol wherever it is offered, and otherwise none: some clients fail if they offered one and
- * none is chosen. A token that is offered beside it is never sent back.
+ * none is chosen. A browser that offered its token alone needs one as well, and names one that may be repeated; the
+ * token itself is never sent back.
  */
 export function chooseSubprotocol(offered: Iterable<string>): string | false {
-  return [...offered].includes(V1_SUBPROTOCOL) && V1_SUBPROTOCOL
+  const names = [...offered]
+  return [V1_SUBPROTOCOL, TOKEN_SUBPROTOCOL].find((name) => names.includes(name)) ?? false
 }

@@ -4,7 +4,6 @@ import { corsHeaders, preflightHeaders, SECURITY_HEADERS } from '../../../src/ga
 import { redactText, redactUrl } from '../../../src/gateway/auth/redact.js'
 import { allowed, isOpen, needOf } from '../../../src/gateway/auth/routes.js'
 import { authRules, type AuthOptions } from '../../../src/gateway/auth/rules.js'
-import { offeredProtocols } from '../../../src/gateway/auth/token-place.js'
 import { OWN_TOKEN, sign } from './support.js'
 
 const OPTIONS: AuthOptions = {
@@ -151,13 +150,5 @@ describe('tokens in the log', () => {
     )
     expect(redactText('nothing to hide', '')).toBe('nothing to hide')
     expect(redactUrl('/api/kernels/t-1?name=token')).toBe('/api/kernels/t-1?name=token')
-  })
-
-  test('never come back as a subprotocol', () => {
-    const offered = `v1.kernel.websocket.jupyter.org, v1.token.${jwt}, v1.token.websocket.jupyter.org, v1.token.websocket.jupyter.org.${OWN_TOKEN}`
-    expect(offeredProtocols({ 'sec-websocket-protocol': offered })).toEqual([
-      'v1.kernel.websocket.jupyter.org',
-      'v1.token.websocket.jupyter.org',
-    ])
   })
 })
