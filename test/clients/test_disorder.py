@@ -34,7 +34,9 @@ class Disorder(unittest.TestCase):
                 self.spend_a_day(seed)
 
     def spend_a_day(self, seed: int) -> None:
-        manager, client = fresh_kernel(self, extra_arguments=["--recover"])
+        manager, client = fresh_kernel(
+            self, extra_arguments=["--recover"], env={**os.environ, "SAVEPOINT_KERNEL_SUBSHELLS": "on"}
+        )
         other = Client.connect(manager.connection_file)
         try:
             day = Day(seed, client, other, manager)

@@ -131,6 +131,22 @@ class Subshells(SubshellCase):
         self.assertEqual(cell.wait().result, "[{'n': 1}]")
 
     @ours
+    def test_a_result_that_is_being_shown_knows_nothing_of_errors_and_results_beside_it(self) -> None:
+        subshell = self.create()
+        self.run_ok(
+            "import threading\ngate = threading.Event()\nclass Slow:\n    def __repr__(self):\n"
+            "        print('shown')\n        gate.wait(20)\n        return 'slow'"
+        )
+        cell = self.client.start("Slow()")
+        cell.wait_for_output("shown")
+        failing = self.start_in(subshell, "1 / 0").wait()
+        other = self.start_in(subshell, "'other'").wait()
+        self.start_in(subshell, "gate.set()").wait()
+        self.assertEqual((cell.wait().status, cell.result), ("ok", "slow"))
+        self.assertEqual((failing.content["ename"], failing.content["traceback"] != []), ("ZeroDivisionError", True))
+        self.assertEqual((other.status, other.result), ("ok", "'other'"))
+
+    @ours
     def test_a_transaction_there_is_refused(self) -> None:
         metadata = {"savepoint": {"transaction": "rollback_on_failure"}}
         cell = self.start_in(self.create(), "1", metadata=metadata).wait()

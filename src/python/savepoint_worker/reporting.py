@@ -9,8 +9,9 @@ from __future__ import annotations
 import builtins
 import os
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -28,6 +29,17 @@ class Shown(NamedTuple):
     evalue: str
 
 
+class _Here(threading.local):
+    """What was shown in one thread; subshells have threads of their own, and each cell its own errors."""
+
+    #: The last error published since this was set to None.
+    shown: Shown | None = None
+    #: Its traceback.
+    lines: Sequence[str] = ()
+    #: It was raised while a result was made presentable.
+    in_result = False
+
+
 class LeaveCell(BaseException):
     """Raised inside a cell to leave it silently: its frames are unwound, `finally` blocks run, nothing is reported."""
 
@@ -39,12 +51,31 @@ class Reporter:
         self._shell = shell
         self._show: Callable[..., None] = shell.showtraceback
         self._format: Callable[..., dict[str, Any]] | None = getattr(shell, "_format_exception_for_storage", None)
-        #: The last error published since this was set to None.
-        self.shown: Shown | None = None
+        self._here = _Here()
         shell.showtraceback = self.show
         shell._showtraceback = self.publish
         if self._format is not None:
             shell._format_exception_for_storage = self.format
+
+    def cell_begins(self) -> None:
+        """A cell is about to run in this thread."""
+        self._here.shown, self._here.lines, self._here.in_result = None, (), False
+
+    @property
+    def shown(self) -> Shown | None:
+        """The last error that this thread has published since its cell began."""
+        return self._here.shown
+
+    @property
+    def lines(self) -> list[str]:
+        """The traceback of that error."""
+        return list(self._here.lines)
+
+    @property
+    def result_failed(self) -> bool:
+        """Was it raised while a result was made presentable?"""
+        # `run_cell`, called by a cell, takes it back.
+        return self._here.in_result and getattr(self._shell, "_last_traceback_during_displayhook", True)
 
     def show(self, exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
         """Show the exception that is being handled, or the one given, as IPython does."""
@@ -57,31 +88,33 @@ class Reporter:
             return
         if error is not None:
             _leave_out_ours(error.__traceback__)
-        before, self.shown = self.shown, None
+        here = self._here
+        before, here.shown = here.shown, None
         try:
             self._show(exc_tuple, *arguments, **options)
         except Exception:
             # A class with a broken repr, or no stack left to format it.
-            if self.shown is None and error is not None:
+            if here.shown is None and error is not None:
                 self.publish(type(error), error, [f"{type(error).__name__}: {safe_text(error)}"])
-        self.shown = self.shown or before
+        here.shown = here.shown or before
 
     def publish(self, etype: type[BaseException], evalue: object, stb: list[str]) -> None:
         """Publish an error with the lines of its traceback, for the cell at work."""
         shell = self._shell
         hook = shell.displayhook
-        self.shown = Shown(etype.__name__, safe_text(evalue))
+        here = self._here
+        here.shown, here.lines = Shown(etype.__name__, safe_text(evalue)), stb
         shell.kernel.parent.outlet.flush()
         if getattr(hook, "msg", None) is not None:
             # It was raised while a result was made presentable, and makes the cell fail.
-            shell._last_traceback_during_displayhook = True
+            here.in_result = shell._last_traceback_during_displayhook = True
         shell._last_traceback = stb
         session = shell.kernel.session
         if session.link is None:
             # A start-up file in the zygote, or a process that the user forked.
             print("\n".join(stb), file=sys.__stderr__)
             return
-        content = {"ename": self.shown.ename, "evalue": self.shown.evalue, "traceback": stb}
+        content = {"ename": here.shown.ename, "evalue": here.shown.evalue, "traceback": stb}
         session.send(hook.pub_socket, "error", content, hook.parent_header)
 
     def format(self, exception: BaseException, *arguments: Any, **options: Any) -> dict[str, Any]:
@@ -92,8 +125,7 @@ class Reporter:
         try:
             return self._format(exception, *arguments, **options)
         except Exception:
-            lines = self._shell._last_traceback or []
-            return {"ename": type(exception).__name__, "evalue": safe_text(exception), "traceback": lines}
+            return {"ename": type(exception).__name__, "evalue": safe_text(exception), "traceback": self.lines}
 
 
 def safe_text(value: object) -> str:

@@ -7,34 +7,34 @@ of a hang.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import signal
 import uuid
 from typing import Any
 
+from . import deeds
 from .client import Cell, Client, Message
 from .comms import Target
+from .deeds import COUNT, HANG_S, Wrong, check
 
-HANG_S = 90.0
-
-COUNT = "n = globals().get('n', 0) + 1"
 ECHO = """
 import comm
 def _echo(c, opening):
     c.on_msg(lambda m: c.send({"echo": m["content"]["data"]["x"]}, buffers=m["buffers"]))
 comm.get_comm_manager().register_target("echo", _echo)
 """
-
-
-class Wrong(AssertionError):
-    """Something that the kernel must never do."""
-
-
-def check(condition: object, what: str) -> None:
-    """Raise `Wrong` unless the condition holds."""
-    if not condition:
-        raise Wrong(what)
+#: With how often each is done, in proportion to the others.
+MORE = [
+    (deeds.debugs, 1),
+    (deeds.subshells, 3),
+    (deeds.variables, 3),
+    (deeds.awaits_input, 3),
+    (deeds.buffered, 3),
+    (deeds.checkpoint, 3),
+    (deeds.deadline, 2),
+]
 
 
 class Day:
@@ -72,6 +72,7 @@ class Day:
             (self.dies, 2),
             (self.dies_in_policy, 2),
             (self.requests, 4),
+            *((functools.partial(deed, self), weight) for deed, weight in MORE),
         ]
 
     def live(self, cells: int) -> None:
@@ -79,7 +80,7 @@ class Day:
         deeds, weights = zip(*self.deeds, strict=True)
         while len(self.cells) < cells:
             deed = self.random.choices(deeds, weights)[0]
-            self.course.append(deed.__name__)
+            self.course.append(getattr(deed, "func", deed).__name__)
             try:
                 deed()
                 self.forget_checked()
@@ -313,13 +314,7 @@ class Day:
                 "import ctypes; ctypes.string_at(0)",
             )
         )
-        cell = self.run(f"print('in', flush=True)\n{how}")
-        self.done(cell, "error")
-        check(cell.content["ename"] == "WorkerDied", f"{how}: {cell.content['ename']}")
-        check(cell.ours["recovery"] is not None, "no recovery")
-        self.n = 0
-        self.begun.clear()
-        self.forget_echo()
+        deeds.died(self, self.run(f"print('in', flush=True)\n{how}"))
 
     def dies_in_policy(self) -> None:
         cell = self.run(
@@ -401,11 +396,14 @@ class Day:
 
 
 def audit(client: Client) -> None:
-    """Each request that this client saw had one busy, then one idle, and nothing after it."""
+    """Each request that this client saw had one busy, then one idle, and nothing after it.
+
+    But for what a debugger says of itself: that comes when it happens.
+    """
     courses: dict[str, list[str]] = {}
     for message in client.messages:
         parent = message["parent_header"].get("msg_id")
-        if message["channel"] == "iopub" and parent:
+        if message["channel"] == "iopub" and parent and message["msg_type"] != "debug_event":
             state = message["content"].get("execution_state")
             courses.setdefault(parent, []).append(state or message["msg_type"])
     for parent, course in courses.items():

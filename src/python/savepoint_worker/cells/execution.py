@@ -19,7 +19,7 @@ from IPython.core import history
 from IPython.core.interactiveshell import InteractiveShell, _asyncio_runner
 
 from .. import interrupts
-from ..reporting import LeaveCell, safe_text
+from ..reporting import LeaveCell, Reporter, safe_text
 from . import exit_codes, modes
 from .changes import Changes, Watch
 
@@ -47,8 +47,9 @@ class Outcome(NamedTuple):
 class _Run:
     """A cell while it runs."""
 
-    def __init__(self, shell: Any, content: dict[str, Any], metadata: dict[str, Any]) -> None:
-        self.shell = shell
+    def __init__(self, kernel: Any, content: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self.shell = kernel.shell
+        self.reporter: Reporter = kernel.reporter
         self.code: str = content["code"]
         self.silent: bool = content.get("silent", False)
         self.store_history: bool = content.get("store_history", not self.silent) and not self.silent
@@ -77,7 +78,6 @@ class _Run:
                 **_cell_arguments(self.metadata),
             )
         else:
-            shell._last_traceback_during_displayhook = False
             try:
                 self.result = await shell.run_cell_async(
                     self.code,
@@ -103,17 +103,16 @@ class _Run:
 
     @property
     def succeeded(self) -> bool:
-        shown = getattr(self.shell, "_last_traceback_during_displayhook", False)
-        return isinstance(self.error, LeaveCell) or (self.error is None and not shown)
+        return isinstance(self.error, LeaveCell) or (self.error is None and not self.reporter.result_failed)
 
 
 async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]) -> Outcome:
     """Run the cell of an execute_request, and make the content of its reply. Raises nothing that the cell raised."""
     shell = kernel.shell
-    cell = _Run(shell, content, metadata)
+    cell = _Run(kernel, content, metadata)
     count = shell.execution_count
     shell._last_traceback = None
-    kernel.reporter.shown = None
+    kernel.reporter.cell_begins()
     # Interrupts, and the account of what became of names and outputs, are the main shell's.
     in_main = threading.get_ident() == threading.main_thread().ident
     watch = watch_of(kernel) if in_main else None
@@ -199,7 +198,7 @@ def _error_content(kernel: Any, error: BaseException | None) -> dict[str, Any]:
         "status": "error",
         "ename": ename,
         "evalue": evalue,
-        "traceback": kernel.shell._last_traceback or [],
+        "traceback": kernel.reporter.lines,
         "engine_info": {"engine_uuid": kernel.ident, "engine_id": kernel.int_id, "method": "execute"},
     }
 

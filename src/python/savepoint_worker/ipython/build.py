@@ -36,6 +36,7 @@ def build(arguments: list[str]) -> WorkerKernel:
     kernel.can_debug = facts.available()
     _keep_engine_names(shell)
     _print_before_results(shell, app.outlet)
+    _show_results_apart(type(shell.displayhook))
     # An interrupt inside of it would leave a lock behind, and the next cell would wait for ever.
     manager = shell.history_manager
     manager.store_inputs = interrupts.shielded(manager.store_inputs)
@@ -55,6 +56,18 @@ def _print_before_results(shell: Any, outlet: Outlet) -> None:
         begin()
 
     hook.start_displayhook = start_displayhook
+
+
+def _show_results_apart(hook: type) -> None:
+    """Let each thread have the result that it is about to publish; cells of subshells would exchange theirs."""
+
+    def msg(self: Any) -> dict[str, Any] | None:
+        return getattr(self._thread_local, "msg", None)
+
+    def set_msg(self: Any, message: dict[str, Any] | None) -> None:
+        self._thread_local.msg = message
+
+    setattr(hook, "msg", property(msg, set_msg))  # noqa: B010
 
 
 def _keep_engine_names(shell: Any) -> None:
