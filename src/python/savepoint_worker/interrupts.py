@@ -248,6 +248,30 @@ def run_sync(function: Callable[..., Any], *arguments: Any) -> Any:
     raise AssertionError("A function cannot await.")
 
 
+def notice() -> bool:
+    """Called by what stands in for this module's handler: is the signal that has just come to be acted upon?"""
+    note = _read_note()
+    due = _is_due(note)
+    _tell(note)
+    return due
+
+
+def is_ours(handler: object) -> bool:
+    """Is this the handler of this module?"""
+    return handler is _on_sigint
+
+
+def _tell(note: Note | None) -> None:
+    """Tell the gateway that the interrupt was noticed."""
+    # Before it is told, since a repetition may come while it is.
+    before, _state.noticed = _state.noticed, note
+    try:
+        _state.acknowledge()
+    except BaseException:
+        _state.noticed = before
+        raise
+
+
 def _interrupt_suspended(task: asyncio.Task[Any]) -> None:
     _state.cancelling = True
     task.get_loop().call_soon_threadsafe(_cancel, task, _state.suspensions)
@@ -298,13 +322,7 @@ def _on_sigint(number: int, frame: FrameType | None) -> None:
         # The cancellation has not been delivered since the last interrupt, and here nothing may be raised. As long as
         # this one is not noticed it is repeated, and finds the background code that may hold the loop.
         return
-    # Before it is told, since a repetition may come while it is.
-    before, _state.noticed = _state.noticed, note
-    try:
-        _state.acknowledge()
-    except BaseException:
-        _state.noticed = before
-        raise
+    _tell(note)
     if not due:
         return
     if _state.give_way(frame):

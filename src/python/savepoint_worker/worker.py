@@ -17,7 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import commands, interrupts, lease, requests
+from . import commands, interrupts, lease, own_handlers, requests
 from .asks import Answer, Asks
 from .besides import Besides
 from .birth import WorkerSpec, enter
@@ -94,6 +94,7 @@ class Worker:
         """Be a worker in this process, which was just forked, until it ends."""
         try:
             interrupts.install()
+            own_handlers.install()
             doorbell.install(_read_link)
             enter(spec)
             link = Link.dial(spec.link_path, "worker", spec.kernel, spec.token)
