@@ -11,10 +11,12 @@ import { createWebSocketServer } from '../gateway/channels/server.js'
 import { createRuns } from '../gateway/executions/runs.js'
 import { KernelSpecs } from '../gateway/kernelspecs.js'
 import { createGateway, type TlsFiles } from '../gateway/server.js'
+import { KernelConnections } from '../host/kernels/connections.js'
 import { Kernels } from '../host/kernels/kernels.js'
 import type { Log } from '../log.js'
 import type { WorkerPython } from '../provision/known.js'
 import { UsageMeter } from '../worker/usage.js'
+import { bindChannelsIn } from './gateway-connections.js'
 import { BUILT_IN_NAMES, builtInSpecs } from './gateway-specs.js'
 import { kernelStore } from './kernel-store.js'
 import { startPythonSide } from './python-side.js'
@@ -83,6 +85,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     allowedEnvironment: [],
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 300_000 },
   })
+  const connections = new KernelConnections(
+    bindChannelsIn({ folder: pythonSide.folder, env: process.env, log, outboxBytesMax: config.outboxBytesMax }),
+  )
   const channels = createChannels({ log, gate })
   const runs = createRuns({ kernels, clock: systemClock, log })
   const gateway = await createGateway({
@@ -91,7 +96,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     kernels,
     specs: new KernelSpecs(builtInSpecs(), baseUrl),
     channels,
-    connections: null,
+    connections,
     pool: pythonSide.view,
     gate,
     origins: rules,
@@ -117,6 +122,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       await channels.closeAll(1012, 'The gateway is shutting down.')
       await runs.close()
       await kernels.stopAll(graceMs)
+      await connections.closeAll()
       await closed
       await pythonSide.stop()
       gate.close()

@@ -14,6 +14,8 @@ import { makeRuntimeDir, runtimeRoot, sweep } from '../worker/runtime-dir.js'
 export interface PythonSide {
   readonly newWorkers: NewWorkers
   readonly view: PoolView
+  /** Private to this process. */
+  readonly folder: string
   /** Ends every process, and removes the folder. */
   stop(): Promise<void>
 }
@@ -56,6 +58,7 @@ export async function startPythonSide(options: PythonSideOptions): Promise<Pytho
   )
   return {
     newWorkers: (needs, deliver) => pool.newWorkers(needs, deliver),
+    folder: dir.path,
     view: {
       isReady: () => isReady,
       facts: () => pool.status(),

@@ -32,7 +32,8 @@ const FILE_BYTES_MAX = 1024 * 1024
 const KEY_BYTES = 32
 
 /**
- * Reads a connection file, or prepares a new one with a random key and free ports if there is none: `writePorts` creates it.
+ * Reads a connection file, or prepares a new one of `newFields` (a random key, free ports) if there is none: `writePorts`
+ * creates it.
  *
  * A registration file stays as it is, since a restart needs it again: the connection file for other clients is then
  * made where `pathOf` says, for the launcher's id of this kernel or a random one. Throws CONNECTION_FILE_INVALID.
@@ -40,12 +41,13 @@ const KEY_BYTES = 32
 export async function openConnectionFile(
   given: string,
   pathOf: (kernelId: string) => string = () => given,
+  newFields = newConnectionFields(randomBytes(KEY_BYTES).toString('hex')),
 ): Promise<ConnectionFile> {
   const text = await readExisting(given)
   const registration = text === null ? null : inFile(given, () => parseRegistration(text))
   const isNew = text === null || registration !== null
   const path = registration === null ? given : pathOf(safeName(registration.kernelId))
-  const fields = text ?? JSON.stringify(newConnectionFields(randomBytes(KEY_BYTES).toString('hex')))
+  const fields = text ?? JSON.stringify(newFields)
   const connection = registration?.connection ?? inFile(given, () => parseConnection(fields))
   inFile(given, () => createSigner(connection.signatureScheme, connection.key))
   let isWritten = false

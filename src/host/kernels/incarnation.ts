@@ -95,7 +95,9 @@ export class Incarnation {
     this.#workers = parts.newWorkers(needs, (event) => this.deliver(event))
     this.#host = new Host({
       options: {
-        ...options,
+        offersSubshells: options.offersSubshells,
+        // A front end asks a busy kernel whether it is there, and gives up sooner than a launcher would.
+        limits: { ...options.limits, infoPatienceMs: 0 },
         session: randomUUID(),
         seed: randomBytes(32).toString('hex'),
         ports: {},

@@ -129,6 +129,11 @@ export class GatewayKernel {
     return this.#fanOut.attach(client, options)
   }
 
+  /** Signs what it sends from now on; null: does not. */
+  signWith(signer: Signer): void {
+    this.#signer = signer
+  }
+
   /** Interrupts what it does now; one that does nothing ignores it. Throws `kernel_dead`. */
   interrupt(): void {
     if (this.#phase === 'dead') throw dead()

@@ -3,53 +3,72 @@
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { resolveSettings } from '../../../src/config.js'
-import type { Kernels, KernelsOptions } from '../../../src/host/kernels/kernels.js'
+import { systemClock } from '../../../src/clock.js'
+import { config } from '../../../src/config.js'
+import { KernelConnections } from '../../../src/host/kernels/connections.js'
 import type { GatewayKernel } from '../../../src/host/kernels/kernel.js'
+import { Kernels, type KernelsOptions } from '../../../src/host/kernels/kernels.js'
 import type { Attachment, AttachOptions, KernelClient, KernelRequest } from '../../../src/host/kernels/ports.js'
 import { lineLog } from '../../../src/log.js'
-import { gatewayKernels } from '../../../src/main/gateway-kernels.js'
-import { ownWorkers } from '../../../src/main/own-workers.js'
-import { workerPython } from '../../../src/provision/worker-python.js'
-import { readSettings } from '../../../src/settings.js'
+import { bindChannelsIn } from '../../../src/main/gateway-connections.js'
+import { kernelStore } from '../../../src/main/kernel-store.js'
+import { startPythonSide } from '../../../src/main/python-side.js'
+import { zygoteEnvironment } from '../../../src/main/zygote-environment.js'
 import type { RequestChannel } from '../../../src/wire/message.js'
+import { UsageMeter } from '../../../src/worker/usage.js'
 import { incoming, parsed } from '../../support/messages.js'
 
 export interface Stage {
   readonly kernels: Kernels
+  readonly connections: KernelConnections
   readonly folder: string
   readonly logged: string[]
   close(): Promise<void>
 }
 
 export async function openStage(options: Partial<KernelsOptions> = {}): Promise<Stage> {
+  const python = process.env['SAVEPOINT_TEST_PYTHON']
+  if (!python) throw new Error('SAVEPOINT_TEST_PYTHON names no interpreter: run the tests with `npm test`.')
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'savepoint-kernels-')))
   const logged: string[] = []
   const log = lineLog('debug', (line) => void logged.push(line))
-  const dataDir = join(folder, 'data')
-  const tested = process.env['SAVEPOINT_TEST_PYTHON']
-  const python = await workerPython(resolveSettings({ dataDir, ...(tested ? { python: tested } : {}) }), () => {})
-  const env = { ...process.env, IPYTHONDIR: join(folder, 'ipython') }
-  const workers = ownWorkers(python, env, log)
-  const kernels = gatewayKernels({
-    newWorkers: workers.newWorkers,
+  const env = { ...process.env, IPYTHONDIR: join(folder, 'ipython'), JUPYTER_RUNTIME_DIR: join(folder, 'runtime') }
+  const pythonSide = await startPythonSide({
+    spec: () => ({ python, stack: null, preload: [], environment: zygoteEnvironment(env) }),
+    defaultSpec: 'python3',
+    defaultTenant: 'ann',
+    size: 0,
+    affinityMs: 0,
+    log,
+  })
+  const kernels = new Kernels({
+    newWorkers: pythonSide.newWorkers,
+    newStore: (kernelId) => kernelStore(join(folder, 'data'), kernelId, log),
+    newUsage: () => new UsageMeter(systemClock),
+    clock: systemClock,
+    log,
+    options: { offersSubshells: false, limits: config.kernel },
+    pacing: config.streams,
+    holdMs: config.holdMs,
+    kernelLimits: config.kernels,
     findSpec: (name) => (name === 'python3' ? { name, cullIdleTimeoutS: null } : null),
     kernelsMax: null,
     root: folder,
     allowedEnvironment: [],
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 60_000 },
-    dataDir,
-    values: readSettings({}).values,
-    log,
     ...options,
   })
+  const sockets = { folder: join(folder, 's'), env, log, outboxBytesMax: config.outboxBytesMax }
+  const connections = new KernelConnections(bindChannelsIn(sockets))
   return {
     kernels,
+    connections,
     folder,
     logged,
     async close() {
       await kernels.stopAll()
-      workers.close()
+      await connections.closeAll()
+      await pythonSide.stop()
       rmSync(folder, { recursive: true, force: true })
     },
   }

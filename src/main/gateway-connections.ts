@@ -1,0 +1,68 @@
+/** ZeroMQ channels for kernels of a gateway: unix sockets in a private folder, and a file where Jupyter looks for it. */
+
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { v4 as uuid } from 'uuid'
+import { config, jupyterRuntimeDir, type Environment } from '../config.js'
+import { makeFolder } from '../folders.js'
+import type { BindChannels } from '../host/kernels/connections.js'
+import type { Log } from '../log.js'
+import { bindChannels } from '../sockets/channels.js'
+import { openConnectionFile } from '../sockets/connection-file.js'
+import { mergePorts, newConnectionFields } from '../wire/connection.js'
+import { createSigner, SignatureGuard } from '../wire/signature.js'
+
+export interface ConnectionsSurroundings {
+  /** Private (0700), and short: it becomes part of the names of sockets. */
+  readonly folder: string
+  readonly env: Environment
+  readonly log: Log
+  readonly outboxBytesMax: number
+}
+
+export function bindChannelsIn({ folder, env, log, outboxBytesMax }: ConnectionsSurroundings): BindChannels {
+  let made = 0
+  return async ({ kernelId, kernelName, scheme, key, ...handlers }) => {
+    const runtimeDir = jupyterRuntimeDir(env)
+    makeFolder(folder, 0o700)
+    makeFolder(runtimeDir, 0o700)
+    const path = join(runtimeDir, `kernel-${kernelId}.json`)
+    // One that a gateway left behind that was killed: its sockets have nobody behind them.
+    rmSync(path, { force: true })
+    const fields = {
+      ...newConnectionFields(key),
+      transport: 'ipc',
+      ip: join(folder, `z${(made += 1)}`),
+      signature_scheme: scheme,
+      kernel_name: kernelName,
+    }
+    const file = await openConnectionFile(path, undefined, fields)
+    const signer = createSigner(scheme, key)
+    const channels = await bindChannels(file.connection, {
+      log,
+      session: uuid(),
+      signer,
+      guard: new SignatureGuard(signer),
+      outboxBytesMax,
+      onRequest: (channel, routing, message) => handlers.onRequest(channel, routing, message),
+      onFull: () => handlers.onFull(),
+      onDrained: () => handlers.onDrained(),
+    })
+    const close = async (): Promise<void> => {
+      await file.dispose()
+      await channels.close(config.flushMs)
+    }
+    try {
+      await file.writePorts(channels.ports)
+    } catch (error) {
+      await close()
+      throw error
+    }
+    return {
+      facts: { connection_file: path, connection_info: mergePorts(fields, channels.ports) },
+      publish: (topic, frames) => channels.publish(topic, frames),
+      reply: (channel, routing, frames) => channels.reply(channel, routing, frames),
+      close,
+    }
+  }
+}

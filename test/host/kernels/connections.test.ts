@@ -1,0 +1,89 @@
+/** ZeroMQ on request, beside other clients of the same kernel. */
+
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { ConnectionFacts } from '../../../src/host/kernels/connections.js'
+import { DummyFrontend, NOTHING } from '../../support/frontend.js'
+import { Listener, openStage, requestFor, type Stage } from './stage.js'
+
+let stage: Stage
+
+beforeAll(async () => {
+  stage = await openStage()
+}, 60_000)
+
+afterAll(async () => {
+  await stage.close()
+}, 30_000)
+
+function frontendOf({ connection_info: info }: ConnectionFacts): DummyFrontend {
+  const port = (name: string): number => Number(info[`${name}_port`])
+  const ports = {
+    shell: port('shell'),
+    iopub: port('iopub'),
+    stdin: port('stdin'),
+    control: port('control'),
+    hb: port('hb'),
+  }
+  return new DummyFrontend({ ip: String(info['ip']), key: String(info['key']), ports })
+}
+
+test('a kernel has no channels until somebody asks, and then one set of them until somebody closes it', async () => {
+  const { kernels, connections } = stage
+  const kernel = await kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  await ann.run('1')
+  expect(ann.heard.every(({ signature }) => signature === '')).toBe(true)
+  expect(connections.of(kernel)).toBeNull()
+  const [facts, again] = await Promise.all([connections.open(kernel), connections.open(kernel)])
+  expect(again).toBe(facts)
+  expect(connections.of(kernel)).toBe(facts)
+  expect(facts.connection_file).toMatch(new RegExp(`/kernel-${kernel.id}\\.json$`))
+  expect(JSON.parse(readFileSync(facts.connection_file, 'utf8'))).toEqual(facts.connection_info)
+  expect(statSync(facts.connection_file).mode & 0o777).toBe(0o600)
+  expect(facts.connection_info).toMatchObject({ transport: 'ipc', kernel_name: 'python3' })
+  expect(statSync(dirname(String(facts.connection_info['ip']))).mode & 0o777).toBe(0o700)
+  expect(kernel.status.connections).toBe(1)
+  await connections.close(kernel)
+  expect([existsSync(facts.connection_file), connections.of(kernel)]).toEqual([false, null])
+  const from = ann.heard.length
+  await ann.run('2')
+  expect(ann.heard.slice(from).every(({ signature }) => signature === '')).toBe(true)
+  await kernel.shutdown()
+}, 60_000)
+
+test('both kinds of clients see each other, replies and questions go to the asker, and a restart keeps the channels', async () => {
+  const { kernels, connections } = stage
+  const kernel = await kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  await ann.run('x = 7')
+  const facts = await connections.open(kernel)
+  const bob = frontendOf(facts)
+  await bob.greets('bob')
+  const execute = async (code: string, more = {}): Promise<string> =>
+    await bob.says({ ...NOTHING, channel: 'shell', type: 'execute_request', content: { code, ...more }, by: 'bob' })
+
+  await execute('print(x, input())', { allow_stdin: true })
+  expect(await bob.hears('stdin', 'bob')).toMatchObject({ type: 'input_request' })
+  await bob.says({ ...NOTHING, channel: 'stdin', type: 'input_reply', content: { value: 'ok' }, by: 'bob' })
+  expect(await bob.hears('shell', 'bob')).toMatchObject({ type: 'execute_reply', content: { status: 'ok' } })
+  await ann.next(({ type }) => type === 'stream')
+  expect(ann.text).toBe('7 ok\n')
+  expect(ann.heard.filter(({ channel }) => channel === 'stdin')).toEqual([])
+
+  await bob.leftovers('bob')
+  await ann.run('print("by ann")')
+  const seen = await bob.leftovers('bob')
+  expect(seen.filter(({ type }) => type === 'stream')).toMatchObject([{ content: { text: 'by ann\n' } }])
+  expect(seen.some(({ type }) => type === 'execute_reply')).toBe(false)
+
+  await kernel.restart()
+  expect(connections.of(kernel)).toBe(facts)
+  await bob.leftovers('bob')
+  await execute('x')
+  expect(await bob.hears('shell', 'bob')).toMatchObject({ content: { status: 'error', ename: 'NameError' } })
+  bob.closes()
+  await kernel.shutdown()
+  await connections.closeAll()
+  expect(existsSync(facts.connection_file)).toBe(false)
+}, 60_000)
