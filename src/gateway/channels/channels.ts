@@ -65,6 +65,7 @@ class KernelChannels implements Channels {
       onRefused: (error) => this.#refuse(kernel.id, seat, error),
       onArrived: (mark) => seat.arrived(line, mark),
       onBehind: (behind) => seat.behind(behind),
+      onCutOff: () => this.#log('warn', 'client_cut_off', { kernel: kernel.id }),
       onEnd: (why) => {
         this.#sockets.delete(socket)
         forgetToken()

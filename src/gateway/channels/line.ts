@@ -32,6 +32,8 @@ export interface LineOptions {
   onArrived(mark: number): void
   /** The kernel has to wait for this client; and need not any more. */
   onBehind(behind: boolean): void
+  /** It reads too little: it is about to be closed. */
+  onCutOff(): void
   onEnd(why: string): void
 }
 
@@ -210,6 +212,7 @@ export class Line {
   }
 
   #cutOff(): void {
+    this.#options.onCutOff()
     this.close(1013, 'Too much output waits for this client, which does not read it. Connect again to get the rest.')
   }
 
