@@ -136,7 +136,7 @@ describe('the legacy framing', () => {
   })
 
   test('takes a message without a channel as one on shell, and says so', () => {
-    expect(decodeLegacyText(Buffer.from(`{"header":${HEADER}}`))).toMatchObject({
+    expect(decodeLegacyText(Buffer.from(`{"header":${HEADER.toString()}}`))).toMatchObject({
       channel: 'shell',
       channelMissing: true,
     })

@@ -2,8 +2,8 @@
 
 import { V1_SUBPROTOCOL } from '../../../src/wire/websocket.js'
 import { ManualClock } from '../../sockets/manual-clock.js'
-import { Client, frames, openStage, writeV1 } from './stage.js'
-import type { Stage } from './stage.js'
+import { frames, openStage, writeV1 } from './stage.js'
+import type { Client, Stage } from './stage.js'
 
 let stage: Stage
 afterEach(() => stage.stop())

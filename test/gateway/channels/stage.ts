@@ -145,7 +145,7 @@ export class Client {
     })
     const parts = [header, EMPTY_OBJECT, EMPTY_OBJECT, json(content)]
     if (this.socket.protocol === '') {
-      const text = `{"channel":"${channel}","header":${header},"parent_header":{},"metadata":{},"content":${parts[3]}}`
+      const text = `{"channel":"${channel}","header":${header.toString()},"parent_header":{},"metadata":{},"content":${JSON.stringify(content)}}`
       this.socket.send(text)
     } else this.socket.send(writeV1([Buffer.from(channel), ...parts]))
   }
@@ -167,6 +167,8 @@ export interface Stage {
   /** Ends every token. */
   readonly endTokens: (why: string) => void
   readonly log: string[]
+  /** Breaks all connections; the sessions stay. */
+  drop(): Promise<void>
   connect(query?: string, options?: ConnectOptions): Promise<Client>
   stop(): Promise<void>
 }
@@ -228,6 +230,10 @@ export async function openStage(limits: Partial<ChannelsLimits> = {}, clock: Clo
     log,
     endTokens: (why) => {
       for (const ended of [...endings]) ended(why)
+    },
+    async drop() {
+      for (const socket of sockets) socket.destroy()
+      while (channels.count() > 0) await new Promise((resolve) => setImmediate(resolve))
     },
     async connect(query = '', { protocols = [V1_SUBPROTOCOL], userAgent = 'node', subject = 'ada' } = {}) {
       const socket = new WebSocket(
