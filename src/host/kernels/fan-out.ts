@@ -44,7 +44,7 @@ export class FanOut implements ClientPort {
   /** Clients that count as connections. */
   get connections(): number {
     let count = 0
-    for (const { counted } of this.#attached.values()) if (counted) count += 1
+    for (const { counted, client } of this.#attached.values()) if (counted && client.away !== true) count += 1
     return count
   }
 

@@ -152,7 +152,7 @@ describe('the end of a connection', () => {
   test('of a token is 1008, after words that say why', async () => {
     stage = await openStage()
     const client = await stage.connect('session_id=a')
-    stage.endTokens('The token has expired.')
+    stage.endTokens('expired')
     expect(await client.closed).toEqual({ code: 1008, reason: 'The token has expired.' })
     expect(client.texts).toEqual([expect.stringContaining('The token has expired.')])
   })

@@ -44,11 +44,22 @@ async function start(name: string, framing = ''): Promise<void> {
     got.push({ kind, bytes: Number(bytes), data: Buffer.from(hex, 'hex') })
     wake()
   })
-  while (stage.channels.count() === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  server.on('exit', () => wake())
+  await soon(() => stage.channels.count() > 0)
 }
 
+/** Until the gateway's side is as far. */
+async function soon(isThere: () => boolean): Promise<void> {
+  while (!isThere()) {
+    if (server.exitCode !== null) throw new Error('The server has ended.')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** Until the browser got something. */
 async function until(isThere: () => boolean): Promise<void> {
   while (!isThere()) {
+    if (server.exitCode !== null) throw new Error('The server has ended.')
     await new Promise<void>((resolve) => {
       wake = resolve
     })
@@ -62,10 +73,9 @@ const texts = (): string[] =>
     .map(({ content }) => content?.text ?? '')
 
 afterEach(async () => {
-  const ended = once(server, 'exit')
-  server.stdin?.end()
   const timer = setTimeout(() => server.kill('SIGKILL'), 10_000)
-  await ended
+  server.stdin?.end()
+  if (server.exitCode === null) await once(server, 'exit')
   clearTimeout(timer)
   await stage.stop()
 }, 20_000)
@@ -77,7 +87,7 @@ describe('the stock connection', () => {
     server.stdin?.write(
       JSON.stringify({ channel: 'shell', header, parent_header: {}, metadata: {}, content: {} }) + '\n',
     )
-    while (stage.kernel.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await soon(() => stage.kernel.requests.length > 0)
     stage.kernel.publish({ type: 'comm_msg', content: { data: {} }, buffers: [Buffer.from([0xff, 0xfe])] })
     stage.kernel.publish({
       type: 'display_data',
@@ -87,7 +97,9 @@ describe('the stock connection', () => {
     stage.kernel.print('the end')
     await until(() => texts().includes('the end'))
     expect(got.every(({ kind }) => kind === 'text')).toBe(true)
-    expect(got.filter(({ bytes }) => bytes > MIB / 16).reduce((sum, { bytes }) => sum + bytes, 0)).toBeGreaterThan(11 * MIB)
+    expect(got.filter(({ bytes }) => bytes > MIB / 16).reduce((sum, { bytes }) => sum + bytes, 0)).toBeGreaterThan(
+      11 * MIB,
+    )
     expect(texts().filter((text) => text.includes('savepoint-gateway-client'))).toHaveLength(2)
     // One connection has carried it all.
     expect(stage.log.filter((event) => event === 'websocket_opened')).toHaveLength(1)
@@ -99,7 +111,7 @@ describe('the stock connection', () => {
     await until(() => texts().includes('one'))
     await stage.drop()
     stage.kernel.print('two')
-    while (stage.channels.count() === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await soon(() => stage.channels.count() > 0)
     stage.kernel.print('three')
     await until(() => texts().includes('three'))
     expect(
@@ -116,7 +128,7 @@ describe('the connection of savepoint-gateway-client', () => {
     const header = Buffer.from('{"msg_id":"c","msg_type":"comm_msg"}')
     const parts = [header, ...Array.from({ length: 3 }, () => Buffer.from('{}')), Buffer.from([0xff])]
     server.stdin?.write(writeV1([Buffer.from('shell'), ...parts]).toString('hex') + '\n')
-    while (stage.kernel.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await soon(() => stage.kernel.requests.length > 0)
     expect(stage.kernel.requests[0]?.message.buffers).toEqual([Buffer.from([0xff])])
     stage.kernel.publish({ type: 'comm_msg', content: {}, buffers: [Buffer.from([0xff, 0xfe])] })
     stage.kernel.publish({ type: 'comm_msg', content: {}, buffers: [Buffer.alloc(11 * MIB, 255)] })
@@ -138,7 +150,7 @@ describe('the connection of savepoint-gateway-client', () => {
     await start(OURS, V1_SUBPROTOCOL)
     await stage.drop()
     stage.kernel.print('meanwhile')
-    while (stage.channels.count() === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await soon(() => stage.channels.count() > 0)
     await until(() => got.length === 1)
     expect(got[0]?.data.toString('latin1')).toContain('meanwhile')
     for (const client of [...stage.kernel.clients]) client.notice('ended')

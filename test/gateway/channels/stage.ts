@@ -76,16 +76,12 @@ export class StageKernel implements GatewayKernel {
     this.publish({ type: 'stream', content: { name: 'stdout', text } })
   }
 
-  facts(): never {
+  status = { execution_state: 'idle' as const, last_activity: '', connections: 0, savepoint: {} }
+  interrupt(): never {
     throw new Error('not on this stage')
   }
-  restart = this.facts
-  interrupt = this.facts
-  openConnection = this.facts
-  closeConnection = this.facts
-  connection(): null {
-    return null
-  }
+  restart = this.interrupt
+  shutdown = this.interrupt
 }
 
 export interface Told {
@@ -165,7 +161,7 @@ export interface Stage {
   readonly channels: Channels
   readonly url: string
   /** Ends every token. */
-  readonly endTokens: (why: string) => void
+  readonly endTokens: (why: 'expired' | 'revoked') => void
   readonly log: string[]
   /** Breaks all connections; the sessions stay. */
   drop(): Promise<void>
@@ -181,12 +177,12 @@ export interface ConnectOptions {
 
 export async function openStage(limits: Partial<ChannelsLimits> = {}, clock: Clock = systemClock): Promise<Stage> {
   const kernel = new StageKernel()
-  const endings = new Set<(why: string) => void>()
+  const endings = new Set<(why: 'expired' | 'revoked') => void>()
   const log: string[] = []
   const channels = createChannels({
     log: (_level, event) => void log.push(event),
     gate: {
-      whenEnded: (_principal, ended) => {
+      watch: (_principal, ended) => {
         endings.add(ended)
         return () => endings.delete(ended)
       },
