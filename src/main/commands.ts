@@ -12,13 +12,19 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   uninstall: async () => (await import('./uninstall.js')).runUninstall,
   token: async () => (await import('./token.js')).runToken,
   serve: async () => (await import('./serve.js')).runServe,
+  status: async () => (await import('./status.js')).runStatus,
+  kernels: async () => (await import('./kernels.js')).runKernels,
+  exec: async () => (await import('./exec.js')).runExec,
+  console: async () => (await import('./console.js')).runConsole,
   doctor: async () => (await import('./doctor.js')).runDoctor,
 }
+
+const NAMES = ['kernel', ...Object.keys(COMMANDS)].join(', ')
 
 /** Runs one command and returns its exit code. Throws USAGE for a command that does not exist. */
 export async function runCommandLine(command: string | undefined, args: readonly string[]): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
-  if (command === undefined) throw usage('Say what to do: kernel, install, uninstall, token or doctor.')
+  if (command === undefined) throw usage(`Say what to do: ${NAMES}.`)
   if (command === '--version') {
     say(productVersion())
     return EXIT.done
@@ -28,8 +34,7 @@ export async function runCommandLine(command: string | undefined, args: readonly
     return EXIT.done
   }
   const help = Object.hasOwn(HELP, command) ? HELP[command as keyof typeof HELP] : undefined
-  if (help === undefined)
-    throw usage(`There is no command ${command}. The commands are kernel, install, uninstall, token and doctor.`)
+  if (help === undefined) throw usage(`There is no command ${command}. The commands are ${NAMES}.`)
   if (args.includes('--help') || args.includes('-h')) {
     say(help)
     return EXIT.done

@@ -3,6 +3,13 @@
 const PYTHON = `  --python P            the interpreter in which cells run; used as it is, nothing is written to it
                         (default: $SAVEPOINT_PYTHON, else a private environment that is made once)`
 
+const GATEWAY = `  --url U               the gateway (default: the one that runs with the data folder)
+  --token T             (default: $SAVEPOINT_TOKEN, else the one in the data folder)
+  --data-dir D          (default: $SAVEPOINT_DATA_DIR, else $XDG_DATA_HOME/savepoint, else ~/.local/share/savepoint)`
+
+const EXITS = `3 not found, or no gateway running, 4 not authorised,
+5 deadline passed, 130 interrupted`
+
 const PLACE = `  --user                for this user (default)
   --sys-prefix          into the environment of --python, of the active environment, or of python3
   --prefix DIR          into DIR/share/jupyter`
@@ -14,12 +21,16 @@ export const HELP = {
   savepoint install             make the kernel known to Jupyter
   savepoint uninstall           undo that
   savepoint token               make, list and revoke tokens of the gateway
+  savepoint status              whether a gateway runs, or kernels without one
+  savepoint kernels             list, start, interrupt, restart and end kernels of the gateway
+  savepoint exec                run code in a kernel of the gateway
+  savepoint console             Jupyter's console on a kernel of the gateway
   savepoint doctor              check everything that a kernel needs, and run a cell
   savepoint --version
 
   savepoint COMMAND --help      the options of a command
 
-Exit codes: 0 done, 1 failed, 2 wrong usage (nothing was done)`,
+Exit codes: 0 done, 1 failed, 2 wrong usage (nothing was done), ${EXITS}`,
 
   kernel: `savepoint kernel -f FILE [options] [ARGS ...]
 
@@ -75,6 +86,50 @@ Tokens for the gateway of this data folder. A gateway that runs knows them at on
   --json                create: one object with the token; list: {"items": [...], "total_count": n}
 
 Exit codes: 0 done, 1 failed, 2 wrong usage (nothing was done), 3 there is no such token`,
+
+  status: `savepoint status [--json]
+
+Says whether a gateway runs with the data folder (mode pool), kernels without one (single), or nothing (none).
+
+  --json                {"mode", "url", "pid", "version", "started_at", "kernels", "single_pids", "notes"}
+  --data-dir D          (default: $SAVEPOINT_DATA_DIR, else $XDG_DATA_HOME/savepoint, else ~/.local/share/savepoint)
+  --token T             to count the kernels (default: $SAVEPOINT_TOKEN, else the one in the data folder)
+
+Exit codes: 0 for pool and single, 3 for none`,
+
+  kernels: `savepoint kernels list
+savepoint kernels start [--name KERNELSPEC]
+savepoint kernels show | interrupt | restart | shutdown | connect ID
+
+The kernels of a gateway. ID may be the beginning of an id. "connect" opens ZeroMQ channels, and says where the
+connection file is.
+
+${GATEWAY}
+  --json                list: {"items": [...], "total_count": n}; else one object
+
+Exit codes: 0 done, 1 failed, 2 wrong usage (nothing was done), ${EXITS}`,
+
+  exec: `savepoint exec (-c CODE | FILE) [--kernel ID] [--policy P] [--timeout S]
+
+Runs code in a kernel of the gateway: output as it comes, input() asked here, Ctrl-C interrupts. FILE may be - for stdin.
+
+  --kernel ID           in this kernel, or the one whose id begins so (default: in a new one, which ends with the code)
+  --name KERNELSPEC     of a new kernel
+  --policy P            rollback_on_failure, dry_run, explicit, commit_always (default)
+  --timeout S           interrupts the code after so many seconds
+  --json                the execution as one object, once it has ended
+${GATEWAY}
+
+Exit codes: 0 the code succeeded, 1 it failed, 2 wrong usage (nothing was done), ${EXITS}`,
+
+  console: `savepoint console [ID] [--name KERNELSPEC]
+
+Runs "jupyter console" on a kernel of the gateway, which other clients may be using: the one of that id, or whose id
+begins so; else a new one, which goes on after the console.
+
+${GATEWAY}
+
+Exit codes: those of jupyter console; 2 wrong usage (nothing was done), ${EXITS}`,
 
   doctor: `savepoint doctor [--json] [--python P]
 
