@@ -1,54 +1,229 @@
 /**
- * What a user may set, each by an environment variable: the setting `a.b_c` is `SAVEPOINT_A_B_C`.
+ * What a user may set. One table holds it all: the configuration file, the environment, the flags of `serve`, its
+ * `--help` and docs/configuration.md are read by it or made of it.
  *
- * One table holds them all; docs/limits.md lists them, and a test compares the two. Whoever needs a setting gets its
- * value from `main`, which reads them once, at the start. Flags and places are in `config`.
+ * The setting `a.b_c` is the variable `SAVEPOINT_A_B_C`, and `b_c` below `a` in the file. A flag counts before the
+ * environment, that before the file, and that before what stands here. Values are read once, at the start, and frozen;
+ * whoever needs one gets it from `main`. A kernel's start is short: nothing here needs a library.
  */
 
 import { config, type Environment } from './config.js'
 import { SavepointError } from './errors.js'
+import { integer, list, oneOf, onOff, optional, text, type Kind } from './settings/kinds.js'
 
-/** One setting: what it is when nobody sets it, what may be set, and in which words a person is told. */
-export interface Setting<T> {
-  readonly initial: T
-  readonly allowed: string
-  /** null: not allowed. */
-  readonly parse: (text: string) => T | null
+export interface Setting<T> extends Kind<T> {
+  /** What it sets, as the reference says it. */
+  readonly about: string
+  /** Flag of `serve`, and what stands for its value in the help; `flag` alone is a switch. */
+  readonly flag?: string
+  readonly placeholder?: string
+  /** Never shown. */
+  readonly secret?: boolean
 }
 
+const secondsMax = 31_536_000
+
 export const SETTINGS = {
-  'kernel.subshells': onOff(false),
-  'output.merge_ms': integer(config.streams.intervalMs, 0, 1_000),
-  'output.merge_bytes_max': integer(config.streams.bytesMax, 1_024, 16_777_216),
-  'output.buffered_bytes_max': integer(config.kernel.bufferedBytesMax, 0, 536_870_912),
-  'output.waiting_bytes_max': integer(config.outboxBytesMax, 65_536, 4_294_967_296),
+  python: {
+    ...optional(text('', 'the path or name of a Python'), 'a private one'),
+    flag: '--python',
+    placeholder: 'P',
+    about: 'the interpreter in which cells run; it is used as it is, and nothing is written to it',
+  },
+  data_dir: {
+    ...optional(text('', 'a path'), '`$XDG_DATA_HOME/savepoint`, else `~/.local/share/savepoint`'),
+    flag: '--data-dir',
+    placeholder: 'D',
+    about: 'where token, history, checkpoints and the private Python are kept',
+  },
+  token: {
+    ...optional(text('', 'any text; empty: no token is needed, on loopback only'), 'that in the data folder'),
+    flag: '--token',
+    placeholder: 'T',
+    secret: true,
+    about: 'the token that clients must show',
+  },
+  log_level: {
+    ...oneOf('warn', ['debug', 'info', 'warn', 'error']),
+    flag: '--log-level',
+    placeholder: 'L',
+    about: 'what is logged, on stderr',
+  },
+
+  'server.ip': {
+    ...text('127.0.0.1', 'an address of this machine'),
+    flag: '--ip',
+    placeholder: 'A',
+    about: 'where the gateway listens',
+  },
+  'server.port': {
+    ...integer(8890, 0, 65_535),
+    flag: '--port',
+    placeholder: 'N',
+    about: 'its port; 0: one that is free',
+  },
+  'server.base_url': {
+    ...text('/', 'a path'),
+    flag: '--base-url',
+    placeholder: 'P',
+    about: 'what all its paths begin with, for a proxy in front',
+  },
+  'server.allow_origin': {
+    ...list('origins such as https://lab.example, or *'),
+    flag: '--allow-origin',
+    placeholder: 'O',
+    about: 'pages that may use the gateway besides its own',
+  },
+  'server.hosts': { ...list('names of hosts'), about: 'names by which it may be called besides localhost' },
+  'server.trusted_proxies': { ...list('addresses or networks'), about: 'proxies whose X-Forwarded-For is believed' },
+  'server.certfile': {
+    ...optional(text('', 'a path'), 'no TLS'),
+    flag: '--certfile',
+    placeholder: 'F',
+    about: 'certificate, PEM; read again on SIGHUP',
+  },
+  'server.keyfile': {
+    ...optional(text('', 'a path'), 'no TLS'),
+    flag: '--keyfile',
+    placeholder: 'F',
+    about: 'its key, PEM',
+  },
+  'server.client_ca': {
+    ...optional(text('', 'a path'), 'none is asked for'),
+    flag: '--client-ca',
+    placeholder: 'F',
+    about: 'clients must show a certificate that one of these signed',
+  },
+  'server.body_bytes_max': { ...integer(16_777_216, 1_024, 536_870_912), about: 'bytes of the body of a request' },
+  'server.message_bytes_max': {
+    ...integer(134_217_728, 65_536, 536_870_912),
+    about: 'bytes of a message that a client sends over a WebSocket',
+  },
+  'server.headers_timeout_s': { ...integer(20, 1, 3_600), about: "how long a request's headers may take to come" },
+  'server.request_timeout_s': { ...integer(120, 1, 86_400), about: 'how long all of a request may take to come' },
+  'server.keep_alive_s': { ...integer(75, 1, 3_600), about: 'how long an idle connection is kept' },
+  'server.connections_per_address_max': {
+    ...integer(0, 0, 1_000_000),
+    about: 'connections of one address at a time; 0: as many as come',
+  },
+
+  'auth.jwks': { ...optional(text('', 'a path'), 'none'), about: 'file of keys (JWKS) whose tokens are let in' },
+  'auth.issuer': { ...optional(text('', 'any text'), 'none'), about: '`iss` that these tokens must have' },
+  'auth.audience': { ...optional(text('', 'any text'), 'none'), about: '`aud` that these tokens must have' },
+  'auth.requests_per_minute': {
+    ...optional(integer(0, 1, 10_000_000), 'any number'),
+    about: 'requests of one user a minute',
+  },
+
+  'kernels.max': {
+    ...optional(integer(0, 1, 1_000_000), 'any number'),
+    flag: '--max-kernels',
+    placeholder: 'N',
+    about: 'kernels at a time, those included that are still starting',
+  },
+  'kernels.root': {
+    ...optional(text('', 'a path'), 'where `serve` was started'),
+    about: 'folder in which kernels work; paths of requests are below it',
+  },
+  'kernels.environment': {
+    ...list('names, or beginnings such as APP_*'),
+    about: 'variables that clients may set besides KERNEL_*',
+  },
+  'kernels.cull_idle_timeout_s': {
+    ...integer(0, 0, secondsMax),
+    about: 'seconds after which a kernel that does nothing is ended; 0: never',
+  },
+  'kernels.cull_interval_s': { ...integer(300, 1, secondsMax), about: 'how often that is looked at' },
+  'kernels.cull_connected': { ...onOff(false), about: 'whether kernels are ended that clients are connected to' },
+  'kernels.cull_busy': { ...onOff(false), about: 'whether kernels are ended that are at work' },
+
+  'pool.size': {
+    ...integer(2, 0, 1_000),
+    flag: '--pool-size',
+    placeholder: 'N',
+    about: 'workers that wait ready for the next kernels',
+  },
+  'pool.preload': {
+    ...list('names of modules'),
+    flag: '--preload',
+    placeholder: 'A,B',
+    about: 'modules that are imported before workers are forked',
+  },
+  'pool.affinity_s': {
+    ...integer(300, 0, secondsMax),
+    about: 'how long a worker that a client left waits for the same client',
+  },
+
+  'kernel.subshells': {
+    ...onOff(false),
+    about: 'whether kernels offer subshells to clients; they serve them in any case',
+  },
+  'output.merge_ms': {
+    ...integer(config.streams.intervalMs, 0, 1_000),
+    about: 'chunks of one stream within it become one message',
+  },
+  'output.merge_bytes_max': {
+    ...integer(config.streams.bytesMax, 1_024, 16_777_216),
+    about: 'a merged stream message of this size goes out at once',
+  },
+  'output.buffered_bytes_max': {
+    ...integer(config.kernel.bufferedBytesMax, 0, 536_870_912),
+    about: 'bytes that a cell of stream mode `buffered` gathers before some are sent',
+  },
+  'output.waiting_bytes_max': {
+    ...integer(config.outboxBytesMax, 65_536, 4_294_967_296),
+    about: 'bytes that wait for slow clients before the worker is held up; nothing is dropped',
+  },
 } as const satisfies Readonly<Record<string, Setting<unknown>>>
 
 export type SettingName = keyof typeof SETTINGS
 
 export type SettingValues = { readonly [N in SettingName]: (typeof SETTINGS)[N]['initial'] }
 
-/** Variables of ours that are no settings: they name places, or are between us and what we start. */
-const OTHER_VARIABLES: readonly string[] = [
-  'SAVEPOINT_PYTHON',
-  'SAVEPOINT_DATA_DIR',
-  'SAVEPOINT_LOG_LEVEL',
-  'SAVEPOINT_TOKEN',
-  'SAVEPOINT_CONFIG',
-  'SAVEPOINT_ZYGOTE',
-]
+/** A kernelspec of the configuration file. */
+export interface ConfiguredSpec {
+  readonly python: string | null
+  readonly display_name: string | null
+  readonly env: Readonly<Record<string, string>>
+  readonly preload: readonly string[]
+}
+
+/** What a configuration file says, checked. */
+export interface FileSettings {
+  readonly path: string
+  readonly values: ReadonlyMap<string, unknown>
+  readonly kernelspecs: Readonly<Record<string, ConfiguredSpec>>
+}
+
+/** What the command line gave. */
+export type FlagValues = Readonly<Partial<Record<SettingName, string | readonly string[]>>>
+
+export interface ReadSettings {
+  readonly values: SettingValues
+  /** Variables that look like settings and are none. */
+  readonly unknown: readonly string[]
+  readonly kernelspecs: Readonly<Record<string, ConfiguredSpec>>
+}
+
+/** Variables of ours that are no settings: where the file is, and what is between us and what we start. */
+const OTHER_VARIABLES: readonly string[] = ['SAVEPOINT_CONFIG', 'SAVEPOINT_ZYGOTE']
 
 /**
  * All settings, and the names of variables that look like settings and are none. An empty variable counts as not set.
  * Throws USAGE for a value that is not allowed.
  */
-export function readSettings(env: Environment = process.env): { values: SettingValues; unknown: readonly string[] } {
+export function readSettings(
+  env: Environment = process.env,
+  flags: FlagValues = {},
+  file: FileSettings | null = null,
+): ReadSettings {
+  const entries = Object.entries<Setting<unknown>>(SETTINGS)
   const values = Object.fromEntries(
-    Object.entries<Setting<unknown>>(SETTINGS).map(([name, setting]) => [name, valueOf(name, setting, env)]),
+    entries.map(([name, setting]) => [name, valueOf(name as SettingName, setting, env, flags, file)]),
   ) as SettingValues
   const known = new Set([...OTHER_VARIABLES, ...Object.keys(SETTINGS).map(variableOf)])
   const unknown = Object.keys(env).filter((name) => name.startsWith('SAVEPOINT_') && !known.has(name))
-  return { values, unknown: unknown.toSorted() }
+  return { values: Object.freeze(values), unknown: unknown.toSorted(), kernelspecs: file?.kernelspecs ?? {} }
 }
 
 /** `output.merge_ms` is `SAVEPOINT_OUTPUT_MERGE_MS`. */
@@ -56,34 +231,28 @@ export function variableOf(name: string): string {
   return `SAVEPOINT_${name.replaceAll('.', '_').toUpperCase()}`
 }
 
-function valueOf(name: string, setting: Setting<unknown>, env: Environment): unknown {
-  const text = env[variableOf(name)]
-  if (text === undefined || text === '') return setting.initial
-  const value = setting.parse(text)
-  if (value === null)
-    throw new SavepointError('USAGE', `${variableOf(name)} is ${JSON.stringify(text)}; it must be ${setting.allowed}.`)
-  return value
+function valueOf(
+  name: SettingName,
+  setting: Setting<unknown>,
+  env: Environment,
+  flags: FlagValues,
+  file: FileSettings | null,
+): unknown {
+  const flag = flags[name]
+  if (flag !== undefined) return parsed(setting, setting.flag ?? name, typeof flag === 'string' ? flag : flag.join(','))
+  const variable = env[variableOf(name)]
+  if (variable) return parsed(setting, variableOf(name), variable)
+  return file?.values.has(name) ? file.values.get(name) : setting.initial
 }
 
-export function integer(initial: number, min: number, max: number): Setting<number> {
-  return {
-    initial,
-    allowed: `a whole number from ${min} to ${max}`,
-    parse: (text) => {
-      const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN
-      return value >= min && value <= max ? value : null
-    },
-  }
+function parsed(setting: Setting<unknown>, where: string, value: string): unknown {
+  const found = setting.parse(value)
+  if (found === null) throw wrongValue(where, value, setting)
+  return found
 }
 
-export function onOff(initial: boolean): Setting<boolean> {
-  return { initial, allowed: '`on` or `off`', parse: (text) => (text === 'on' ? true : text === 'off' ? false : null) }
-}
-
-export function oneOf<const T extends string>(initial: NoInfer<T>, values: readonly T[]): Setting<T> {
-  return {
-    initial,
-    allowed: `one of ${values.join(', ')}`,
-    parse: (text) => values.find((value) => value === text) ?? null,
-  }
+/** `where`: a flag, a variable, or a place in a file. */
+export function wrongValue(where: string, value: unknown, { allowed, secret }: Setting<unknown>): SavepointError {
+  const shown = secret ? 'not allowed' : (JSON.stringify(value) ?? 'nothing')
+  return new SavepointError('USAGE', `${where} is ${shown}; it must be ${allowed}.`)
 }

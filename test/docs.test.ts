@@ -6,7 +6,7 @@ import { config, packageRoot } from '../src/config.js'
 import { INTERNAL_CODES, PUBLIC_CODES } from '../src/errors.js'
 import { authLimits } from '../src/gateway/auth/limits.js'
 import { TRANSITIONS } from '../src/kernel/lifecycle.js'
-import { SETTINGS, variableOf } from '../src/settings.js'
+import { settingsReference } from '../src/settings/reference.js'
 import { storeLimits } from '../src/store/limits.js'
 
 function doc(name: string): string {
@@ -61,14 +61,9 @@ describe('the documents', () => {
     expect(listed.toSorted()).toEqual(limitsOf({ ...config, store: storeLimits, auth: authLimits }).toSorted())
   })
 
-  test('list every setting with its variable, what it is unless set, and what it may be', () => {
-    const listed = rows(doc('limits.md'), 'Settings').map(([name, variable, initial, allowed]) =>
-      [name?.replaceAll('`', ''), variable?.replaceAll('`', ''), initial, allowed].join(' '),
-    )
-    const real = Object.entries(SETTINGS).map(([name, { initial, allowed }]) =>
-      [name, variableOf(name), typeof initial === 'boolean' ? (initial ? 'on' : 'off') : initial, allowed].join(' '),
-    )
-    expect(listed.toSorted()).toEqual(real.toSorted())
+  test('list every setting as the table has it', () => {
+    const [, listed = ''] = doc('configuration.md').split('<!-- settings -->')
+    expect(rows(listed)).toEqual(rows(settingsReference()))
   })
 
   test('name a proof that exists for every feature', () => {
@@ -107,6 +102,7 @@ describe('the documents', () => {
   test('link to documents that exist', () => {
     const names = [
       'architecture',
+      'configuration',
       'errors',
       'features',
       'glossary',

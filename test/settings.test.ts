@@ -1,6 +1,13 @@
 import { config } from '../src/config.js'
 import { SavepointError } from '../src/errors.js'
-import { integer, onOff, oneOf, readSettings, variableOf } from '../src/settings.js'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseServeCommand } from '../src/main/serve-settings.js'
+import { readSettings, SETTINGS, variableOf, type Setting } from '../src/settings.js'
+import { readSettingsFile } from '../src/settings/file.js'
+import { integer, list, onOff, oneOf, optional } from '../src/settings/kinds.js'
+import { settingsHelp, settingsSchema } from '../src/settings/reference.js'
 
 function refusal(env: Record<string, string>): SavepointError {
   try {
@@ -45,5 +52,134 @@ describe('settings', () => {
       null,
     ])
     expect([oneOf('a', ['a', 'b']).parse('b'), oneOf('a', ['a', 'b']).parse('c')]).toEqual(['b', null])
+  })
+
+  test('cannot be changed once they are read', () => {
+    expect(Object.isFrozen(readSettings({}).values)).toBe(true)
+  })
+
+  test('of further kinds do so too', () => {
+    expect(list('words').parse(' a, b,,c ')).toEqual(['a', 'b', 'c'])
+    expect([list('words').accept(['a']), list('words').accept([1])]).toEqual([['a'], null])
+    expect([onOff(false).accept(true), onOff(false).accept('off'), onOff(false).accept(1)]).toEqual([true, false, null])
+    expect([integer(1, 0, 9).accept(3), integer(1, 0, 9).accept('3'), integer(1, 0, 9).accept(1.5)]).toEqual([
+      3,
+      null,
+      null,
+    ])
+    expect([optional(integer(1, 0, 9), 'none').initial, optional(integer(1, 0, 9), 'none').parse('4')]).toEqual([
+      null,
+      4,
+    ])
+  })
+})
+
+describe('the configuration file', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'savepoint-settings-'))
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+  const write = (text: string): string => {
+    const path = join(folder, 'savepoint.yaml')
+    writeFileSync(path, text)
+    return path
+  }
+  const said = (text: string): string => {
+    const path = write(text)
+    try {
+      readSettingsFile(path)
+    } catch (error) {
+      if (error instanceof SavepointError && error.code === 'USAGE') return error.message.replace(path, 'FILE')
+      throw error
+    }
+    throw new Error('nothing was refused')
+  }
+
+  test('gives way to the environment, and that to flags', () => {
+    const file = write('server:\n  port: 1\n  ip: 127.0.0.2\n  base_url: /x\n')
+    const { values } = parseServeCommand(['--config', file, '--port', '3'], {
+      SAVEPOINT_SERVER_PORT: '2',
+      SAVEPOINT_SERVER_IP: '127.0.0.3',
+    })
+    expect([
+      values['server.port'],
+      values['server.ip'],
+      values['server.base_url'],
+      values['server.keep_alive_s'],
+    ]).toEqual([3, '127.0.0.3', '/x', SETTINGS['server.keep_alive_s'].initial])
+  })
+
+  test('is found by SAVEPOINT_CONFIG, and may be empty', () => {
+    const file = write('# nothing yet\nserver:\n')
+    expect(parseServeCommand([], { SAVEPOINT_CONFIG: file }).values['server.port']).toBe(8890)
+  })
+
+  test('names kernelspecs', () => {
+    const file = write('kernelspecs:\n  lab:\n    python: /p\n    env: {A: 1}\n    preload: [numpy]\n  bare:\n')
+    expect(readSettingsFile(file).kernelspecs).toEqual({
+      lab: { python: '/p', display_name: null, env: { A: '1' }, preload: ['numpy'] },
+      bare: { python: null, display_name: null, env: {}, preload: [] },
+    })
+  })
+
+  test('is refused for a mistake, with the line, the setting and what is allowed', () => {
+    expect(said('server:\n  port: high\n')).toBe(
+      'FILE line 2: server.port is "high"; it must be a whole number from 0 to 65535.',
+    )
+    expect(said('server:\n  ip: 1.2.3.4\n  prot: 1\n')).toBe(
+      'FILE line 3: there is no setting server.prot. See docs/configuration.md.',
+    )
+    expect(said('a: [\n')).toMatch(/^FILE line \d: /)
+    expect(said('server:\n  port: 1\n  port: 2\n')).toMatch(/^FILE line 3: /)
+    expect(said('- 1\n')).toMatch(/^FILE must hold settings/)
+    expect(said('kernelspecs:\n  a/b: {}\n')).toBe('FILE line 2: "a/b" is no name of a kernelspec.')
+    expect(said('kernelspecs:\n  a: {pyton: /p}\n')).toMatch(
+      /^FILE line 2: kernelspecs\.a\.pyton: there is no such key/,
+    )
+  })
+
+  test('never shows a token that is not allowed', () => {
+    expect(said('token: [very-secret]\n')).not.toContain('very-secret')
+  })
+
+  test('that is not there is an error that names it', () => {
+    expect(() => readSettingsFile(join(folder, 'nowhere'))).toThrow(/nowhere cannot be read \(ENOENT\)/)
+  })
+
+  test('has a schema with every setting', () => {
+    const { properties } = settingsSchema() as { properties: Record<string, { properties?: object }> }
+    const named = Object.entries(properties).flatMap(([group, { properties: inner }]) =>
+      inner === undefined ? [group] : Object.keys(inner).map((key) => `${group}.${key}`),
+    )
+    expect(named.toSorted()).toEqual([...Object.keys(SETTINGS), 'kernelspecs'].toSorted())
+  })
+})
+
+describe('flags of serve', () => {
+  test('are those of the table, and are in the help', () => {
+    for (const { flag } of Object.values<Setting<unknown>>(SETTINGS)) {
+      if (flag !== undefined) expect(settingsHelp()).toContain(`${flag} `)
+    }
+    const { values, json } = parseServeCommand(
+      ['--allow-origin', 'https://a', '--allow-origin=https://b', '--preload', 'numpy,pandas', '--token', '', '--json'],
+      {},
+    )
+    expect(values['server.allow_origin']).toEqual(['https://a', 'https://b'])
+    expect(values['pool.preload']).toEqual(['numpy', 'pandas'])
+    expect([values.token, json]).toEqual(['', true])
+  })
+
+  test('with a wrong value are refused by their name', () => {
+    expect(() => parseServeCommand(['--port', 'x'], {})).toThrow(
+      '--port is "x"; it must be a whole number from 0 to 65535.',
+    )
+    expect(() => parseServeCommand(['--keyfile', 'x'], {})).toThrow(/needs both a certificate/)
+    expect(() => parseServeCommand(['--prot', '1'], {})).toThrow(/There is no option --prot/)
+  })
+
+  test('leave an empty variable for a token what it is: none', () => {
+    expect(parseServeCommand([], { SAVEPOINT_TOKEN: '' }).values.token).toBeNull()
   })
 })

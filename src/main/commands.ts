@@ -36,7 +36,11 @@ export async function runCommandLine(command: string | undefined, args: readonly
   const help = Object.hasOwn(HELP, command) ? HELP[command as keyof typeof HELP] : undefined
   if (help === undefined) throw usage(`There is no command ${command}. The commands are ${NAMES}.`)
   if (args.includes('--help') || args.includes('-h')) {
-    say(help)
+    say(
+      command === 'serve'
+        ? help.replace('{settings}', (await import('../settings/reference.js')).settingsHelp())
+        : help,
+    )
     return EXIT.done
   }
   const load = COMMANDS[command]

@@ -1,5 +1,6 @@
 /** Puts a gateway together: kernels and their workers, tokens, WebSockets, HTTP. */
 
+import { resolve } from 'node:path'
 import { systemClock } from '../clock.js'
 import { config } from '../config.js'
 import { createGate } from '../gateway/auth/gate.js'
@@ -14,26 +15,20 @@ import { createGateway, type TlsFiles } from '../gateway/server.js'
 import { KernelConnections } from '../host/kernels/connections.js'
 import { Kernels } from '../host/kernels/kernels.js'
 import type { Log } from '../log.js'
-import type { WorkerPython } from '../provision/known.js'
+import type { SettingValues } from '../settings.js'
 import { UsageMeter } from '../worker/usage.js'
 import { bindChannelsIn } from './gateway-connections.js'
-import { BUILT_IN_NAMES, builtInSpecs } from './gateway-specs.js'
+import type { GatewaySpecs } from './gateway-specs.js'
 import { kernelStore } from './kernel-store.js'
-import { startPythonSide } from './python-side.js'
-import { zygoteEnvironment } from './zygote-environment.js'
+import { startPythonSide, type PythonSide } from './python-side.js'
 
 export interface GatewayOptions {
-  readonly ip: string
-  readonly port: number
-  /** Begins and ends with a slash. */
-  readonly baseUrl: string
+  readonly values: SettingValues
   /** Empty: nobody needs one. */
   readonly token: string
-  readonly allowOrigins: readonly string[]
-  readonly kernelsMax: number | null
-  readonly tls: TlsFiles | null
   readonly dataDir: string
-  readonly python: WorkerPython
+  readonly specs: GatewaySpecs
+  readonly tls: TlsFiles | null
   readonly version: string
   readonly log: Log
 }
@@ -43,78 +38,81 @@ export interface RunningGateway {
   reloadTls(): void
   /** Ends everything; kernels have `graceMs` to end in order. */
   stop(graceMs: number): Promise<void>
+  /** Ends all of Python at once. */
+  stopPython(): Promise<void>
 }
 
-/** Resolves when it accepts connections. Throws PORT_IN_USE, USAGE. */
+/** Resolves when it accepts connections. Throws PORT_IN_USE, USAGE; then nothing is left of it. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const { log, dataDir, python, baseUrl, token } = options
-  const rules = authRules({
-    ip: options.ip,
-    token,
-    origins: options.allowOrigins,
-    hosts: [],
-    proxies: [],
-    jwks: null,
-    issuer: null,
-    audience: null,
-  })
-  const keys = openKeyFiles(dataDir, null, systemClock, log)
-  const gate = createGate({ token, rules, requestsPerMinute: null }, keys, systemClock, log)
+  const { values, specs, log } = options
+  const [[defaultSpec] = ['']] = specs
   const pythonSide = await startPythonSide({
-    spec: (name) =>
-      name === 'python3' ? { ...python, preload: [], environment: zygoteEnvironment(process.env) } : null,
-    defaultSpec: 'python3',
+    spec: (name) => specs.get(name)?.pool ?? null,
+    defaultSpec,
     defaultTenant: LOCAL_SUBJECT,
-    size: 1,
-    affinityMs: 300_000,
+    size: values['pool.size'],
+    affinityMs: values['pool.affinity_s'] * 1_000,
     log,
   })
-  const kernels = new Kernels({
-    newWorkers: pythonSide.newWorkers,
-    newStore: (kernelId) => kernelStore(dataDir, kernelId, log),
-    newUsage: () => new UsageMeter(systemClock),
-    clock: systemClock,
-    log,
-    options: { offersSubshells: false, limits: config.kernel },
-    pacing: config.streams,
-    holdMs: config.holdMs,
-    kernelLimits: config.kernels,
-    findSpec: (name) => (BUILT_IN_NAMES.includes(name) ? { name: 'python3', cullIdleTimeoutS: null } : null),
-    kernelsMax: options.kernelsMax,
-    root: process.cwd(),
-    allowedEnvironment: [],
-    culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 300_000 },
+  try {
+    return await join(options, pythonSide)
+  } catch (error) {
+    await pythonSide.stop()
+    throw error
+  }
+}
+
+async function join(options: GatewayOptions, pythonSide: PythonSide): Promise<RunningGateway> {
+  const { values, token, dataDir, specs, log, version, tls } = options
+  const baseUrl = `/${values['server.base_url']}/`.replace(/\/+/g, '/')
+  const rules = authRules({
+    ip: values['server.ip'],
+    token,
+    origins: values['server.allow_origin'],
+    hosts: values['server.hosts'],
+    proxies: values['server.trusted_proxies'],
+    jwks: values['auth.jwks'],
+    issuer: values['auth.issuer'],
+    audience: values['auth.audience'],
   })
+  const keys = openKeyFiles(dataDir, values['auth.jwks'], systemClock, log)
+  const requestsPerMinute = values['auth.requests_per_minute']
+  const gate = createGate({ token, rules, requestsPerMinute }, keys, systemClock, log)
+  const kernels = newKernels(options, pythonSide)
+  const outboxBytesMax = values['output.waiting_bytes_max']
   const connections = new KernelConnections(
-    bindChannelsIn({ folder: pythonSide.folder, env: process.env, log, outboxBytesMax: config.outboxBytesMax }),
+    bindChannelsIn({ folder: pythonSide.folder, env: process.env, log, outboxBytesMax }),
   )
   const channels = createChannels({ log, gate })
   const runs = createRuns({ kernels, clock: systemClock, log })
   const gateway = await createGateway({
     baseUrl,
-    version: options.version,
+    version,
     kernels,
-    specs: new KernelSpecs(builtInSpecs(), baseUrl),
+    specs: new KernelSpecs(
+      [...specs.values()].map(({ offered }) => offered),
+      baseUrl,
+    ),
     channels,
     connections,
     pool: pythonSide.view,
     gate,
     origins: rules,
-    webSockets: createWebSocketServer(134_217_728),
-    tls: options.tls,
+    webSockets: createWebSocketServer(values['server.message_bytes_max']),
+    tls,
     clock: systemClock,
     log,
     limits: {
-      bodyBytesMax: 16_777_216,
-      headersMs: 20_000,
-      requestMs: 120_000,
-      keepAliveMs: 75_000,
-      connectionsPerAddressMax: 0,
+      bodyBytesMax: values['server.body_bytes_max'],
+      headersMs: values['server.headers_timeout_s'] * 1_000,
+      requestMs: values['server.request_timeout_s'] * 1_000,
+      keepAliveMs: values['server.keep_alive_s'] * 1_000,
+      connectionsPerAddressMax: values['server.connections_per_address_max'],
     },
     more: [runs.addRoutes],
   })
   return {
-    url: await gateway.listen(options.ip, options.port),
+    url: await gateway.listen(values['server.ip'], values['server.port']),
     reloadTls: () => gateway.reloadTls(),
     async stop(graceMs) {
       const closed = gateway.close()
@@ -127,5 +125,37 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       await pythonSide.stop()
       gate.close()
     },
+    stopPython: () => pythonSide.stop(),
   }
+}
+
+function newKernels({ values, specs, dataDir, log }: GatewayOptions, { newWorkers }: PythonSide): Kernels {
+  return new Kernels({
+    newWorkers,
+    newStore: (kernelId) => kernelStore(dataDir, kernelId, log),
+    newUsage: () => new UsageMeter(systemClock),
+    clock: systemClock,
+    log,
+    options: {
+      offersSubshells: values['kernel.subshells'],
+      limits: { ...config.kernel, bufferedBytesMax: values['output.buffered_bytes_max'] },
+    },
+    pacing: {
+      intervalMs: values['output.merge_ms'],
+      firstMs: config.streams.firstMs,
+      bytesMax: values['output.merge_bytes_max'],
+    },
+    holdMs: config.holdMs,
+    kernelLimits: config.kernels,
+    findSpec: (name) => specs.get(name)?.facts ?? null,
+    kernelsMax: values['kernels.max'],
+    root: resolve(values['kernels.root'] ?? '.'),
+    allowedEnvironment: values['kernels.environment'],
+    culling: {
+      idleTimeoutS: values['kernels.cull_idle_timeout_s'],
+      intervalMs: values['kernels.cull_interval_s'] * 1_000,
+      connected: values['kernels.cull_connected'],
+      busy: values['kernels.cull_busy'],
+    },
+  })
 }

@@ -18,6 +18,7 @@ export const HELP = {
   savepoint: `savepoint: a Jupyter kernel for Python whose state can be rolled back, saved and restored
 
   savepoint kernel -f FILE      run a kernel for a connection file (Jupyter does this)
+  savepoint serve               run the gateway for many kernels
   savepoint install             make the kernel known to Jupyter
   savepoint uninstall           undo that
   savepoint token               make, list and revoke tokens of the gateway
@@ -51,7 +52,15 @@ Exit codes: 0 after a shutdown request; when its Python dies: the exit code of t
 
   serve: `savepoint serve [options]
 
-Runs the gateway: many kernels over HTTP and WebSocket.`,
+Runs the gateway, many kernels over HTTP and WebSocket, until a signal ends it. Prints its URL, and the line that starts
+JupyterLab with it.
+
+{settings}
+  --config F          file with these and further settings, YAML (default: $SAVEPOINT_CONFIG)
+  --json              the first line that is printed is one object: {"url", "token", "pid", "version"}
+  --guard, --no-guard accepted
+
+Each of these is also a variable, as SAVEPOINT_SERVER_PORT for --port: docs/configuration.md`,
 
   install: `savepoint install [--user | --sys-prefix | --prefix DIR] [options]
 

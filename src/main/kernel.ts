@@ -12,7 +12,7 @@ import { config, jupyterRuntimeDir, places, resolveSettings, type Settings } fro
 import type { KernelEvent } from '../kernel/effects.js'
 import { lineLog, type Log, type LogLevel } from '../log.js'
 import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
-import { readSettings, type SettingValues } from '../settings.js'
+import { readSettings, type FileSettings, type SettingValues } from '../settings.js'
 import { openConnectionFile } from '../sockets/connection-file.js'
 import { listenerTo } from '../worker/events.js'
 import { OwnZygote } from '../worker/own-zygote.js'
@@ -55,7 +55,10 @@ export interface KernelCommand {
 export async function runKernel(args: readonly string[]): Promise<number> {
   const companion = zygoteStartedAlongside()
   try {
-    return await run(parseKernelCommand(args), companion)
+    const file = process.env['SAVEPOINT_CONFIG']
+    // The library that reads it takes longer to load than all of us.
+    const settings = file ? (await import('../settings/file.js')).readSettingsFile(file) : null
+    return await run(parseKernelCommand(args, settings), companion)
   } finally {
     // Once it was taken, the workers end it; before, a kernel that cannot start must not leave it loading.
     companion?.endUnlessTaken()
@@ -100,14 +103,15 @@ async function run(command: KernelCommand, companion: Companion | null): Promise
   }
 }
 
-export function parseKernelCommand(args: readonly string[]): KernelCommand {
+export function parseKernelCommand(args: readonly string[], file: FileSettings | null = null): KernelCommand {
   const { given, rest } = parseFlags(args, FLAGS, { keepRest: true })
   if (given['-f'] === undefined) throw usage('kernel needs its connection file: -f FILE.')
-  const level = given['--log-level'] ?? process.env['SAVEPOINT_LOG_LEVEL'] ?? 'warn'
-  if (!LEVELS.includes(level)) throw usage(`There is no log level ${level}; there are ${LEVELS.join(', ')}.`)
   if ((given['--restore'] ?? 'last') !== 'last') throw usage('The only thing that --restore can restore is: last.')
-  const { '--python': python, '--data-dir': dataDir } = given
-  const { values, unknown } = readSettings()
+  const { values, unknown } = readSettings(process.env, {}, file)
+  const level = given['--log-level'] ?? values.log_level
+  if (!LEVELS.includes(level)) throw usage(`There is no log level ${level}; there are ${LEVELS.join(', ')}.`)
+  const python = given['--python'] ?? values.python
+  const dataDir = given['--data-dir'] ?? values.data_dir
   return {
     connectionFile: given['-f'],
     settings: resolveSettings({ ...(python ? { python } : {}), ...(dataDir ? { dataDir } : {}) }),

@@ -1,82 +1,57 @@
 /** `savepoint serve`: the gateway, in the foreground, until a signal ends it. */
 
-import { lineLog, type LogLevel } from '../log.js'
+import { join } from 'node:path'
 import { resolveSettings, type Settings } from '../config.js'
-import { recallWorkerPython } from '../provision/known.js'
+import { lineLog, type Log } from '../log.js'
+import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
 import { workerPython } from '../provision/worker-python.js'
+import type { ConfiguredSpec } from '../settings.js'
 import { prepareDataDir } from '../store/data-dir.js'
 import { productVersion } from './commands.js'
-import { parseFlags, usage } from './flags.js'
-import { startGateway, type RunningGateway } from './gateway.js'
 import { readRecord, removeRecord, writeRecord } from './gateway-record.js'
+import { gatewaySpecs } from './gateway-specs.js'
+import { startGateway, type RunningGateway } from './gateway.js'
 import { EXIT } from './report.js'
+import { parseServeCommand, type ServeCommand } from './serve-settings.js'
 import { ownToken } from './token-file.js'
 
-const FLAGS = {
-  '--ip': 'value',
-  '--port': 'value',
-  '--base-url': 'value',
-  '--token': 'value',
-  '--config': 'value',
-  '--data-dir': 'value',
-  '--python': 'value',
-  '--preload': 'value',
-  '--max-kernels': 'value',
-  '--pool-size': 'value',
-  '--guard': 'switch',
-  '--no-guard': 'switch',
-  '--allow-origin': 'value',
-  '--certfile': 'value',
-  '--keyfile': 'value',
-  '--client-ca': 'value',
-  '--takeover': 'switch',
-  '--log-level': 'value',
-  '--json': 'switch',
-} as const
-
-/** All kernels together have so long to end in order; at a second signal, so long. */
+/** What kernels have to end in order; and after how long nothing is waited for any more. */
 const GRACE_MS = 5_000
-const HURRY_MS = 200
+const END_MS = 9_500
 
+const tell = (line: string): void => void process.stderr.write(`${line}\n`)
+
+/** Runs until a signal has ended it; its exit code. Throws SavepointError when it cannot start. */
 export async function runServe(args: readonly string[]): Promise<number> {
-  const { given } = parseFlags(args, FLAGS)
-  const level = (given['--log-level'] ?? process.env['SAVEPOINT_LOG_LEVEL'] ?? 'warn') as LogLevel
-  const log = lineLog(level, (line) => void process.stderr.write(line))
+  const command = parseServeCommand(args)
+  const { values, tls } = command
+  const log = lineLog(command.logLevel, (line) => void process.stderr.write(line))
+  if (command.unknown.length > 0) log('warn', 'unknown_settings', { ignored: command.unknown.join(' ') })
   const settings = resolveSettings({
-    ...(given['--python'] ? { python: given['--python'] } : {}),
-    ...(given['--data-dir'] ? { dataDir: given['--data-dir'] } : {}),
+    ...(values.python ? { python: values.python } : {}),
+    ...(values.data_dir ? { dataDir: values.data_dir } : {}),
   })
-  const port = given['--port'] ?? '8890'
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) throw usage(`--port must be a number from 0 to 65535: ${port}`)
   const { dataDir } = settings
   await prepareDataDir(dataDir, log)
-  warnOfAnother(dataDir)
-  const python = recallWorkerPython(settings) ?? (await provision(settings))
-  const token = given['--token'] ?? process.env['SAVEPOINT_TOKEN'] ?? ownToken(dataDir)
+  tellOfAnother(dataDir)
+  const python = await pythonFor(settings)
+  const configured = await withPythons(command, settings, python)
   const version = productVersion()
-  const gateway = await startGateway({
-    ip: given['--ip'] ?? '127.0.0.1',
-    port: Number(port),
-    baseUrl: `/${given['--base-url'] ?? ''}/`.replace(/\/+/g, '/'),
-    token,
-    allowOrigins: given['--allow-origin'] === undefined ? [] : given['--allow-origin'].split(','),
-    kernelsMax: given['--max-kernels'] === undefined ? null : Number(given['--max-kernels']),
-    tls: null,
-    dataDir,
-    python,
-    version,
-    log,
-  })
+  const token = values.token ?? ownToken(dataDir)
+  const specs = gatewaySpecs({ python, preload: values['pool.preload'], configured, env: process.env })
+  const gateway = await startGateway({ values, token, dataDir, specs, tls, version, log })
   writeRecord(dataDir, { url: gateway.url, release: version, startedAt: new Date() })
   try {
-    announce(gateway.url, token, version, given['--json'])
-    await untilStopped(gateway)
+    const ended = untilEnded(gateway, command, log)
+    announce(gateway.url, token, version, command.json)
+    await ended
   } finally {
     removeRecord(dataDir)
   }
   return EXIT.done
 }
 
+/** The only place where the token is shown. */
 function announce(url: string, token: string, version: string, json: boolean): void {
   const auth = token === '' ? '' : `JUPYTER_GATEWAY_AUTH_TOKEN=${token} `
   const lines = json
@@ -85,31 +60,61 @@ function announce(url: string, token: string, version: string, json: boolean): v
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-async function provision(settings: Settings): Promise<Awaited<ReturnType<typeof workerPython>>> {
-  return await workerPython(settings, (line) => void process.stderr.write(`${line}\n`))
+async function pythonFor(settings: Settings): Promise<WorkerPython> {
+  return recallWorkerPython(settings) ?? (await workerPython(settings, tell))
 }
 
-/** Two gateways of one data folder share history, checkpoints and token; commands find the one that started last. */
-function warnOfAnother(dataDir: string): void {
+/** Kernelspecs of the file, each with its Python made ready. */
+async function withPythons(
+  { kernelspecs }: ServeCommand,
+  settings: Settings,
+  fallback: WorkerPython,
+): Promise<Record<string, ConfiguredSpec & { worker: WorkerPython }>> {
+  const found: Record<string, ConfiguredSpec & { worker: WorkerPython }> = {}
+  for (const [name, spec] of Object.entries(kernelspecs)) {
+    const worker = spec.python === null ? fallback : await pythonFor({ ...settings, python: spec.python })
+    found[name] = { ...spec, worker }
+  }
+  return found
+}
+
+/** Two gateways of one data folder share history, checkpoints and token; other commands find the younger one. */
+function tellOfAnother(dataDir: string): void {
   const found = readRecord(dataDir)
   if (found?.alive) {
-    process.stderr.write(`Another gateway of ${dataDir} runs at ${found.record.url} (pid ${found.record.pid}).\n`)
+    tell(`Another gateway uses ${dataDir}: ${found.record.url} (pid ${found.record.pid}). Both will work.`)
+    return
   }
+  if (found)
+    tell(
+      `The gateway that ran at ${found.record.url} did not end in order; ${join(dataDir, 'gateway.json')} is replaced.`,
+    )
 }
 
-/** Resolves when everything has ended. */
-function untilStopped(gateway: RunningGateway): Promise<void> {
+/** Listens to signals until everything has ended. SIGHUP reads the TLS files again, or ends a gateway without TLS. */
+function untilEnded(gateway: RunningGateway, { tls }: ServeCommand, log: Log): Promise<void> {
   return new Promise((resolve, reject) => {
     let signals = 0
-    const onSignal = (): void => {
+    const end = (): void => {
       signals += 1
       if (signals === 1) {
-        process.stderr.write('Ending all kernels. A second signal ends them by force.\n')
+        tell('Ending all kernels. A second signal ends them by force.')
+        // Whatever still runs then ends by itself once we are gone.
+        setTimeout(() => process.exit(1), END_MS).unref()
         gateway.stop(GRACE_MS).then(resolve, reject)
-      } else if (signals === 2) gateway.stop(HURRY_MS).then(resolve, reject)
+      } else if (signals === 2) gateway.stopPython().then(() => process.exit(0), reject)
+      else process.exit(1)
     }
-    process.on('SIGINT', onSignal)
-    process.on('SIGTERM', onSignal)
-    process.on('SIGHUP', () => gateway.reloadTls())
+    process.on('SIGINT', end)
+    process.on('SIGTERM', end)
+    process.on('SIGHUP', () => {
+      if (tls === null) return end()
+      try {
+        gateway.reloadTls()
+        log('info', 'tls_reloaded')
+      } catch (error) {
+        log('error', 'tls_not_reloaded', { reason: error instanceof Error ? error.message : String(error) })
+      }
+    })
   })
 }
