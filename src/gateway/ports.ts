@@ -6,7 +6,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
-import type { Attachment, KernelClient, KernelRequest } from '../host/kernels/ports.js'
+import type { Attachment, AttachOptions, KernelClient, KernelRequest } from '../host/kernels/ports.js'
 import type { Principal } from './auth/principal.js'
 
 export type ExecutionState = 'starting' | 'idle' | 'busy' | 'restarting' | 'dead'
@@ -27,7 +27,7 @@ export interface GatewayKernel {
   /** Subject of the token that asked for it. */
   readonly owner: string
   readonly status: KernelStatus
-  attach(client: KernelClient): Attachment
+  attach(client: KernelClient, options?: AttachOptions): Attachment
   /** Throws a SavepointError. */
   interrupt(): void
   /** Resolves once the new worker is up. Rejects with a SavepointError. */

@@ -11,10 +11,11 @@ import type { SavepointError } from '../../errors.js'
 import type { Log } from '../../log.js'
 import type { Received } from '../../wire/websocket.js'
 import type { Gate } from '../auth/gate.js'
-import type { Channels, ChannelsOpening } from '../ports.js'
+import type { Channels, ChannelsOpening, GatewayKernel } from '../ports.js'
 import { createComplain } from './compose.js'
 import type { Complain } from './compose.js'
 import { dialectOf } from './dialect.js'
+import { Journal } from './journal.js'
 import { KeptTotal } from './kept.js'
 import { channelsLimits } from './limits.js'
 import type { ChannelsLimits } from './limits.js'
@@ -39,7 +40,9 @@ class KernelChannels implements Channels {
   readonly #clock: Clock
   readonly #complain: Complain
   readonly #total: KeptTotal
+  readonly #journalTotal: KeptTotal
   readonly #seats = new Map<string, Seat>()
+  readonly #journals = new Map<string, Journal>()
   readonly #sockets = new Map<WebSocket, Line>()
 
   constructor({ log, gate, limits, clock = systemClock }: ChannelsOptions) {
@@ -49,6 +52,7 @@ class KernelChannels implements Channels {
     this.#clock = clock
     this.#complain = createComplain(clock)
     this.#total = new KeptTotal(this.#limits.keptTotalBytesMax)
+    this.#journalTotal = new KeptTotal(this.#limits.journalTotalBytesMax)
   }
 
   open(socket: WebSocket, opening: ChannelsOpening): void {
@@ -95,6 +99,8 @@ class KernelChannels implements Channels {
     })
     await Promise.all(closed)
     for (const seat of [...this.#seats.values()]) seat.end(code, reason)
+    for (const journal of this.#journals.values()) journal.end()
+    this.#journals.clear()
   }
 
   /** The session's place at the kernel: the one it has, or a new one. null: there is none, and the socket is closed. */
@@ -112,6 +118,7 @@ class KernelChannels implements Channels {
         limits: this.#limits,
         clock: this.#clock,
         total: this.#total,
+        journal: this.#journalOf(kernel),
         complain: this.#complain,
         returns: Boolean(sessionId),
         onOver: () => this.#seats.delete(key),
@@ -125,6 +132,19 @@ class KernelChannels implements Channels {
       socket.close(1011, 'The kernel cannot be reached.')
       return null
     }
+  }
+
+  #journalOf(kernel: GatewayKernel): Journal {
+    const there = this.#journals.get(kernel.id)
+    if (there !== undefined) return there
+    const { journalBytesMax, journalMessagesMax } = this.#limits
+    const limits = { keptBytesMax: journalBytesMax, keptMessagesMax: journalMessagesMax }
+    const journal = new Journal(kernel, limits, this.#journalTotal, () => {
+      this.#journals.delete(kernel.id)
+      journal.end()
+    })
+    this.#journals.set(kernel.id, journal)
+    return journal
   }
 
   /** Sessions that went away and never came back make room for new ones, the oldest first. */

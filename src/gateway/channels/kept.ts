@@ -93,6 +93,11 @@ export class Kept {
     this.confirm(this.#seq)
   }
 
+  /** Everything that is kept, oldest first. */
+  all(): readonly KeptMessage[] {
+    return this.#entries.filter((entry) => entry !== null)
+  }
+
   /** What is to be sent again, oldest first. */
   replay(): readonly KeptMessage[] {
     const again = this.#entries.filter((entry) => entry !== null).filter(({ replays }) => replays < REPLAYS_MAX)

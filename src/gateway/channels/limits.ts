@@ -14,6 +14,11 @@ export interface ChannelsLimits {
   readonly keptMs: number
   /** What is kept for all sessions together. */
   readonly keptTotalBytesMax: number
+  /** The newest publications of one kernel, which are there for any session. */
+  readonly journalBytesMax: number
+  readonly journalMessagesMax: number
+  /** Those of all kernels together. */
+  readonly journalTotalBytesMax: number
   /** Sessions of one kernel for which something is kept. */
   readonly keptSessionsMax: number
 }
@@ -26,6 +31,9 @@ export const channelsLimits: ChannelsLimits = Object.freeze({
   keptBytesMax: 33_554_432,
   keptMessagesMax: 50_000,
   keptMs: 3_600_000,
+  journalBytesMax: 8_388_608,
+  journalMessagesMax: 10_000,
+  journalTotalBytesMax: 134_217_728,
   keptTotalBytesMax: 268_435_456,
   keptSessionsMax: 16,
 })

@@ -4,12 +4,14 @@
  */
 
 import type { Clock } from '../../clock.js'
+import { SavepointError } from '../../errors.js'
 import type { Attachment, KernelClient } from '../../host/kernels/ports.js'
 import type { Channel, IncomingMessage, RequestChannel } from '../../wire/message.js'
 import type { GatewayKernel } from '../ports.js'
 import type { Complain } from './compose.js'
+import type { Journal } from './journal.js'
 import { Kept } from './kept.js'
-import type { KeptTotal } from './kept.js'
+import type { KeptMessage, KeptTotal } from './kept.js'
 import type { ChannelsLimits } from './limits.js'
 import type { Line } from './line.js'
 
@@ -18,6 +20,7 @@ export interface SeatOptions {
   readonly limits: ChannelsLimits
   readonly clock: Clock
   readonly total: KeptTotal
+  readonly journal: Journal
   readonly complain: Complain
   /** Whether anybody can come back for what is kept. */
   readonly returns: boolean
@@ -38,6 +41,7 @@ export class Seat implements KernelClient {
     this.#options = options
     this.#kept = new Kept(options.limits, options.total)
     this.#attachment = options.kernel.attach(this)
+    if (this.#over) throw new SavepointError('kernel_dead', 'The kernel has ended.')
   }
 
   get away(): boolean {
@@ -66,22 +70,35 @@ export class Seat implements KernelClient {
     else this.#attachment.caughtUp()
   }
 
-  /** Takes the place of an older WebSocket of the same session, and gets what that one has not had. */
+  /**
+   * Takes the place of an older WebSocket of the same session, and gets what that one has not had. `replay`: `none` of
+   * it, `all` that there is, or what came after the message with this id.
+   */
   sit(line: Line, replay: string | null): void {
     const stale = this.#line
+    const isNew = this.#kept.newest === 0 && stale === null
     this.#line = line
     this.#cancelExpiry?.()
     this.#cancelExpiry = null
     stale?.close(1000, 'A newer connection of the same session has taken over.')
-    if (replay === 'none') this.#kept.clear()
+    if (replay === 'none') {
+      this.#kept.clear()
+      return
+    }
+    const { journal } = this.#options
+    if (replay === null && isNew) return this.#repeat(line, journal.ofRunning())
     const { messages, bytes } = this.#kept.dropped
     if (messages > 0) {
-      const text = `Savepoint: ${messages} messages (${bytes} bytes) of output came while nobody was connected, and could not be kept.`
-      line.send('iopub', this.#options.complain(text), 0)
+      line.send('iopub', this.#options.complain(lossText(messages, bytes)), 0)
     }
-    for (const { channel, frames } of this.#kept.replay()) {
-      if (!saysRestarting(frames)) line.send(channel, frames, this.#kept.newest)
-    }
+    const missed = this.#kept.replay()
+    if (replay === null) return this.#repeat(line, missed)
+    // The journal has the publications, and more of them.
+    this.#repeat(line, journal.after(replay === 'all' ? null : replay))
+    this.#repeat(
+      line,
+      missed.filter(({ channel }) => channel !== 'iopub'),
+    )
   }
 
   /** Only for this client, and only now. */
@@ -106,6 +123,12 @@ export class Seat implements KernelClient {
     this.#end(code, reason)
   }
 
+  #repeat(line: Line, messages: readonly KeptMessage[]): void {
+    for (const { channel, frames } of messages) {
+      if (!saysRestarting(frames)) line.send(channel, frames, this.#kept.newest)
+    }
+  }
+
   #deliver(channel: Channel, frames: readonly Buffer[]): void {
     if (this.#over) return
     this.#kept.add(channel, frames)
@@ -119,9 +142,14 @@ export class Seat implements KernelClient {
     this.#kept.clear()
     this.#line?.close(code, reason)
     this.#line = null
-    this.#attachment.detach()
+    // Absent if the kernel ends while we attach to it.
+    ;(this.#attachment as Attachment | undefined)?.detach()
     this.#options.onOver()
   }
+}
+
+function lossText(messages: number, bytes: number): string {
+  return `Savepoint: ${messages} messages (${bytes} bytes) of output came while nobody was connected, and could not be kept.`
 }
 
 const STATUS = Buffer.from('"restarting"')

@@ -134,10 +134,10 @@ describe('the end of a connection', () => {
     stage = await openStage()
     const client = await stage.connect('session_id=a')
     stage.kernel.print('last words')
-    for (const each of [...stage.kernel.clients]) each.notice('ended')
+    stage.kernel.end()
     expect(await client.closed).toEqual({ code: 1000, reason: 'The kernel has ended.' })
     expect(client.texts).toEqual(['last words'])
-    expect(stage.kernel.clients).toEqual([])
+    expect([...stage.kernel.clients, ...stage.kernel.watchers]).toEqual([])
   })
 
   test('of a gateway has the code that it is closed with', async () => {
@@ -146,7 +146,7 @@ describe('the end of a connection', () => {
     expect(stage.channels.count()).toBe(2)
     await stage.channels.closeAll(1012, 'The gateway restarts.')
     for (const client of clients) expect(await client.closed).toEqual({ code: 1012, reason: 'The gateway restarts.' })
-    expect([stage.channels.count(), stage.kernel.clients.length]).toEqual([0, 0])
+    expect([stage.channels.count(), stage.kernel.clients.length, stage.kernel.watchers.length]).toEqual([0, 0, 0])
   })
 
   test('of a token is 1008, after words that say why', async () => {

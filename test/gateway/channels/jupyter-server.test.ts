@@ -153,7 +153,7 @@ describe('the connection of savepoint-gateway-client', () => {
     await soon(() => stage.channels.count() > 0)
     await until(() => got.length === 1)
     expect(got[0]?.data.toString('latin1')).toContain('meanwhile')
-    for (const client of [...stage.kernel.clients]) client.notice('ended')
+    stage.kernel.end()
     await until(() => got.some(({ kind }) => kind === 'closed'))
     expect(got.at(-1)).toMatchObject({ kind: 'closed', bytes: 1000 })
   }, 60_000)

@@ -127,6 +127,52 @@ describe('a session that comes back', () => {
   })
 })
 
+describe('a session that comes for the first time', () => {
+  const busy = (id: string, execution_state = 'busy'): void =>
+    stage.kernel.publish({ type: 'status', content: { execution_state }, parent: { msg_id: id } })
+  const print = (id: string, text: string): void =>
+    stage.kernel.publish({ type: 'stream', content: { name: 'stdout', text }, parent: { msg_id: id } })
+
+  beforeEach(async () => {
+    stage = await openStage()
+    await stage.connect('session_id=first')
+    for (const id of ['done', 'running']) busy(id)
+    print('done', 'one')
+    print('running', 'two')
+    busy('done', 'idle')
+    print('running', 'three')
+  })
+
+  test.each([
+    ['', ['two', 'three', 'four']],
+    ['&replay=none', ['four']],
+    ['&replay=all', ['one', 'two', 'three', 'four']],
+    ['&replay=unknown', ['one', 'two', 'three', 'four']],
+  ])('gets the output of running cells, or what it asks for: %s', async (replay, texts) => {
+    const client = await stage.connect(`session_id=new${replay}`)
+    print('running', 'four')
+    await client.until(() => client.texts.includes('four'))
+    expect(client.texts).toEqual(texts)
+  })
+
+  test('gets what came after a message that it knows', async () => {
+    const first = await stage.connect('session_id=new&replay=all')
+    await first.until(() => first.texts.includes('three'))
+    const known = first.told.find(({ content }) => content['text'] === 'two')?.header['msg_id']
+    const second = await stage.connect(`session_id=newer&replay=${String(known)}`)
+    await second.until(() => second.texts.includes('three'))
+    expect(second.texts).toEqual(['three'])
+  })
+
+  test('gets no output of cells that are done', async () => {
+    busy('running', 'idle')
+    const client = await stage.connect('session_id=new')
+    stage.kernel.print('hello')
+    await client.until(() => client.told.length > 0)
+    expect(client.texts).toEqual(['hello'])
+  })
+})
+
 describe('a client that reads nothing', () => {
   const MIB = 1024 * 1024
 

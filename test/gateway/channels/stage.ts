@@ -12,7 +12,7 @@ import { channelsLimits } from '../../../src/gateway/channels/limits.js'
 import type { ChannelsLimits } from '../../../src/gateway/channels/limits.js'
 import { createWebSocketServer } from '../../../src/gateway/channels/server.js'
 import type { Channels, GatewayKernel } from '../../../src/gateway/ports.js'
-import type { Attachment, KernelClient } from '../../../src/host/kernels/ports.js'
+import type { Attachment, AttachOptions, KernelClient } from '../../../src/host/kernels/ports.js'
 import { seal } from '../../../src/wire/codec.js'
 import { EMPTY_OBJECT, json } from '../../../src/wire/message.js'
 import type { IncomingMessage, RequestChannel } from '../../../src/wire/message.js'
@@ -47,14 +47,17 @@ export class StageKernel implements GatewayKernel {
   readonly name = 'python3'
   readonly owner = 'ada'
   readonly clients: KernelClient[] = []
+  /** Those that count as no connection. */
+  readonly watchers: KernelClient[] = []
   readonly requests: Request[] = []
   /** Clients for which it waits. */
   readonly behind = new Set<KernelClient>()
   /** Called with each request. */
   onRequest: (request: Request) => void = () => {}
 
-  attach(client: KernelClient): Attachment {
-    this.clients.push(client)
+  attach(client: KernelClient, { counted = true }: AttachOptions = {}): Attachment {
+    const list = counted ? this.clients : this.watchers
+    list.push(client)
     return {
       send: (channel, message) => {
         const request = { client, channel, message }
@@ -63,13 +66,17 @@ export class StageKernel implements GatewayKernel {
       },
       fallenBehind: () => void this.behind.add(client),
       caughtUp: () => void this.behind.delete(client),
-      detach: () => void this.clients.splice(this.clients.indexOf(client), 1),
+      detach: () => void list.splice(list.indexOf(client), 1),
     }
   }
 
   publish(wish: Wish): void {
     const sealed = frames(wish)
-    for (const client of [...this.clients]) client.publish(`kernel.${this.id}.${wish.type}`, sealed)
+    for (const client of [...this.watchers, ...this.clients]) client.publish(`kernel.${this.id}.${wish.type}`, sealed)
+  }
+
+  end(): void {
+    for (const client of [...this.watchers, ...this.clients]) client.notice('ended')
   }
 
   print(text: string): void {
