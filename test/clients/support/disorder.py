@@ -117,14 +117,16 @@ class Day:
 
     def threads(self) -> None:
         workers, lines = self.random.choice((2, 4, 8)), self.random.randint(1, 100)
+        # With `print(x)` the end of the line is a write of its own, and another thread's may come between.
         cell = self.run(
-            f"{COUNT}\nimport threading\ndef say(k):\n    for i in range({lines}): print(f'{{k}}-{{i}}')\n"
+            f"{COUNT}\nimport threading\ndef say(k):\n    for i in range({lines}): print(f'{{k}}-{{i}}\\n', end='')\n"
             f"crowd = [threading.Thread(target=say, args=(k,)) for k in range({workers})]\n"
             "for t in crowd: t.start()\nfor t in crowd: t.join()\ndel crowd, t"
         )
         self.counted(cell)
         expected = sorted(f"{k}-{i}" for k in range(workers) for i in range(lines))
-        check(sorted(cell.stdout.split()) == expected, "lines of threads")
+        seen = sorted(cell.stdout.split())
+        check(seen == expected, f"lines of threads: {set(seen) ^ set(expected)}")
 
     def result(self) -> None:
         word = self.word()
