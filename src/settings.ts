@@ -107,6 +107,36 @@ export const SETTINGS = {
     about: 'connections of one address at a time; 0: as many as come',
   },
 
+  'websocket.ping_s': { ...integer(30, 0, 86_400), about: 'how often a client is pinged; 0: never' },
+  'websocket.messages_per_s': {
+    ...integer(0, 0, 1_000_000),
+    about: 'messages of one client that are read a second, on an average over ten; 0: no bound',
+  },
+  'websocket.waiting_bytes_max': {
+    ...integer(67_108_864, 1_048_576, 4_294_967_296),
+    about: 'bytes that wait for a client that reads slowly; one that does not read is cut off',
+  },
+  'websocket.kept_s': {
+    ...integer(3_600, 0, secondsMax),
+    about: 'how long output is kept for a session whose connection has ended',
+  },
+  'websocket.kept_bytes_max': { ...integer(33_554_432, 0, 4_294_967_296), about: 'bytes of it for one session' },
+  'websocket.kept_messages_max': { ...integer(50_000, 0, 10_000_000), about: 'messages of it for one session' },
+  'websocket.kept_sessions_max': { ...integer(16, 0, 100_000), about: 'sessions of one kernel that are waited for' },
+  'websocket.kept_total_bytes_max': {
+    ...integer(268_435_456, 0, 68_719_476_736),
+    about: 'bytes of it for all sessions',
+  },
+  'websocket.journal_bytes_max': {
+    ...integer(8_388_608, 0, 4_294_967_296),
+    about: 'bytes of the newest output of a kernel, for sessions that come while a cell runs',
+  },
+  'websocket.journal_messages_max': { ...integer(10_000, 0, 10_000_000), about: 'messages of it' },
+  'websocket.journal_total_bytes_max': {
+    ...integer(134_217_728, 0, 68_719_476_736),
+    about: 'bytes of it for all kernels',
+  },
+
   'auth.jwks': { ...optional(text('', 'a path'), 'none'), about: 'file of keys (JWKS) whose tokens are let in' },
   'auth.issuer': { ...optional(text('', 'any text'), 'none'), about: '`iss` that these tokens must have' },
   'auth.audience': { ...optional(text('', 'any text'), 'none'), about: '`aud` that these tokens must have' },

@@ -8,6 +8,7 @@ import { openKeyFiles } from '../gateway/auth/key-files.js'
 import { LOCAL_SUBJECT } from '../gateway/auth/principal.js'
 import { authRules } from '../gateway/auth/rules.js'
 import { createChannels } from '../gateway/channels/channels.js'
+import type { ChannelsLimits } from '../gateway/channels/limits.js'
 import { createWebSocketServer } from '../gateway/channels/server.js'
 import { createRuns } from '../gateway/executions/runs.js'
 import { KernelSpecs } from '../gateway/kernelspecs.js'
@@ -83,7 +84,7 @@ async function join(options: GatewayOptions, pythonSide: PythonSide): Promise<Ru
   const connections = new KernelConnections(
     bindChannelsIn({ folder: pythonSide.folder, env: process.env, log, outboxBytesMax }),
   )
-  const channels = createChannels({ log, gate })
+  const channels = createChannels({ log, gate, limits: channelsLimitsOf(values) })
   const runs = createRuns({ kernels, clock: systemClock, log })
   const gateway = await createGateway({
     baseUrl,
@@ -158,4 +159,20 @@ function newKernels({ values, specs, dataDir, log }: GatewayOptions, { newWorker
       busy: values['kernels.cull_busy'],
     },
   })
+}
+
+function channelsLimitsOf(values: SettingValues): ChannelsLimits {
+  return {
+    pingMs: values['websocket.ping_s'] * 1_000,
+    messagesPerS: values['websocket.messages_per_s'],
+    waitingBytesMax: values['websocket.waiting_bytes_max'],
+    keptMs: values['websocket.kept_s'] * 1_000,
+    keptBytesMax: values['websocket.kept_bytes_max'],
+    keptMessagesMax: values['websocket.kept_messages_max'],
+    keptSessionsMax: values['websocket.kept_sessions_max'],
+    keptTotalBytesMax: values['websocket.kept_total_bytes_max'],
+    journalBytesMax: values['websocket.journal_bytes_max'],
+    journalMessagesMax: values['websocket.journal_messages_max'],
+    journalTotalBytesMax: values['websocket.journal_total_bytes_max'],
+  }
 }

@@ -1,9 +1,7 @@
-/** What one WebSocket may send and hold, and how long it is waited for. All of it can be set. */
+/** What one WebSocket may send and hold, and how long it is waited for: the settings `websocket.…`. */
 export interface ChannelsLimits {
   /** Milliseconds between pings; 0: none. */
   readonly pingMs: number
-  /** Bytes of one message from a client. */
-  readonly messageBytesMax: number
   /** Messages a second from one client, on an average over ten seconds; 0: any number. */
   readonly messagesPerS: number
   /** Bytes that may wait for a client that does not read; then it is cut off. */
@@ -25,7 +23,6 @@ export interface ChannelsLimits {
 
 export const channelsLimits: ChannelsLimits = Object.freeze({
   pingMs: 30_000,
-  messageBytesMax: 536_870_912,
   messagesPerS: 0,
   waitingBytesMax: 67_108_864,
   keptBytesMax: 33_554_432,

@@ -8,7 +8,6 @@ import { systemClock } from '../../../src/clock.js'
 import type { Clock } from '../../../src/clock.js'
 import type { Principal } from '../../../src/gateway/auth/principal.js'
 import { createChannels } from '../../../src/gateway/channels/channels.js'
-import { channelsLimits } from '../../../src/gateway/channels/limits.js'
 import type { ChannelsLimits } from '../../../src/gateway/channels/limits.js'
 import { createWebSocketServer } from '../../../src/gateway/channels/server.js'
 import type { Channels, GatewayKernel } from '../../../src/gateway/ports.js'
@@ -182,7 +181,12 @@ export interface ConnectOptions {
   readonly subject?: string
 }
 
-export async function openStage(limits: Partial<ChannelsLimits> = {}, clock: Clock = systemClock): Promise<Stage> {
+type StageLimits = Partial<ChannelsLimits> & { readonly messageBytesMax?: number }
+
+export async function openStage(
+  { messageBytesMax = 2 ** 27, ...limits }: StageLimits = {},
+  clock: Clock = systemClock,
+): Promise<Stage> {
   const kernel = new StageKernel()
   const endings = new Set<(why: 'expired' | 'revoked') => void>()
   const log: string[] = []
@@ -197,7 +201,7 @@ export async function openStage(limits: Partial<ChannelsLimits> = {}, clock: Clo
     limits,
     clock,
   })
-  const webSockets = createWebSocketServer(limits.messageBytesMax ?? channelsLimits.messageBytesMax)
+  const webSockets = createWebSocketServer(messageBytesMax)
   const server = createServer()
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => void sockets.add(socket))
