@@ -20,6 +20,19 @@ export interface KernelStatus {
   readonly savepoint: object
 }
 
+export interface OpWishes {
+  /** Who asks, for records. */
+  readonly by: string
+  readonly waitMs: number
+  /** Takes it back, if it has not begun. */
+  readonly signal?: AbortSignal
+}
+
+export interface OpResult {
+  readonly result: unknown
+  readonly warnings: readonly string[]
+}
+
 export interface GatewayKernel {
   readonly id: string
   /** Name of the kernelspec, as it was asked for. */
@@ -28,6 +41,12 @@ export interface GatewayKernel {
   readonly owner: string
   readonly status: KernelStatus
   attach(client: KernelClient, options?: AttachOptions): Attachment
+  /**
+   * Asks for an op of one of our comm targets, which has its turn like a request. Rejects with the op's SavepointError;
+   * with `kernel_busy` if its turn did not come within `waitMs`, or `cancelled` if it was taken back before: then
+   * nothing was done.
+   */
+  op(target: string, data: Readonly<Record<string, unknown>>, wishes: OpWishes): Promise<OpResult>
   /** Throws a SavepointError. */
   interrupt(): void
   /** Resolves once the new worker is up. Rejects with a SavepointError. */

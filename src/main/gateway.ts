@@ -14,9 +14,11 @@ import { createRuns } from '../gateway/executions/runs.js'
 import { KernelSpecs } from '../gateway/kernelspecs.js'
 import { createGateway, type TlsFiles } from '../gateway/server.js'
 import { KernelConnections } from '../host/kernels/connections.js'
+import { stateRoutes } from '../gateway/state/state-routes.js'
 import { Kernels } from '../host/kernels/kernels.js'
 import type { Log } from '../log.js'
 import type { SettingValues } from '../settings.js'
+import { openStore } from '../store/store.js'
 import { UsageMeter } from '../worker/usage.js'
 import { bindChannelsIn } from './gateway-connections.js'
 import type { GatewaySpecs } from './gateway-specs.js'
@@ -85,6 +87,8 @@ async function join(options: GatewayOptions, pythonSide: PythonSide): Promise<Ru
     bindChannelsIn({ folder: pythonSide.folder, env: process.env, log, outboxBytesMax }),
   )
   const channels = createChannels({ log, gate, limits: channelsLimitsOf(values) })
+  // Of no kernel: it only looks after checkpoints.
+  const store = openStore({ dataDir, kernelId: 'gateway', log, clock: systemClock })
   const runs = createRuns({ kernels, clock: systemClock, log })
   const gateway = await createGateway({
     baseUrl,
@@ -110,7 +114,7 @@ async function join(options: GatewayOptions, pythonSide: PythonSide): Promise<Ru
       keepAliveMs: values['server.keep_alive_s'] * 1_000,
       connectionsPerAddressMax: values['server.connections_per_address_max'],
     },
-    more: [runs.addRoutes],
+    more: [runs.addRoutes, stateRoutes(store.checkpoints)],
   })
   return {
     url: await gateway.listen(values['server.ip'], values['server.port']),
@@ -124,6 +128,7 @@ async function join(options: GatewayOptions, pythonSide: PythonSide): Promise<Ru
       await connections.closeAll()
       await closed
       await pythonSide.stop()
+      await store.close()
       gate.close()
     },
     stopPython: () => pythonSide.stop(),

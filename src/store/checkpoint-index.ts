@@ -29,6 +29,12 @@ export function allIds(sql: Sql): string[] {
   return sql.all('SELECT checkpoint_id FROM checkpoints').map(idOf)
 }
 
+/** null: there is none. */
+export function recordWithId(sql: Sql, id: string): CheckpointRecord | null {
+  const [row] = sql.all('SELECT record FROM checkpoints WHERE checkpoint_id = ?', id)
+  return row ? (JSON.parse(String(row['record'])) as CheckpointRecord) : null
+}
+
 /** The newest of that name: this kernel's own before any other's. */
 export function newestNamed(sql: Sql, name: string, kernelId: string | null): string | null {
   const statement = `SELECT checkpoint_id FROM checkpoints WHERE name = ?

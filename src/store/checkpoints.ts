@@ -189,6 +189,20 @@ export class Checkpoints {
     }
   }
 
+  /** null: there is none of that id. Throws `storage_failed`. */
+  async get(id: string): Promise<CheckpointRecord | null> {
+    const database = await this.#database()
+    return isCheckpointId(id) ? await database.read((sql) => index.recordWithId(sql, id)) : null
+  }
+
+  /** Removes a checkpoint; does nothing if there is none. Throws `storage_failed`. */
+  async remove(id: string): Promise<void> {
+    const database = await this.#database()
+    if (!isCheckpointId(id)) return
+    await removeQuietly(await this.#pathOf(id))
+    await database.write((sql) => index.dropRecord(sql, id))
+  }
+
   /** Newest first, at most `limit` (100) of them. `viewer` is the kernel that asks, if one does. Throws `storage_failed`. */
   async list(query: ListQuery = {}, viewer: string | null = null): Promise<CheckpointList> {
     const database = await this.#database()
@@ -205,9 +219,7 @@ export class Checkpoints {
     const database = await this.#database()
     const all = await database.read((sql) => index.idsNoted(sql, kernelId, note))
     for (const id of all) {
-      if (id === keep) continue
-      await removeQuietly(await this.#pathOf(id))
-      await database.write((sql) => index.dropRecord(sql, id))
+      if (id !== keep) await this.remove(id)
     }
   }
 

@@ -114,6 +114,7 @@ export class FakeGatewayKernel implements GatewayKernel {
 
   restart = async (): Promise<void> => this.notice('restarted')
   interrupt = (): void => {}
+  op = (): Promise<never> => Promise.reject(new Error('This fake knows no ops.'))
   shutdown = async (): Promise<void> => {
     this.notice('ended')
     this.onEnded()

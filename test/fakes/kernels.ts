@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { SavepointError } from '../../src/errors.js'
-import type { GatewayKernel, GatewayKernels, KernelStatus } from '../../src/gateway/ports.js'
+import type { GatewayKernel, GatewayKernels, KernelStatus, OpResult, OpWishes } from '../../src/gateway/ports.js'
 import type { Attachment, KernelClient, KernelRequest } from '../../src/host/kernels/ports.js'
 
 export class FakeKernel implements GatewayKernel {
@@ -11,6 +11,9 @@ export class FakeKernel implements GatewayKernel {
   readonly owner: string
   readonly request: KernelRequest
   readonly done: string[] = []
+  /** Ops, and what they are answered with; an Error is thrown. */
+  readonly asked: { target: string; data: unknown; waitMs: number }[] = []
+  answer: unknown = {}
   readonly clients = new Set<KernelClient>()
   status: KernelStatus = {
     execution_state: 'idle',
@@ -36,6 +39,12 @@ export class FakeKernel implements GatewayKernel {
       caughtUp: () => {},
       detach: () => void this.clients.delete(client),
     }
+  }
+
+  async op(target: string, data: Readonly<Record<string, unknown>>, wishes: OpWishes): Promise<OpResult> {
+    this.asked.push({ target, data, waitMs: wishes.waitMs })
+    if (this.answer instanceof Error) throw this.answer
+    return { result: this.answer, warnings: [] }
   }
 
   interrupt(): void {

@@ -83,6 +83,7 @@ export class StageKernel implements GatewayKernel {
   }
 
   status = { execution_state: 'idle' as const, last_activity: '', connections: 0, savepoint: {} }
+  op = (): Promise<never> => Promise.reject(new Error('Nobody asks for ops here.'))
   interrupt(): never {
     throw new Error('not on this stage')
   }

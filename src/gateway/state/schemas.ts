@@ -1,0 +1,50 @@
+/** Shapes of requests and answers about transactions and checkpoints. What an op takes is said by the kernel. */
+
+import Type, { type TObject } from 'typebox'
+
+const kernelId = Type.String({ description: 'Id of the kernel' })
+export const kernelParams = Type.Object({ id: kernelId })
+export const transactionParams = Type.Object({
+  id: kernelId,
+  tx: Type.String({ description: 'Id of the transaction' }),
+})
+export const checkpointParams = Type.Object({ cp: Type.String({ description: 'Id of the checkpoint' }) })
+
+export const waitQuery = Type.Object({
+  wait_s: Type.Optional(
+    Type.String({
+      description: 'Seconds to wait for its turn (30); after that nothing was done, and it is kernel_busy',
+    }),
+  ),
+})
+
+export const listQuery = Type.Object({
+  kernel_id: Type.Optional(Type.String({ description: 'Only of this kernel, which may be gone' })),
+  branch: Type.Optional(Type.String()),
+  limit: Type.Optional(Type.String({ description: 'At most so many, newest first (100)' })),
+  before: Type.Optional(Type.String({ description: 'Older than the checkpoint of this id' })),
+})
+
+const op = (description: string): TObject => Type.Object({ op: Type.Optional(Type.String({ description })) })
+
+export const transactionOp = op('begin, with name, policy and engine; status; rollback; commit')
+export const checkpointOp = op('create (default), with name, note, exclude and wait; list; restore')
+export const rollbackBody = Type.Object({ to: Type.Optional(Type.Union([Type.String(), Type.Null()])) })
+export const restoreBody = Type.Object({
+  checkpoint: Type.String({ description: 'Id, or the newest of that name' }),
+  mode: Type.Optional(Type.String({ description: 'clear (default) or merge' })),
+  names: Type.Optional(Type.Union([Type.Array(Type.String()), Type.Null()], { description: 'Only these variables' })),
+})
+
+const record = (title: string): ReturnType<typeof Type.Record> =>
+  Type.Record(Type.String(), Type.Unknown(), { title, description: 'See docs/protocol.md' })
+
+export const transaction = record('Transaction')
+export const checkpoint = record('Checkpoint')
+export const result = record('Result of an op')
+export const listOf = (item: ReturnType<typeof record>): TObject =>
+  Type.Object({ items: Type.Array(item), total_count: Type.Integer() })
+export const validity = Type.Object({
+  valid: Type.Boolean(),
+  damaged: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+})

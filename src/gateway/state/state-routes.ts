@@ -1,0 +1,14 @@
+/** Routes for what Jupyter does not have: transactions and checkpoints. For `more` of a gateway's parts. */
+
+import type { App, RouteParts } from '../routes/route.js'
+import { checkpointRoutes, kernelCheckpointRoutes } from './checkpoints.js'
+import type { CheckpointStore } from './ports.js'
+import { transactionRoutes } from './transactions.js'
+
+export function stateRoutes(store: CheckpointStore): (app: App, parts: RouteParts) => void {
+  return (app, parts) => {
+    transactionRoutes(app, parts)
+    kernelCheckpointRoutes(app, parts, store)
+    checkpointRoutes(app, parts, store)
+  }
+}
