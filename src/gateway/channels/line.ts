@@ -37,8 +37,8 @@ export interface LineOptions {
   onEnd(why: string): void
 }
 
-/** How long messages are gathered before it is asked whether they arrived. */
-const CONFIRM_MS = 50
+/** The least pause between two questions whether everything has arrived; the first one goes out with the messages. */
+const CONFIRM_MS = 10
 /** Pings without an answer after which the other side counts as gone. */
 const PINGS_UNANSWERED_MAX = 3
 const SILENCE_MS_MIN = 30_000
@@ -56,10 +56,11 @@ export class Line {
   readonly #options: LineOptions
   readonly #pace: Pace
   #open = true
-  #corked = false
+  #inTurn = false
   /** Mark of the newest message, and of the last ping for which no pong came yet (null: none is out). */
   #mark = 0
   #asked: number | null = null
+  #askedAt = -Infinity
   #cancelConfirm: (() => void) | null = null
   #cancelPing: (() => void) | null = null
   #cancelBehind: (() => void) | null = null
@@ -90,13 +91,12 @@ export class Line {
   send(channel: Channel, sealed: readonly Buffer[], mark: number): void {
     if (!this.#open) return
     if (this.#socket.bufferedAmount > this.#options.limits.waitingBytesMax) return this.#cutOff()
-    this.#cork()
+    this.#beginTurn()
     for (const { data, binary } of this.#options.dialect.encode(channel, sealed)) {
       this.#writtenBytes += data.length
       this.#socket.send(data, { binary, compress: false })
     }
     this.#mark = mark
-    if (this.#asked === null) this.#scheduleConfirm()
     if (this.#cancelBehind === null && this.#socket.bufferedAmount > this.#options.limits.waitingBytesMax / 2) {
       this.#fallBehind()
     }
@@ -128,19 +128,24 @@ export class Line {
     this.#options.onMessage(received)
   }
 
-  #cork(): void {
+  /** What is sent until this turn of the event loop ends leaves in one write, with a ping behind it. */
+  #beginTurn(): void {
+    if (this.#inTurn) return
+    this.#inTurn = true
     const { stream } = this.#options
-    if (this.#corked || stream === null) return
-    this.#corked = true
-    stream.cork()
+    stream?.cork()
     process.nextTick(() => {
-      this.#corked = false
-      stream.uncork()
+      this.#inTurn = false
+      if (this.#open) this.#confirm()
+      stream?.uncork()
     })
   }
 
-  #scheduleConfirm(): void {
-    this.#cancelConfirm ??= this.#options.clock.after(CONFIRM_MS, () => {
+  #confirm(): void {
+    if (this.#asked !== null || this.#cancelConfirm !== null) return
+    const pause = this.#askedAt + CONFIRM_MS - this.#options.clock.now()
+    if (pause <= 0) return this.#ping()
+    this.#cancelConfirm = this.#options.clock.after(pause, () => {
       this.#cancelConfirm = null
       if (this.#asked === null) this.#ping()
     })
@@ -148,6 +153,7 @@ export class Line {
 
   #ping(): void {
     this.#asked = this.#mark
+    this.#askedAt = this.#options.clock.now()
     this.#socket.ping(String(this.#mark))
   }
 
@@ -158,7 +164,7 @@ export class Line {
     this.#options.onArrived(mark)
     if (mark < this.#asked) return
     this.#asked = null
-    if (this.#open && this.#mark > mark) this.#scheduleConfirm()
+    if (this.#open && this.#mark > mark) this.#confirm()
   }
 
   /** Also tells a peer that is gone without a word from one that has nothing to say. */
