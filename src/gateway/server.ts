@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import fastify, { type FastifyReply } from 'fastify'
 import type { WebSocketServer } from 'ws'
@@ -79,11 +80,13 @@ export interface Gateway {
   listen(ip: string, port: number): Promise<string>
   /** Reads the TLS files again; connections that are open stay as they are. */
   reloadTls(): void
-  /** Takes no more requests, and resolves when all connections have ended. WebSockets are the caller's. */
+  /** Takes no more requests, and resolves when all connections have ended; WebSockets have a moment to do so. */
   close(): Promise<void>
 }
 
 const PARAM_CHARS_MAX = 512
+/** For WebSockets that were told to close. */
+const CLOSING_MS = 1_000
 
 export async function createGateway(given: GatewayParts): Promise<Gateway> {
   const { kernels, channels, pool, limits, log, clock, baseUrl } = given
@@ -126,7 +129,13 @@ export async function createGateway(given: GatewayParts): Promise<Gateway> {
   await app.ready()
   const { server } = app
   server.headersTimeout = limits.headersMs
-  server.on('upgrade', upgradeHandler(parts, given.webSockets))
+  const upgraded = new Set<Duplex>()
+  const onUpgrade = upgradeHandler(parts, given.webSockets)
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgraded.add(socket)
+    socket.once('close', () => upgraded.delete(socket))
+    onUpgrade(request, socket, head)
+  })
   server.on('connection', limitConnections(limits.connectionsPerAddressMax, log))
   return {
     app,
@@ -146,7 +155,12 @@ export async function createGateway(given: GatewayParts): Promise<Gateway> {
         )
       }
     },
-    close: () => app.close(),
+    async close() {
+      // A client that does not read would keep its WebSocket open, and the server with it.
+      const cancel = clock.after(CLOSING_MS, () => upgraded.forEach((socket) => socket.destroy()))
+      await app.close()
+      cancel()
+    },
   }
 }
 

@@ -122,11 +122,10 @@ async function join(options: GatewayOptions, pythonSide: PythonSide): Promise<Ru
     async stop(graceMs) {
       const closed = gateway.close()
       // Not 1001: JupyterLab would not come back.
-      await channels.closeAll(1012, 'The gateway is shutting down.')
-      await runs.close()
-      await kernels.stopAll(graceMs)
+      const told = channels.closeAll(1012, 'The gateway is shutting down.')
+      await Promise.all([runs.close(), kernels.stopAll(graceMs)])
       await connections.closeAll()
-      await closed
+      await Promise.all([told, closed])
       await pythonSide.stop()
       await store.close()
       gate.close()

@@ -16,7 +16,7 @@ import { parseServeCommand, type ServeCommand } from './serve-settings.js'
 import { ownToken } from './token-file.js'
 
 /** What kernels have to end in order; and after how long nothing is waited for any more. */
-const GRACE_MS = 5_000
+const GRACE_MS = 3_000
 const END_MS = 9_500
 
 const tell = (line: string): void => void process.stderr.write(`${line}\n`)

