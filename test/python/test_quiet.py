@@ -15,7 +15,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
-from savepoint_worker.cells import quiet  # noqa: E402
+from savepoint_worker.cells import quiet, warmth  # noqa: E402
 from savepoint_worker.cells.quiet import Foresight, attempt, has_work  # noqa: E402
 
 
@@ -107,6 +107,23 @@ class QuietTest(unittest.TestCase):
         foresight = Foresight(self.loop, SimpleNamespace(use_jedi=True))
         foresight._modules = ["no_such_module"]
         self.assertTrue(self.in_loop(foresight.prepare))
+
+
+class InheritedTest(unittest.TestCase):
+    def test_what_a_zygote_has_prepared_its_workers_do_not_prepare_again(self) -> None:
+        loop: Any = asyncio.SelectorEventLoop(selectors.PollSelector())
+        self.addCleanup(loop.close)
+        tracebacks: list[object] = []
+        formatter = SimpleNamespace(structured_traceback=lambda *error: tracebacks.append(error))
+        shell = SimpleNamespace(InteractiveTB=formatter, Completer=SimpleNamespace(use_jedi=False))
+        with mock.patch.object(warmth, "_inherited", False):
+            self.assertFalse(warmth.Warmth(loop, shell, lambda: False).ready)
+            self.assertEqual(len(loop._scheduled), 2)
+            loop._scheduled.clear()
+            warmth.prepare_for_workers(shell)
+            self.assertEqual(len(tracebacks), 1)
+            self.assertTrue(warmth.Warmth(loop, shell, lambda: False).ready)
+            self.assertEqual(len(loop._scheduled), 0)
 
 
 if __name__ == "__main__":

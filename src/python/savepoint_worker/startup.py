@@ -65,6 +65,9 @@ def start(options: Options, arguments: list[str] | None, stack: str | None) -> N
         zygote.facts = facts_about(preload, stack)
     zygote.prepare()
     if warm:
+        from .cells.warmth import prepare_for_workers
+
+        prepare_for_workers(kernel.shell)
         _warm_up(kernel)
     else:
         # What exists now is never collected, so that no collection in a worker copies its pages.

@@ -108,6 +108,17 @@ class Foresight:
             # What fails here fails again, and is reported, when it is really needed.
             return True
 
+    def prepare_now(self) -> None:
+        """Do all of it at once, where no loop runs and nothing is the user's."""
+        try:
+            if getattr(self._completer, "use_jedi", False):
+                for name in self._modules:
+                    importlib.import_module(name)
+                self._complete()
+        except Exception:
+            # What fails here fails again, and is reported, when it is really needed.
+            pass
+
     def settle(self) -> None:
         """What is there now stays for good: no garbage collection need look at it. Nothing may be the user's yet."""
         if not has_work(self._loop):

@@ -28,6 +28,10 @@ QUIET_S = 0.4
 ATTEMPTS_MAX = 50
 
 
+#: The zygote has prepared for all of its workers.
+_inherited = False
+
+
 class Warmth:
     """Whether this worker is prepared, and what is under way."""
 
@@ -47,6 +51,9 @@ class Warmth:
         self._untouched = True
         self._attempts = 0
         os.register_at_fork(before=self.quiesce)
+        if _inherited:
+            self.ready = True
+            return
         loop.call_later(REST_S, self._rest)
         loop.call_later(QUIET_S, self._foresee)
 
@@ -119,6 +126,14 @@ class Warmth:
             # What fails here fails again, and is reported, when it is really needed.
             pass
         self.ready = True
+
+
+def prepare_for_workers(shell: Any) -> None:
+    """In a zygote whose workers are many, what each of them would spend a second and tens of megabytes on."""
+    global _inherited
+    prepare(shell.InteractiveTB)
+    Foresight(None, shell.Completer).prepare_now()
+    _inherited = True
 
 
 def prepare(formatter: Any) -> None:
