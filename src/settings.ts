@@ -151,6 +151,10 @@ export const SETTINGS = {
     placeholder: 'N',
     about: 'kernels at a time, those included that are still starting',
   },
+  'kernels.max_per_user': {
+    ...optional(integer(0, 1, 1_000_000), 'any number'),
+    about: 'kernels of one user at a time, those included that are still starting',
+  },
   'kernels.root': {
     ...optional(text('', 'a path'), 'where `serve` was started'),
     about: 'folder in which kernels work; paths of requests are below it',

@@ -5,7 +5,9 @@ import { systemClock } from '../clock.js'
 import { config } from '../config.js'
 import { createGate } from '../gateway/auth/gate.js'
 import { openKeyFiles } from '../gateway/auth/key-files.js'
+import type { AuthRules } from '../gateway/auth/judge.js'
 import { LOCAL_SUBJECT } from '../gateway/auth/principal.js'
+import { redactingLog } from '../gateway/auth/redact.js'
 import { authRules } from '../gateway/auth/rules.js'
 import { createChannels } from '../gateway/channels/channels.js'
 import type { ChannelsLimits } from '../gateway/channels/limits.js'
@@ -46,8 +48,10 @@ export interface RunningGateway {
 }
 
 /** Resolves when it accepts connections. Throws PORT_IN_USE, USAGE; then nothing is left of it. */
-export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+export async function startGateway(given: GatewayOptions): Promise<RunningGateway> {
+  const options = { ...given, log: redactingLog(given.log, given.token) }
   const { values, specs, log } = options
+  const rules = rulesOf(options)
   const [[defaultSpec] = ['']] = specs
   const pythonSide = await startPythonSide({
     spec: (name) => specs.get(name)?.pool ?? null,
@@ -58,26 +62,16 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
   })
   try {
-    return await join(options, pythonSide)
+    return await join(options, rules, pythonSide)
   } catch (error) {
     await pythonSide.stop()
     throw error
   }
 }
 
-async function join(options: GatewayOptions, pythonSide: PythonSide): Promise<RunningGateway> {
+async function join(options: GatewayOptions, rules: AuthRules, pythonSide: PythonSide): Promise<RunningGateway> {
   const { values, token, dataDir, specs, log, version, tls } = options
   const baseUrl = `/${values['server.base_url']}/`.replace(/\/+/g, '/')
-  const rules = authRules({
-    ip: values['server.ip'],
-    token,
-    origins: values['server.allow_origin'],
-    hosts: values['server.hosts'],
-    proxies: values['server.trusted_proxies'],
-    jwks: values['auth.jwks'],
-    issuer: values['auth.issuer'],
-    audience: values['auth.audience'],
-  })
   const keys = openKeyFiles(dataDir, values['auth.jwks'], systemClock, log)
   const requestsPerMinute = values['auth.requests_per_minute']
   const gate = createGate({ token, rules, requestsPerMinute }, keys, systemClock, log)
@@ -134,6 +128,19 @@ async function join(options: GatewayOptions, pythonSide: PythonSide): Promise<Ru
   }
 }
 
+function rulesOf({ values, token }: GatewayOptions): AuthRules {
+  return authRules({
+    ip: values['server.ip'],
+    token,
+    origins: values['server.allow_origin'],
+    hosts: values['server.hosts'],
+    proxies: values['server.trusted_proxies'],
+    jwks: values['auth.jwks'],
+    issuer: values['auth.issuer'],
+    audience: values['auth.audience'],
+  })
+}
+
 function newKernels({ values, specs, dataDir, log }: GatewayOptions, { newWorkers }: PythonSide): Kernels {
   return new Kernels({
     newWorkers,
@@ -154,6 +161,7 @@ function newKernels({ values, specs, dataDir, log }: GatewayOptions, { newWorker
     kernelLimits: config.kernels,
     findSpec: (name) => specs.get(name)?.facts ?? null,
     kernelsMax: values['kernels.max'],
+    kernelsPerOwnerMax: values['kernels.max_per_user'],
     root: resolve(values['kernels.root'] ?? '.'),
     allowedEnvironment: values['kernels.environment'],
     culling: {

@@ -25,6 +25,8 @@ const tell = (line: string): void => void process.stderr.write(`${line}\n`)
 export async function runServe(args: readonly string[]): Promise<number> {
   const command = parseServeCommand(args)
   const { values, tls } = command
+  // Everybody on the machine can read the command line of a process, and a token may stand in it.
+  process.title = 'savepoint serve'
   const log = lineLog(command.logLevel, (line) => void process.stderr.write(line))
   if (command.unknown.length > 0) log('warn', 'unknown_settings', { ignored: command.unknown.join(' ') })
   const settings = resolveSettings({

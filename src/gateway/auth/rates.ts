@@ -50,12 +50,6 @@ export function createRates(
   }
 }
 
-/** null: one more is within the quota. `count` includes what is being started. */
-export function overQuota(count: number, max: number | null): Refusal | null {
-  if (max === null || count < max) return null
-  return refuse(429, 'quota_exceeded', `You have ${count} kernels, and may have ${max}. End one first.`, 60)
-}
-
 // Somebody with very many addresses must not fill the memory. Names are forgotten all at once when a window is over.
 function boundedKeys(max: number): (key: string) => string {
   let names = new Set<string>()

@@ -18,6 +18,8 @@ export interface KernelsOptions extends KernelSurroundings {
   readonly findSpec: (name: string) => SpecFacts | null
   /** null: as many as the machine can bear. */
   readonly kernelsMax: number | null
+  /** Of one owner; null: as many as all may have. */
+  readonly kernelsPerOwnerMax: number | null
   /** Where kernels work unless they are told otherwise; paths of requests are below it. */
   readonly root: string
   /** Names and beginnings (`APP_*`) of variables that clients may set beside KERNEL_*. */
@@ -59,7 +61,7 @@ export class Kernels {
    * worker from coming up.
    */
   async start(request: KernelRequest): Promise<GatewayKernel> {
-    const { log, kernelsMax, findSpec } = this.#options
+    const { log, findSpec } = this.#options
     if (this.#stopping) throw new SavepointError('starting', 'The gateway is shutting down. Try again when it is back.')
     const spec = findSpec(request.name)
     if (spec === null) {
@@ -81,11 +83,7 @@ export class Kernels {
       await existing.start()
       return existing
     }
-    if (kernelsMax !== null && this.#entries.size >= kernelsMax) {
-      throw new SavepointError('quota_exceeded', `There may be ${kernelsMax} kernels at a time. Shut one down first.`, {
-        kernels_max: kernelsMax,
-      })
-    }
+    this.#checkRoom(request.owner)
     const cwd = workingFolder({ ...request, environment }, this.#options.root)
     const kernelId = id ?? randomUUID()
     const kernel = new GatewayKernel({
@@ -106,6 +104,19 @@ export class Kernels {
     this.#tell(kernelId, 'started')
     await kernel.start()
     return kernel
+  }
+
+  #checkRoom(owner: string): void {
+    const { kernelsMax, kernelsPerOwnerMax } = this.#options
+    if (kernelsMax !== null && this.#entries.size >= kernelsMax) {
+      throw full(`There may be ${kernelsMax} kernels at a time. Shut one down first.`, { kernels_max: kernelsMax })
+    }
+    if (kernelsPerOwnerMax === null) return
+    const count = this.list().filter((kernel) => kernel.owner === owner).length
+    if (count >= kernelsPerOwnerMax) {
+      const details = { kernels_per_owner_max: kernelsPerOwnerMax }
+      throw full(`You may have ${kernelsPerOwnerMax} kernels at a time. Shut one down first.`, details)
+    }
   }
 
   /** Undefined if there is none, or none any more. */
@@ -176,4 +187,9 @@ function taken(id: string): SavepointError {
   return new SavepointError('already_exists', 'There is a kernel of this id already. Choose another id.', {
     kernel_id: id,
   })
+}
+
+/** When another one ends is not known; nobody need ask more often than this. */
+function full(message: string, details: Readonly<Record<string, unknown>>): SavepointError {
+  return new SavepointError('quota_exceeded', message, { ...details, retry_after_s: 10 })
 }

@@ -4,7 +4,6 @@ import type { VerificationKey } from '../../../src/gateway/auth/keys.js'
 import { authLimits } from '../../../src/gateway/auth/limits.js'
 import type { Principal } from '../../../src/gateway/auth/principal.js'
 import { isRefusal, refusalHeaders } from '../../../src/gateway/auth/refusal.js'
-import { overQuota } from '../../../src/gateway/auth/rates.js'
 import { FakeClock } from '../../fakes/clock.js'
 import { bearer, KEYS, NOW_S, OWN_TOKEN, request, RULES, sign } from './support.js'
 
@@ -112,12 +111,6 @@ describe('requests', () => {
     expect(await ask('alice', 't9')).toMatchObject({ status: 429, code: 'rate_limited' })
     expect(await ask('bob', 't9')).toMatchObject({ subject: 'bob' })
     expect(await gate.authenticate(request({ route: '/healthz' }))).toMatchObject({ subject: '' })
-  })
-
-  test('for more kernels than one may have are refused; none is too many until that is set', () => {
-    expect(overQuota(10_000, null)).toBeNull()
-    expect(overQuota(1, 2)).toBeNull()
-    expect(overQuota(2, 2)).toMatchObject({ status: 429, code: 'quota_exceeded', retryAfterS: 60 })
   })
 })
 

@@ -1,7 +1,7 @@
 import { BlockList } from 'node:net'
 import { countedAs, isLoopback, originationOf, trustedProxies } from '../../../src/gateway/auth/address.js'
 import { corsHeaders, preflightHeaders, SECURITY_HEADERS } from '../../../src/gateway/auth/headers.js'
-import { redactText, redactUrl } from '../../../src/gateway/auth/redact.js'
+import { redactingLog, redactText, redactUrl } from '../../../src/gateway/auth/redact.js'
 import { allowed, isOpen, needOf } from '../../../src/gateway/auth/routes.js'
 import { authRules, type AuthOptions } from '../../../src/gateway/auth/rules.js'
 import { OWN_TOKEN, sign } from './support.js'
@@ -150,5 +150,16 @@ describe('tokens in the log', () => {
     )
     expect(redactText('nothing to hide', '')).toBe('nothing to hide')
     expect(redactUrl('/api/kernels/t-1?name=token')).toBe('/api/kernels/t-1?name=token')
+  })
+
+  test('are hidden in every field of every line', () => {
+    const lines: unknown[] = []
+    const log = redactingLog((...line) => lines.push(line), OWN_TOKEN)
+    log('error', 'request_failed', { error: `Error: at /t/${OWN_TOKEN}/api?token=${jwt}`, status: 500, nothing: null })
+    log('info', 'event')
+    expect(lines).toEqual([
+      ['error', 'request_failed', { error: 'Error: at /t/***/api?token=***', status: 500, nothing: null }],
+      ['info', 'event', {}],
+    ])
   })
 })

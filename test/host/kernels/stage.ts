@@ -53,6 +53,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     kernelLimits: config.kernels,
     findSpec: (name) => (name === 'python3' ? { name, cullIdleTimeoutS: null } : null),
     kernelsMax: null,
+    kernelsPerOwnerMax: null,
     root: folder,
     allowedEnvironment: [],
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 60_000 },
