@@ -110,6 +110,7 @@ describe('the documents', () => {
       'lifecycle',
       'limits',
       'protocol',
+      'websockets',
       'style',
       'contributing',
       'changelog',
