@@ -46,8 +46,9 @@ const BEHIND_POLL_MS = 20
 const BEHIND_WINDOW_MS = 1_000
 /** What a client takes at least in that time, if it reads at all. */
 const BEHIND_BYTES_MIN = 1_048_576
-/** From our close frame to its answer. */
+/** From our close frame to its answer; a client that does not read may have been stopped for a while. */
 const CLOSE_MS = 3_000
+const CUT_OFF_MS = 30_000
 /** RFC 6455: 125 bytes, two of them the code. */
 const REASON_BYTES_MAX = 123
 
@@ -83,10 +84,6 @@ export class Line {
     this.#schedulePing()
   }
 
-  get isOpen(): boolean {
-    return this.#open
-  }
-
   /** `mark` is handed back when this and everything before it has arrived. */
   send(channel: Channel, sealed: readonly Buffer[], mark: number): void {
     if (!this.#open) return
@@ -102,13 +99,14 @@ export class Line {
     }
   }
 
-  /** Nothing is sent or received after this; the other side gets a few seconds to answer. */
-  close(code: number, reason: string): void {
-    if (!this.#open) return
+  /** Nothing is sent or received after this; the other side gets a few seconds to answer, and none if asked again. */
+  close(code: number, reason: string, withinMs = CLOSE_MS): void {
+    if (!this.#open) return this.#socket.terminate()
     this.#stop()
     this.#socket.resume()
     this.#socket.close(code, shortened(reason))
-    this.#options.clock.after(CLOSE_MS, () => this.#socket.terminate())
+    const cancel = this.#options.clock.after(withinMs, () => this.#socket.terminate())
+    this.#socket.once('close', cancel)
   }
 
   #received(data: Buffer, binary: boolean): void {
@@ -219,7 +217,8 @@ export class Line {
 
   #cutOff(): void {
     this.#options.onCutOff()
-    this.close(1013, 'Too much output waits for this client, which does not read it. Connect again to get the rest.')
+    const reason = 'Too much output waits for this client, which does not read it. Connect again to get the rest.'
+    this.close(1013, reason, CUT_OFF_MS)
   }
 
   #stop(): void {

@@ -202,4 +202,19 @@ describe('a client that reads nothing', () => {
     await again.until(() => again.texts.includes('last'))
     expect(good.texts.length).toBeGreaterThanOrEqual(published)
   })
+  test('does not keep a gateway from ending, nor its memory when the session is back', async () => {
+    stage = await openStage({ waitingBytesMax: 8 * MIB })
+    const deaf = await stage.connect('session_id=deaf')
+    deaf.socket.pause()
+    while (!stage.log.includes('client_cut_off')) {
+      stage.kernel.print('x'.repeat(MIB))
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    await stage.connect('session_id=deaf')
+    while (stage.channels.count() > 1) await new Promise((resolve) => setImmediate(resolve))
+    const other = await stage.connect('session_id=other')
+    other.socket.pause()
+    await stage.channels.closeAll(1012, 'The gateway restarts.')
+    expect(stage.channels.count()).toBe(0)
+  })
 })
