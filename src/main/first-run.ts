@@ -1,19 +1,26 @@
-/** `npm start`, once everything is built: installs the kernel for the user, tries it, and says what to do next. */
-import { tryCell } from './trial.js'
-import { install } from './install.js'
-import { EXIT, reportFailure } from './report.js'
-import { workerPython } from '../provision/worker-python.js'
+/**
+ * `npm start`, once everything is built: installs the kernel for the user, tries it, and runs the gateway until a signal
+ * ends it.
+ */
 import { SavepointError } from '../errors.js'
+import { workerPython } from '../provision/worker-python.js'
+import { install } from './install.js'
+import { reportFailure } from './report.js'
+import { parseServeCommand } from './serve-settings.js'
+import { runServe } from './serve.js'
+import { tryCell } from './trial.js'
 
-/** `args` are those of `savepoint install`. Returns the exit code. */
+/** `args` are those of `savepoint serve`. Returns the exit code. */
 export async function firstRun(args: readonly string[]): Promise<number> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`)
   try {
-    const { folder, undo, settings } = await install(args, say)
+    // Whatever is wrong with them is said before anything is done.
+    const { python } = parseServeCommand(args).values
+    const { folder, undo, settings } = await install(python ? ['--python', python] : [], say)
     say(`Kernelspec: ${folder}`)
-    const python = await workerPython(settings, say)
+    const worker = await workerPython(settings, say)
     say('Running a cell through a real client')
-    const trial = await tryCell(folder, python)
+    const trial = await tryCell(folder, worker)
     if (!trial.ok) {
       throw new SavepointError(
         'ZYGOTE_FAILED',
@@ -24,11 +31,13 @@ export async function firstRun(args: readonly string[]): Promise<number> {
       `  print(6 * 7) -> 42   (kernel ready after ${trial.start_ms?.toFixed(0)} ms, cell done after ${trial.cell_ms?.toFixed(1)} ms)`,
     )
     say('')
-    say('Ready. Open any Jupyter client and choose the kernel "Python 3 (Savepoint)", for example:')
+    say('Ready. Any Jupyter client on this machine has the kernel "Python 3 (Savepoint)" now, without the gateway too:')
     say('  jupyter lab        or        jupyter console --kernel savepoint')
     say('In a notebook: %begin, change anything, %rollback; or %checkpoint saved, and %restore saved in a new kernel.')
     say(`To undo the installation: ${undo}`)
-    return EXIT.done
+    say('')
+    say('Starting the gateway; Ctrl-C ends it.')
+    return await runServe(args)
   } catch (error) {
     return reportFailure(error)
   }

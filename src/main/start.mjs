@@ -1,4 +1,4 @@
-/** `npm start [-- OPTIONS OF savepoint install]` on a fresh checkout. */
+/** `npm start [-- OPTIONS OF savepoint serve]` on a fresh checkout. */
 import { prepare } from './prepare.mjs'
 
 prepare()

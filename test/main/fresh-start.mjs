@@ -3,7 +3,7 @@
  * environment anew, so it needs the package index.
  */
 import { strict as assert } from 'node:assert'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,22 +24,48 @@ function run(...args) {
   })
   return { status, said: `${stdout}${stderr}` }
 }
-const start = (...args) => run(join('src', 'main', 'start.mjs'), ...args)
+const START_MS = 200_000
+
+/** Runs `npm start` until its gateway is there, asks it something, and ends it. A start that fails ends by itself. */
+async function start(...args) {
+  const child = spawn(process.execPath, [join('src', 'main', 'start.mjs'), '--port', '0', ...args], { cwd: root, env })
+  let said = ''
+  let url = null
+  let version = null
+  const timer = setTimeout(() => child.kill('SIGKILL'), START_MS)
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', async (bytes) => {
+      said += bytes
+      const [, found] = /^Savepoint gateway at (\S+)$/m.exec(said) ?? []
+      if (found === undefined || url !== null || !/--gateway-url=\S+\n/.test(said)) return
+      url = found
+      version = (await (await fetch(`${url}/api`)).json()).version
+      child.kill('SIGTERM')
+    })
+  }
+  const status = await ended
+  clearTimeout(timer)
+  return { status, said, version }
+}
 const savepoint = (...args) => run(join('dist', 'main.js'), ...args)
 
 const tests = {
-  'npm start provisions, installs the kernelspec and runs a cell': () => {
-    const { status, said } = start()
+  'npm start provisions, installs the kernelspec, runs a cell and then the gateway': async () => {
+    const { status, said, version } = await start()
     assert.equal(status, 0, said)
     assert.match(said, /Making a private Python environment/)
     assert.match(said, /print\(6 \* 7\) -> 42/)
+    assert.match(version, /^2\./)
+    const [, token] = /^JUPYTER_GATEWAY_AUTH_TOKEN=(\w+) jupyter lab --gateway-url=http:\S+$/m.exec(said) ?? []
+    assert.equal(readFileSync(join(home, 'data', 'token'), 'utf8').trim(), token)
     assert.ok(said.includes(folder), said)
     const { argv } = JSON.parse(readFileSync(join(folder, 'kernel.json'), 'utf8'))
     assert.equal(argv[1], join(root, 'src', 'main', 'start-kernel.sh'))
     assert.ok(argv.includes(join(root, 'dist', 'main.js')), argv.join(' '))
   },
-  'a second npm start uses what the first one made': () => {
-    const { status, said } = start()
+  'a second npm start uses what the first one made': async () => {
+    const { status, said } = await start()
     assert.equal(status, 0, said)
     assert.doesNotMatch(said, /Making|Installing/)
   },
@@ -52,8 +78,8 @@ const tests = {
     )
     assert.equal(status, 0)
   },
-  'a Python that is missing is an error with the remedy, and changes nothing': () => {
-    const { status, said } = start('--python', join(home, 'nowhere', 'python'))
+  'a Python that is missing is an error with the remedy, and changes nothing': async () => {
+    const { status, said } = await start('--python', join(home, 'nowhere', 'python'))
     assert.equal(status, 1, said)
     assert.match(said, /There is no program .*--python/)
     assert.ok(existsSync(folder))
@@ -78,7 +104,7 @@ try {
   for (const [name, test] of Object.entries(tests)) {
     const began = performance.now()
     try {
-      test()
+      await test()
       process.stdout.write(`ok    ${name}\n`)
     } catch (error) {
       failed++
