@@ -103,6 +103,7 @@ describe('the documents', () => {
     const names = [
       'architecture',
       'configuration',
+      'gateway',
       'errors',
       'features',
       'glossary',
