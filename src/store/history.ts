@@ -235,7 +235,10 @@ function keepNewest(sql: Sql): void {
 
 /** IPython stores a cell without its last line breaks. SQLite ends a text at a NUL. */
 function storable(text: string): string {
-  return text.replace(/\n+$/, '').replaceAll('\0', '\ufffd')
+  // Not by /\n+$/: that tries each run of line breaks from each of its places, hours for a cell of blank lines.
+  let end = text.length
+  while (text[end - 1] === '\n') end -= 1
+  return text.slice(0, end).replaceAll('\0', '\ufffd')
 }
 
 function reasonOf(error: unknown): string {

@@ -114,6 +114,11 @@ class Transforms(unittest.TestCase):
         manager.do_one_token_transform = self.fail  # type: ignore[method-assign, assignment]
         self.assertEqual(manager.transform_cell("x = f(1, 2)\ny = x / 2; x"), "x = f(1, 2)\ny = x / 2; x\n")
 
+    def test_two_hundred_thousand_blank_lines_are_passed_over(self) -> None:
+        # If each were looked at from each line before it, this would take a quarter of an hour.
+        cell = "x = 1\n" + "\n" * 200_000 + "y = 2\n"
+        self.assertTrue(hastened().transform_cell(cell) == cell)
+
     def test_a_transformer_that_was_added_sees_every_cell(self) -> None:
         class Everything:
             @staticmethod

@@ -156,6 +156,15 @@ describe('what a cell leaves', () => {
     expect(inputs(await store.history.query({ hist_access_type: 'tail' }))).toEqual([source, 'a\ufffdb'])
   })
 
+  test('a million blank lines are kept, but for those at the end', async () => {
+    const store = bench.open()
+    const blank = '\n'.repeat(1_000_000)
+    type(store, `a = 1${blank}b = 2${blank}`)
+    const rows = await store.history.query({ hist_access_type: 'tail', n: 1, raw: true, output: false })
+    // Compared by hand: what a failure would print is as long.
+    expect(inputs(rows)[0] === `a = 1${blank}b = 2`).toBe(true)
+  })
+
   test('exit and quit are not kept', async () => {
     const store = bench.open()
     type(store, 'exit', 'quit()', ' exit (0) ', 'exit_code = 1')

@@ -16,7 +16,8 @@ from IPython.core import inputtransformer2
 _KNOWN = ["MagicAssign", "SystemAssign", "EscapedCommand", "HelpEnd"]
 #: What the known ones look for. Besides, what splitting into tokens may refuse, and then the user is told just that:
 #: an indented line may be indented wrongly, and other characters than these may end a line or have no encoding.
-_SUSPICIOUS = re.compile(r"[%!?]|[^\n\t -~]|^[ \t]|^\s*[,;/]", re.MULTILINE)
+#: Each is one character, so that however long the cell is, none is looked at twice.
+_SUSPICIOUS = re.compile(r"[%!?]|[^\n\t -~]|^[ \t,;/]", re.MULTILINE)
 
 
 def speed_up(manager: Any) -> None:
