@@ -92,6 +92,8 @@ export const config = Object.freeze({
     holdMaxMs: 10_000,
     /** Messages that may wait while a kernel restarts. */
     waitingMax: 1_000,
+    /** How old the memory in a kernel's model may be before it is measured again. */
+    measuredMs: 10_000,
   }),
   /** The longest deadline that a cell may have: a week. */
   cellTimeoutSMax: 604_800,

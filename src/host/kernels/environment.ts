@@ -78,12 +78,12 @@ export function workingFolder({ path, cwd, environment }: Whereabouts, root: str
 }
 
 function folderOf(path: string, root: string): string {
-  if (path.includes('\0')) return root
   const top = resolve(root)
+  const isBelow = (folder: string): boolean => folder.startsWith(top.endsWith(sep) ? top : top + sep)
+  if (path.includes('\0')) return top
   let folder = join(top, path)
-  while (folder !== top && folder.startsWith(top === sep ? sep : top + sep) && !isFolder(folder))
-    folder = dirname(folder)
-  return folder.startsWith(top) ? folder : top
+  while (isBelow(folder) && !isFolder(folder)) folder = dirname(folder)
+  return isBelow(folder) ? folder.replace(/\/$/, '') : top
 }
 
 function isFolder(path: string): boolean {

@@ -99,7 +99,7 @@ export class FanOut implements ClientPort {
   }
 
   #fallenBehind(key: string, attached: Attached, patient: boolean): void {
-    if (attached.behind !== null || !this.#attached.has(key)) return
+    if (attached.behind !== null || attached.client.away === true || !this.#attached.has(key)) return
     const { clock, holdMaxMs, log } = this.#parts
     const giveUp = (): void => {
       log('warn', 'client_too_slow', { client: key })

@@ -74,6 +74,8 @@ export class Incarnation {
   /** Ops that wait for their answers. */
   readonly #asked = new Map<string, (outcome: OpOutcome) => void>()
   #early: KernelEvent[] | null = []
+  #depth = 0
+  #mayBeUp = false
   #isReady = false
   #over = false
   #failure: SavepointError | null = null
@@ -154,8 +156,12 @@ export class Incarnation {
     if (event.on === 'worker_died' && event.generation === this.facts.generation && this.facts.phase !== 'stopping') {
       this.#parts.onDeath(event.cause)
     }
+    if (event.on === 'worker_up') this.#mayBeUp = true
+    this.#depth += 1
     this.#host.deliver(event)
-    if (event.on === 'worker_up') this.#workerUp()
+    this.#depth -= 1
+    // What comes while the host is at another event is taken when that is done.
+    if (this.#depth === 0 && this.#mayBeUp) this.#workerUp()
   }
 
   /**
@@ -214,6 +220,7 @@ export class Incarnation {
   }
 
   #workerUp(): void {
+    this.#mayBeUp = false
     const { worker } = this.facts
     if (worker === null) return
     this.#workerSince = this.#parts.clock.date().getTime()

@@ -15,10 +15,11 @@ import type { Client, DeathCause } from '../../kernel/effects.js'
 import { seal } from '../../wire/codec.js'
 import { EMPTY_OBJECT, json, type IncomingMessage, type RequestChannel } from '../../wire/message.js'
 import type { Signer } from '../../wire/signature.js'
-import { begin, newActivity, note, type ExecutionState } from './activity.js'
+import { begin, newActivity, note, type Activity, type ExecutionState } from './activity.js'
 import type { CullFacts } from './culling.js'
 import { FanOut } from './fan-out.js'
 import { Incarnation, type End, type KernelSurroundings, type OpResult, type OpWishes } from './incarnation.js'
+import { MemoryMeter } from './memory.js'
 import { nextPhase, type KernelCue, type KernelPhase } from './lifecycle.js'
 import type { Attachment, AttachOptions, KernelClient, WorkerNeeds } from './ports.js'
 
@@ -34,6 +35,8 @@ export interface KernelLimitsOfGateway {
   readonly holdMaxMs: number
   /** Messages that may wait for the next incarnation. */
   readonly waitingMax: number
+  /** How old a measurement may be before another one is made. */
+  readonly measuredMs: number
 }
 
 export interface GatewayKernelParts extends KernelSurroundings {
@@ -82,7 +85,8 @@ export class GatewayKernel {
   readonly owner: string
   readonly #parts: GatewayKernelParts
   readonly #fanOut: FanOut
-  readonly #activity
+  readonly #activity: Activity
+  readonly #meter: MemoryMeter
   #phase: KernelPhase = 'starting'
   #incarnation: Incarnation | null = null
   #waiting: { readonly channel: RequestChannel; readonly client: Client; readonly message: IncomingMessage }[] = []
@@ -104,6 +108,7 @@ export class GatewayKernel {
     this.name = parts.name
     this.owner = parts.owner
     this.#activity = newActivity(this.#now())
+    this.#meter = new MemoryMeter(parts.newUsage(), parts.clock, parts.kernelLimits.measuredMs)
     this.#fanOut = new FanOut({
       clock: parts.clock,
       log: parts.log,
@@ -174,8 +179,9 @@ export class GatewayKernel {
     return this.#ending
   }
 
-  /** How it is now; costs nothing. */
+  /** How it is now; costs nothing. What needs measuring is told as it was when somebody asked before. */
   get status(): KernelStatus {
+    this.#meter.refresh(this.#incarnation?.facts ?? null)
     const facts = this.#incarnation?.facts ?? null
     const since = this.#incarnation?.workerSince ?? null
     return {
@@ -190,8 +196,7 @@ export class GatewayKernel {
         transactions: facts?.transactions ?? 0,
         undo_depth: 0,
         queue: (facts?.queue ?? 0) + this.#waiting.length,
-        memory_bytes: null,
-        snapshot_bytes: null,
+        ...this.#meter.latest,
         last_death: this.#lastDeath,
       },
     }
@@ -283,7 +288,6 @@ export class GatewayKernel {
   }
 
   async #shutdown(graceMs: number): Promise<void> {
-    if (this.#phase === 'ended') return
     this.#cue('end')
     await this.#endIncarnation(false, graceMs)
     this.#cue('gone')

@@ -1,4 +1,5 @@
-import { openStage, requestFor } from './stage.js'
+import { openStage,  } from './stage.js'
+import { requestFor } from './listener.js'
 
 test('nobody has more kernels than one may have, those included that are still starting', async () => {
   const stage = await openStage({ kernelsPerOwnerMax: 2 })

@@ -1,7 +1,8 @@
 /** Many kernels in one process, with real workers. */
 
 import { existsSync } from 'node:fs'
-import { Listener, openStage, requestFor, type Stage } from './stage.js'
+import { Listener, requestFor } from './listener.js'
+import { openStage, type Stage } from './stage.js'
 
 let stage: Stage
 
@@ -137,3 +138,67 @@ test('transactions and checkpoints can be asked for without a comm, between the 
   await restarted
   await kernel.shutdown()
 }, 60_000)
+
+test('a kernel is told its environment and its folder', async () => {
+  const environment = { KERNEL_USERNAME: 'ann', KERNEL_WORKING_DIR: '/usr', LD_PRELOAD: '/nothing' }
+  const kernel = await stage.kernels.start(requestFor({ environment }))
+  const ann = new Listener(kernel)
+  await ann.run(`import os
+print(os.getcwd(), os.environ['KERNEL_USERNAME'], os.environ['KERNEL_ID'], os.environ.get('LD_PRELOAD'))`)
+  expect(ann.text).toBe(`/usr ann ${kernel.id} None\n`)
+  await kernel.shutdown()
+}, 60_000)
+
+test('the cells of many kernels run at the same time', async () => {
+  const kernels = await Promise.all(Array.from({ length: 6 }, () => stage.kernels.start(requestFor())))
+  const clients = kernels.map((kernel) => new Listener(kernel))
+  // Each waits for all others: one after another, they would never end.
+  const code = `import glob, os, time
+open('ready-' + os.environ['KERNEL_ID'], 'w').close()
+while len(glob.glob('ready-*')) < ${clients.length}:
+    time.sleep(0.01)`
+  const replies = await Promise.all(clients.map((client) => client.run(code)))
+  expect(replies.map(({ status }) => status)).toEqual(clients.map(() => 'ok'))
+  await Promise.all(kernels.map((kernel) => kernel.shutdown()))
+}, 60_000)
+
+test('a cell that will not be interrupted does not keep its kernel from ending', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  ann.send('execute_request', {
+    code: `import os, signal, time
+for each in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(each, signal.SIG_IGN)
+print("on", flush=True)
+while True:
+    try:
+        time.sleep(600)
+    except BaseException:
+        pass`,
+  })
+  await ann.next(({ type }) => type === 'stream')
+  const pid = kernel.status.savepoint.worker?.pid
+  await kernel.shutdown()
+  await gone(pid)
+  expect(stage.kernels.find(kernel.id)).toBeUndefined()
+}, 60_000)
+
+test('a kernel whose Python side is killed altogether gets another one', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  await ann.run('import os; print(os.getppid())')
+  process.kill(Number(ann.text), 'SIGKILL')
+  await ann.next(({ type }) => type === 'restarted')
+  expect(await ann.run('1')).toMatchObject({ status: 'ok', execution_count: 1 })
+  expect(ann.states).toContain('restarting')
+  await kernel.shutdown()
+}, 60_000)
+
+/** Resolves when there is no such process any more. */
+async function gone(pid: number | undefined): Promise<void> {
+  const deadline = Date.now() + 20_000
+  while (existsSync(`/proc/${pid}`) && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  expect(existsSync(`/proc/${pid}`)).toBe(false)
+}

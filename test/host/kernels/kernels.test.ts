@@ -1,0 +1,317 @@
+/** Life and number of a gateway's kernels, with workers that do as they are told. */
+
+import { SavepointError } from '../../../src/errors.js'
+import { Kernels, type KernelsOptions } from '../../../src/host/kernels/kernels.js'
+import { FakeClock } from '../../fakes/clock.js'
+import { FakeFarm } from '../../fakes/kernel-workers.js'
+import { FakePorts } from '../../fakes/ports.js'
+import { LIMITS } from '../../support/test-kernel.js'
+import { Listener, requestFor } from './listener.js'
+
+const KERNEL_LIMITS = {
+  startMs: 40_000,
+  restartGraceMs: 3_000,
+  endGraceMs: 5_000,
+  lossesMax: 2,
+  lossesWithinMs: 60_000,
+  holdMaxMs: 10_000,
+  waitingMax: 2,
+  measuredMs: 10_000,
+}
+
+interface Stage {
+  readonly kernels: Kernels
+  readonly farm: FakeFarm
+  readonly clock: FakeClock
+}
+
+function stage(more: Partial<KernelsOptions> = {}): Stage {
+  const farm = new FakeFarm()
+  const clock = new FakeClock()
+  const kernels = new Kernels({
+    newWorkers: farm.newWorkers,
+    newStore: () => ({ ...new FakePorts().store, close: async () => {} }),
+    newUsage: () => ({ measure: async () => ({ kernel_memory: 5, savepoint: { snapshot_bytes: 2 } }) }),
+    clock,
+    log: () => {},
+    options: { offersSubshells: false, limits: LIMITS },
+    pacing: { intervalMs: 5, firstMs: 0, bytesMax: 1_000 },
+    holdMs: 2,
+    kernelLimits: KERNEL_LIMITS,
+    findSpec: (name) => (name === 'none' ? null : { name: 'python3', cullIdleTimeoutS: name === 'short' ? 60 : null }),
+    kernelsMax: null,
+    kernelsPerOwnerMax: null,
+    root: '/tmp',
+    allowedEnvironment: ['LANG'],
+    culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 10_000 },
+    ...more,
+  })
+  return { kernels, farm, clock }
+}
+
+const turns = async (): Promise<void> => {
+  for (let i = 0; i < 20; i += 1) await Promise.resolve()
+}
+
+describe('the kernels of a gateway', () => {
+  test('are there from the request on, with the name that was asked for, and need what was asked for', async () => {
+    const { kernels, farm } = stage()
+    farm.starts = false
+    const started = kernels.start(
+      requestFor({
+        name: 'savepoint',
+        environment: { KERNEL_USERNAME: 'u', LANG: 'C', LD_PRELOAD: 'x' },
+        affinity: 's',
+      }),
+    )
+    const [kernel] = kernels.list()
+    expect(kernel?.status).toMatchObject({
+      execution_state: 'starting',
+      savepoint: { phase: 'starting', worker: null },
+    })
+    farm.latest.comesUp()
+    expect(await started).toBe(kernel)
+    expect(kernel?.name).toBe('savepoint')
+    expect(farm.latest.needs).toEqual({
+      kernelId: kernel?.id,
+      spec: 'python3',
+      tenant: 'ann',
+      environment: { KERNEL_USERNAME: 'u', LANG: 'C', KERNEL_ID: kernel?.id },
+      cwd: '/tmp',
+      affinity: 's',
+    })
+    expect(kernel?.status).toMatchObject({
+      execution_state: 'idle',
+      savepoint: { phase: 'idle', worker: { pid: 101 } },
+    })
+  })
+
+  test('have the ids that clients ask for, which are the same kernel for their owner and taken for others', async () => {
+    const { kernels, farm } = stage()
+    const kernelId = '0a0a0a0a-1111-2222-3333-444444444444'
+    const kernel = await kernels.start(requestFor({ kernelId }))
+    expect(kernel.id).toBe(kernelId)
+    expect(await kernels.start(requestFor({ environment: { KERNEL_ID: kernelId } }))).toBe(kernel)
+    expect(farm.made.length).toBe(1)
+    await expect(kernels.start(requestFor({ kernelId, owner: 'bob' }))).rejects.toMatchObject({
+      code: 'already_exists',
+    })
+    await expect(kernels.start(requestFor({ kernelId: '../x' }))).rejects.toMatchObject({ code: 'bad_request' })
+    await expect(kernels.start(requestFor({ name: 'none' }))).rejects.toMatchObject({ code: 'unknown_kernelspec' })
+  })
+
+  test('are counted with those that are on their way', async () => {
+    const { kernels, farm } = stage({ kernelsMax: 2 })
+    farm.starts = false
+    const first = kernels.start(requestFor())
+    const second = kernels.start(requestFor())
+    await expect(kernels.start(requestFor())).rejects.toMatchObject({ code: 'quota_exceeded' })
+    for (const workers of farm.made) workers.comesUp()
+    await Promise.all([first, second])
+    await kernels.list()[0]?.shutdown()
+    farm.starts = true
+    await kernels.start(requestFor())
+    expect(kernels.size).toBe(2)
+  })
+
+  test('that cannot start leave nothing behind but the error', async () => {
+    const { kernels, farm, clock } = stage({ kernelsMax: 1 })
+    farm.failure = new SavepointError('starting', 'No Python.')
+    await expect(kernels.start(requestFor())).rejects.toMatchObject({ code: 'starting', message: 'No Python.' })
+    farm.failure = null
+    farm.starts = false
+    const slow = kernels.start(requestFor())
+    clock.advance(KERNEL_LIMITS.startMs)
+    await expect(slow).rejects.toMatchObject({ code: 'timeout' })
+    expect(farm.made.map(({ abandoned }) => abandoned)).toEqual([true, true])
+    expect(kernels.list()).toEqual([])
+  })
+
+  test('tell listeners of their beginning and end', async () => {
+    const { kernels } = stage()
+    const told: string[] = []
+    const stop = kernels.onChange((_, what) => void told.push(what))
+    const kernel = await kernels.start(requestFor())
+    await kernel.shutdown()
+    stop()
+    await kernels.start(requestFor())
+    expect(told).toEqual(['started', 'ended'])
+  })
+
+  test('are culled when they are idle for long enough, by their kernelspec’s measure', async () => {
+    const { kernels, clock } = stage()
+    const kept = await kernels.start(requestFor())
+    const watched = await kernels.start(requestFor({ name: 'short' }))
+    const ann = new Listener(watched)
+    await kernels.start(requestFor({ name: 'short' }))
+    clock.advance(70_000)
+    await turns()
+    expect(kernels.list()).toEqual([kept, watched])
+    ann.away = true
+    clock.advance(10_000)
+    await turns()
+    expect(kernels.list()).toEqual([kept])
+    expect(ann.heard.at(-1)?.type).toBe('ended')
+  })
+
+  test('end together, by force where it has to be', async () => {
+    const { kernels, farm, clock } = stage()
+    await kernels.start(requestFor())
+    await kernels.start(requestFor())
+    farm.ends = false
+    const ended = kernels.stopAll(500)
+    await expect(kernels.start(requestFor())).rejects.toMatchObject({ code: 'starting' })
+    clock.advance(500)
+    await ended
+    expect(farm.made.map(({ abandoned }) => abandoned)).toEqual([true, true])
+    expect(kernels.list()).toEqual([])
+  })
+})
+
+describe('a kernel of a gateway', () => {
+  test('that loses its Python side gets another one, and clients are told', async () => {
+    const { kernels, farm } = stage()
+    const kernel = await kernels.start(requestFor())
+    const ann = new Listener(kernel)
+    farm.latest.lost()
+    await turns()
+    expect(ann.heard.map(({ type, content }) => content['execution_state'] ?? type)).toEqual([
+      'restarting',
+      'restarted',
+      'starting',
+      'busy',
+      'idle',
+    ])
+    expect(kernel.status).toMatchObject({ execution_state: 'idle', reason: null })
+  })
+
+  test('that loses it again and again is dead, says so, and can be restarted by hand', async () => {
+    const { kernels, farm } = stage()
+    const kernel = await kernels.start(requestFor())
+    const ann = new Listener(kernel)
+    for (let i = 0; i < 3; i += 1) {
+      farm.latest.lost()
+      await turns()
+    }
+    expect(ann.states.at(-1)).toBe('dead')
+    expect(kernel.status).toMatchObject({ execution_state: 'dead', reason: expect.stringContaining('3 times') })
+    expect(() => kernel.interrupt()).toThrow(expect.objectContaining({ code: 'kernel_dead' }))
+    await expect(kernel.op('savepoint.transaction', { op: 'status' }, { by: '', waitMs: 0 })).rejects.toMatchObject({
+      code: 'kernel_dead',
+    })
+    ann.send('execute_request', { code: '1' })
+    await kernel.restart()
+    expect(kernel.status).toMatchObject({ execution_state: 'idle', reason: null, savepoint: { queue: 0 } })
+  })
+
+  test('whose restart fails is dead, and who asked for the restart is told why', async () => {
+    const { kernels, farm } = stage()
+    const kernel = await kernels.start(requestFor())
+    farm.failure = new SavepointError('starting', 'No Python.')
+    await expect(kernel.restart()).rejects.toMatchObject({ code: 'starting' })
+    expect(kernel.status).toMatchObject({ execution_state: 'dead', reason: 'No Python.' })
+    await kernel.shutdown()
+    expect(kernels.list()).toEqual([])
+  })
+
+  test('that does not end in time for a restart is ended by force', async () => {
+    const { kernels, farm, clock } = stage()
+    const kernel = await kernels.start(requestFor())
+    farm.ends = false
+    const restarted = kernel.restart()
+    clock.advance(KERNEL_LIMITS.restartGraceMs)
+    await restarted
+    expect(farm.made.map(({ abandoned }) => abandoned)).toEqual([true, false])
+  })
+
+  test('keeps what is sent while it restarts, up to a bound', async () => {
+    const { kernels, farm, clock } = stage()
+    const kernel = await kernels.start(requestFor())
+    const ann = new Listener(kernel)
+    farm.ends = false
+    const restarted = kernel.restart()
+    const ids = [1, 2, 3].map((n) => ann.send('execute_request', { code: `${n}` }))
+    expect(kernel.status.savepoint.queue).toBe(2)
+    clock.advance(KERNEL_LIMITS.restartGraceMs)
+    await restarted
+    expect(kernel.status.savepoint).toMatchObject({ phase: 'busy', queue: 1 })
+    clock.advance(10)
+    expect(ann.heard.findLast(({ type }) => type === 'execute_input')?.parent).toBe(ids[0])
+  })
+
+  test('can be ended while it restarts', async () => {
+    const { kernels, farm } = stage()
+    const kernel = await kernels.start(requestFor())
+    farm.starts = false
+    const restarted = kernel.restart()
+    const refused = expect(restarted).rejects.toMatchObject({ code: 'kernel_dead' })
+    await turns()
+    await kernel.shutdown()
+    await refused
+    expect(kernels.list()).toEqual([])
+    expect(() => kernel.attach(new Listener(kernel))).toThrow(expect.objectContaining({ code: 'kernel_dead' }))
+  })
+
+  test('has its memory measured when somebody looks, but not too often', async () => {
+    let measured = 0
+    const measure = async (): Promise<object> => ({ kernel_memory: (measured += 1), savepoint: { snapshot_bytes: 2 } })
+    const { kernels, clock } = stage({ newUsage: () => ({ measure }) })
+    const kernel = await kernels.start(requestFor())
+    expect(kernel.status.savepoint).toMatchObject({ memory_bytes: null, snapshot_bytes: null })
+    await turns()
+    expect(kernel.status.savepoint).toMatchObject({ memory_bytes: 1, snapshot_bytes: 2 })
+    await turns()
+    clock.advance(KERNEL_LIMITS.measuredMs)
+    expect(kernel.status.savepoint).toMatchObject({ memory_bytes: 1 })
+    await turns()
+    expect(kernel.status.savepoint).toMatchObject({ memory_bytes: 2 })
+  })
+})
+
+describe('a client that cannot keep up', () => {
+  test('holds the kernel up until it has caught up, has gone, or has had its time', async () => {
+    const { kernels, farm, clock } = stage()
+    const kernel = await kernels.start(requestFor())
+    const [ann, bob] = [new Listener(kernel), new Listener(kernel, 'bob')]
+    const held = (): boolean => farm.latest.paused
+    ann.attachment.fallenBehind()
+    ann.attachment.fallenBehind()
+    bob.attachment.fallenBehind()
+    expect(held()).toBe(true)
+    ann.attachment.caughtUp()
+    expect(held()).toBe(true)
+    bob.attachment.detach()
+    expect(held()).toBe(false)
+    ann.attachment.fallenBehind()
+    clock.advance(KERNEL_LIMITS.holdMaxMs)
+    expect(held()).toBe(false)
+    ann.away = true
+    ann.attachment.fallenBehind()
+    expect(held()).toBe(false)
+  })
+
+  test('may be patient without end if it was attached as such, and holds the next process, too', async () => {
+    const { kernels, farm, clock } = stage()
+    const kernel = await kernels.start(requestFor())
+    const ann = new Listener(kernel, 'ann', { patient: true, counted: false })
+    expect(kernel.status.connections).toBe(0)
+    ann.attachment.fallenBehind()
+    clock.advance(10 * KERNEL_LIMITS.holdMaxMs)
+    expect(farm.latest.paused).toBe(true)
+    await kernel.restart()
+    expect(farm.made.map(({ paused }) => paused)).toEqual([false, true])
+  })
+
+  test('or that fails takes nobody else along', async () => {
+    const { kernels } = stage()
+    const kernel = await kernels.start(requestFor())
+    const broken = (): never => {
+      throw new Error('broken')
+    }
+    kernel.attach({ publish: broken, reply: broken, notice: broken })
+    const ann = new Listener(kernel)
+    await ann.replyTo(ann.send('kernel_info_request'))
+    await kernel.shutdown()
+    expect(ann.heard.at(-1)?.type).toBe('ended')
+  })
+})
