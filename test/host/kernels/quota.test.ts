@@ -1,4 +1,4 @@
-import { openStage,  } from './stage.js'
+import { openStage } from './stage.js'
 import { requestFor } from './listener.js'
 
 test('nobody has more kernels than one may have, those included that are still starting', async () => {
