@@ -99,6 +99,19 @@ describe('the documents', () => {
     expect(unproved).toEqual([])
   })
 
+  test('name a test that exists for every lesson of security', () => {
+    const lessons = rows(doc('security.md'), 'Lessons of others')
+    const wrong = lessons.flatMap(([advisory, , , proof = '']) => {
+      const [, file = '', name = ''] = /^`([^`]+)`\s*(.+)$/.exec(proof) ?? []
+      const path = join(packageRoot, file)
+      return file !== '' && existsSync(path) && readFileSync(path, 'utf8').includes(name)
+        ? []
+        : [`${advisory}: ${proof}`]
+    })
+    expect(lessons.length).toBeGreaterThan(20)
+    expect(wrong).toEqual([])
+  })
+
   test('link to documents that exist', () => {
     const names = [
       'architecture',
@@ -112,6 +125,7 @@ describe('the documents', () => {
       'limits',
       'protocol',
       'websockets',
+      'security',
       'style',
       'contributing',
       'changelog',

@@ -157,6 +157,17 @@ describe('before any token is looked at', () => {
     expect(status(upgrade({ headers: { ...right, origin } }))).toBe(403)
   })
 
+  test('what a browser says of the site counts for nothing beside its origin', () => {
+    const said = {
+      ...evil,
+      'sec-fetch-site': 'same-origin',
+      'sec-fetch-mode': 'no-cors',
+      referer: 'http://127.0.0.1:8890/',
+    }
+    expect(status(upgrade({ headers: { ...right, ...said } }))).toBe(403)
+    expect(status(request({ pathToken: OWN_TOKEN, headers: said }))).toBe(403)
+  })
+
   test('our own is what we were called by, over https as over http', () => {
     const host = 'gateway.example'
     const open = { ...RULES, loopback: false }

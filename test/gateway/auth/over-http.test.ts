@@ -5,6 +5,7 @@ import { createConnection } from 'node:net'
 import WebSocket from 'ws'
 import { lineLog } from '../../../src/log.js'
 import { authLimits } from '../../../src/gateway/auth/limits.js'
+import { redactingLog } from '../../../src/gateway/auth/redact.js'
 import { ALL_SCOPES } from '../../../src/gateway/auth/principal.js'
 import { Random } from '../../fakes/random.js'
 import { testGateway, TOKEN, WITH_TOKEN, type Answer, type TestGateway } from '../../support/gateway.js'
@@ -343,5 +344,56 @@ describe('a WebSocket', () => {
     expect(await closed).toEqual([1008, expect.stringContaining(why)])
     expect(frames.join()).toContain(why)
     expect((await send('GET', '/api/kernels', as(token))).status).toBe(401)
+  })
+})
+
+describe('a fault of ours', () => {
+  test('shows neither tokens nor places, to the client or in the log', async () => {
+    const logged: string[] = []
+    const faulty = await testGateway({
+      log: redactingLog(
+        lineLog('debug', (line) => logged.push(line)),
+        TOKEN,
+      ),
+      more: [
+        (app) =>
+          void app.post('/api/kernels/:id/move', ({ url, headers }) => {
+            throw new Error(`at ${url} from ${headers.referer}, ${headers.authorization}`)
+          }),
+      ],
+    })
+    try {
+      const answer = await faulty.send({
+        method: 'POST',
+        url: `/t/${TOKEN}/api/kernels/k/move?token=${TOKEN}`,
+        headers: { ...WITH_TOKEN, referer: `http://127.0.0.1/t/${TOKEN}/lab?token=${TOKEN}` },
+        body: '{}',
+      })
+      expect(answer).toMatchObject({ status: 500, body: { code: 'internal', details: {} } })
+      expect(answer.text).not.toMatch(/\.js|\.ts|node_modules/)
+      expect(logged.join('')).toContain('request_failed')
+      for (const text of [answer.text, ...logged]) expect(text).not.toContain(TOKEN)
+    } finally {
+      await faulty.close()
+    }
+  })
+})
+
+describe('a redirect', () => {
+  test('is never the answer, so that none leads elsewhere', async () => {
+    for (const url of [
+      '//evil.example',
+      '//evil.example/%2f..',
+      '/api/kernels/',
+      '/api//kernels',
+      '/login?next=//evil.example',
+      '/\\evil.example',
+      '/api/kernels/..%2f..',
+      `/t/${TOKEN}`,
+      '/t/',
+    ]) {
+      const { status, headers } = await send('GET', url, WITH_TOKEN)
+      expect([url, status >= 300 && status < 400, headers['location']]).toEqual([url, false, undefined])
+    }
   })
 })

@@ -23,6 +23,16 @@ describe('the environment that a client gives', () => {
     expect(environmentOf(given, ['*']).ignored).toEqual(['PATH', 'PYTHONPATH', 'LD_PRELOAD', 'A B'])
   })
 
+  test('is data: whatever is written in it stays as it is', () => {
+    const given = {
+      KERNEL_POD_NAME: '{{ 7*7 }}{% import os %}',
+      KERNEL_IMAGE: 'x\nspec:\n  hostPID: true',
+      KERNEL_WORKING_DIR: '$(touch /tmp/x); `id`',
+      KERNEL_UID: '0',
+    }
+    expect(environmentOf(given, [])).toEqual({ environment: given, ignored: [] })
+  })
+
   test('is refused where a value is no string, too long, or could not be one', () => {
     const refusal = expect.objectContaining({ code: 'bad_request', message: expect.stringContaining('KERNEL_X') })
     for (const value of [1, null, ['a'], 'x'.repeat(4_097), 'a\0b']) {
