@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { config, packageRoot } from '../src/config.js'
 import { INTERNAL_CODES, PUBLIC_CODES } from '../src/errors.js'
 import { authLimits } from '../src/gateway/auth/limits.js'
+import { executionLimits } from '../src/gateway/executions/limits.js'
 import { TRANSITIONS } from '../src/kernel/lifecycle.js'
 import { settingsReference } from '../src/settings/reference.js'
 import { storeLimits } from '../src/store/limits.js'
+import { apiReference } from './support/api-reference.js'
 
 function doc(name: string): string {
   return readFileSync(join(packageRoot, 'docs', name), 'utf8')
@@ -58,12 +60,21 @@ describe('the documents', () => {
 
   test('list every limit with its value', () => {
     const listed = rows(doc('limits.md'), 'Limits').map(([name, value]) => `${name?.replaceAll('`', '')} ${value}`)
-    expect(listed.toSorted()).toEqual(limitsOf({ ...config, store: storeLimits, auth: authLimits }).toSorted())
+    expect(listed.toSorted()).toEqual(
+      limitsOf({ ...config, store: storeLimits, auth: authLimits, executions: executionLimits }).toSorted(),
+    )
   })
 
   test('list every setting as the table has it', () => {
     const [, listed = ''] = doc('configuration.md').split('<!-- settings -->')
     expect(rows(listed)).toEqual(rows(settingsReference()))
+  })
+
+  test('describe the API as the gateway does', async () => {
+    const { format, resolveConfig } = await import('prettier')
+    const path = join(packageRoot, 'docs', 'api.md')
+    const made = await format(await apiReference(), { ...(await resolveConfig(path)), parser: 'markdown' })
+    expect(doc('api.md')).toBe(made)
   })
 
   test('name a proof that exists for every feature', () => {

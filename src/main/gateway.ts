@@ -12,6 +12,7 @@ import { authRules } from '../gateway/auth/rules.js'
 import { createChannels } from '../gateway/channels/channels.js'
 import type { ChannelsLimits } from '../gateway/channels/limits.js'
 import { createWebSocketServer } from '../gateway/channels/server.js'
+import type { ExecutionLimits } from '../gateway/executions/limits.js'
 import { createRuns } from '../gateway/executions/runs.js'
 import { KernelSpecs } from '../gateway/kernelspecs.js'
 import { createGateway, type TlsFiles } from '../gateway/server.js'
@@ -83,7 +84,7 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
   const channels = createChannels({ log, gate, limits: channelsLimitsOf(values) })
   // Of no kernel: it only looks after checkpoints.
   const store = openStore({ dataDir, kernelId: 'gateway', log, clock: systemClock })
-  const runs = createRuns({ kernels, clock: systemClock, log })
+  const runs = createRuns({ kernels, clock: systemClock, log, limits: runsLimitsOf(values) })
   const gateway = await createGateway({
     baseUrl,
     version,
@@ -139,6 +140,17 @@ function rulesOf({ values, token }: GatewayOptions): AuthRules {
     issuer: values['auth.issuer'],
     audience: values['auth.audience'],
   })
+}
+
+function runsLimitsOf(values: SettingValues): Partial<ExecutionLimits> {
+  return {
+    keptMax: values['executions.kept_max'],
+    keptBytesMax: values['executions.kept_bytes_max'],
+    outputBytesMax: values['executions.output_bytes_max'],
+    executeTimeoutS: values['execute.timeout_s'],
+    sessionIdleS: values['execute.idle_s'],
+    sessionsMax: values['execute.sessions_max'],
+  }
 }
 
 function newKernels({ values, specs, dataDir, log }: GatewayOptions, { newWorkers }: PythonSide): Kernels {
