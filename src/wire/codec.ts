@@ -118,7 +118,8 @@ function parseHeader(bytes: Buffer): Header {
     msg_type: textField(fields, 'msg_type'),
     session: textField(fields, 'session', ''),
     username: textField(fields, 'username', ''),
-    date: textField(fields, 'date', ''),
+    // One of Jupyter's own clients sends seconds since 1970.
+    date: typeof fields['date'] === 'number' ? '' : textField(fields, 'date', ''),
     version: textField(fields, 'version', ''),
   }
   const subshell = fields['subshell_id']

@@ -13,7 +13,7 @@
 
 import { messageOf } from './codec.js'
 import { jsonMembers, textOf } from './json-members.js'
-import { EMPTY_OBJECT } from './message.js'
+import { EMPTY_OBJECT, json } from './message.js'
 import type { Channel } from './message.js'
 import { JSON_PARTS, PARTS_MAX, SEALED_BEFORE_PARTS, badFrame, requestChannelOf } from './websocket.js'
 import type { Received } from './websocket.js'
@@ -61,8 +61,36 @@ export function decodeLegacyText(frame: Buffer, buffers: readonly Buffer[] = [])
     const bytes = members.get(name)
     return bytes === undefined || bytes.equals(NULL) ? EMPTY_OBJECT : bytes
   }
-  const message = messageOf(part('header'), part('parent_header'), part('metadata'), part('content'), buffers)
+  const message = messageOf(
+    withTextDate(part('header')),
+    part('parent_header'),
+    part('metadata'),
+    part('content'),
+    buffers,
+  )
   return { channel, message, channelMissing }
+}
+
+/** Matches the member `date`, and what looks like it within a text, which then is looked at in vain. */
+const NUMBER_DATE = /"date"\s*:\s*\d/
+const SECONDS_MAX = 253_402_300_799
+
+/**
+ * The header with its date as text, as other clients want to see it when it comes back as a parent header:
+ * jupyter_server's GatewayKernelClient sends seconds since 1970.
+ */
+function withTextDate(header: Buffer): Buffer {
+  if (!NUMBER_DATE.test(header.toString('latin1'))) return header
+  let fields: unknown
+  try {
+    fields = JSON.parse(header.toString('utf8'))
+  } catch {
+    return header
+  }
+  if (typeof fields !== 'object' || fields === null || !('date' in fields)) return header
+  const { date } = fields
+  if (typeof date !== 'number' || date > SECONDS_MAX) return header
+  return json({ ...fields, date: new Date(date * 1000).toISOString() })
 }
 
 /** A message from a client's binary frame. Throws as `decodeLegacyText`, and WIRE_BAD_FRAME where offsets are wrong. */

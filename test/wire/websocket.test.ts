@@ -135,6 +135,12 @@ describe('the legacy framing', () => {
     expect([message.parentBytes, message.metadataBytes]).toEqual([EMPTY_OBJECT, EMPTY_OBJECT])
   })
 
+  test('takes a date in seconds, as jupyter_server’s GatewayKernelClient sends it, and makes it text', () => {
+    const header = { msg_id: 'm', msg_type: 'kernel_info_request', date: 1795275570.62302, other: '"date": 1' }
+    const { message } = decodeLegacyText(Buffer.from(JSON.stringify({ header, channel: 'shell' })))
+    expect(JSON.parse(message.headerBytes.toString())).toEqual({ ...header, date: '2026-11-21T15:39:30.623Z' })
+  })
+
   test('takes a message without a channel as one on shell, and says so', () => {
     expect(decodeLegacyText(Buffer.from(`{"header":${HEADER.toString()}}`))).toMatchObject({
       channel: 'shell',
