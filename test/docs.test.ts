@@ -6,6 +6,7 @@ import { config, packageRoot } from '../src/config.js'
 import { INTERNAL_CODES, PUBLIC_CODES } from '../src/errors.js'
 import { authLimits } from '../src/gateway/auth/limits.js'
 import { executionLimits } from '../src/gateway/executions/limits.js'
+import { KERNEL_TRANSITIONS } from '../src/host/kernels/lifecycle.js'
 import { TRANSITIONS } from '../src/kernel/lifecycle.js'
 import { settingsReference } from '../src/settings/reference.js'
 import { storeLimits } from '../src/store/limits.js'
@@ -50,6 +51,18 @@ describe('the documents', () => {
       Object.entries(cues).map(([cue, to]) => `${from} ${cue} ${to}`),
     )
     expect(drawn.toSorted()).toEqual(moves.toSorted())
+  })
+
+  test('draw and explain the life of a gateway’s kernel as the table has it', () => {
+    const drawn = [...doc('gateway.md').matchAll(/^ +(\w+) --> (\w+): (\w+)$/gm)].map(
+      ([, from, to, cue]) => `${from} ${cue} ${to}`,
+    )
+    const moves = Object.entries(KERNEL_TRANSITIONS).flatMap(([from, cues]) =>
+      Object.entries(cues).map(([cue, to]) => `${from} ${cue} ${to}`),
+    )
+    expect(drawn.toSorted()).toEqual(moves.toSorted())
+    const explained = rows(doc('gateway.md'), 'The life of a kernel').map(([name]) => name?.replaceAll('`', ''))
+    expect(explained.toSorted()).toEqual(Object.keys(KERNEL_TRANSITIONS).toSorted())
   })
 
   test('explain every phase and every cue', () => {

@@ -31,6 +31,8 @@ export interface KernelOptions {
   readonly lazy: boolean
   /** What to answer to kernel_info until Python is up, or null. */
   readonly kernelInfo: Buffer | null
+  /** How many workers the kernel had before a restart in the same gateway; none if absent. */
+  readonly generationsBefore?: number
   /** Tell clients that there are subshells. */
   readonly offersSubshells: boolean
   readonly limits: KernelLimits
@@ -218,7 +220,7 @@ export function newState(options: KernelOptions): KernelState {
     notices: [],
     zygote: options.lazy ? 'none' : 'starting',
     worker: null,
-    generation: 0,
+    generation: options.generationsBefore ?? 0,
     queue: [],
     turn: null,
     beside: new Map(),

@@ -11,6 +11,7 @@ export class FakeWorkers implements KernelWorkers {
   abandoned = false
   readonly #farm: FakeFarm
   #pid = 0
+  #generation = 0
 
   constructor(farm: FakeFarm, needs: WorkerNeeds, deliver: (event: KernelEvent) => void) {
     this.#farm = farm
@@ -27,7 +28,8 @@ export class FakeWorkers implements KernelWorkers {
     this.deliver({ on: 'zygote_ready', kernelInfo: Buffer.from('{"status":"ok"}') })
   }
 
-  fork(token: string): void {
+  fork(token: string, generation: number): void {
+    this.#generation = generation
     this.#pid = this.#farm.nextPid()
     this.deliver({ on: 'worker_up', token, pid: this.#pid })
   }
@@ -40,7 +42,7 @@ export class FakeWorkers implements KernelWorkers {
   command({ kind }: { readonly kind: string }): void {
     this.commands.push(kind)
     if (kind === 'stop' && this.#farm.ends) {
-      this.deliver({ on: 'worker_died', generation: 1, cause: { code: 0, signal: null } })
+      this.deliver({ on: 'worker_died', generation: this.#generation, cause: { code: 0, signal: null } })
     }
   }
 

@@ -36,6 +36,8 @@ export interface KernelSurroundings {
 export interface IncarnationParts extends KernelSurroundings {
   readonly needs: WorkerNeeds
   readonly clients: ClientPort
+  /** How many workers the kernel has had. */
+  readonly generationsBefore: number
   /** Asked before each message: signing begins when somebody needs it. */
   readonly signer: () => Signer
   readonly onDeath: (cause: DeathCause) => void
@@ -108,6 +110,7 @@ export class Incarnation {
         restoreLast: false,
         lazy: false,
         kernelInfo: null,
+        generationsBefore: parts.generationsBefore,
       },
       clients: {
         publish: (topic, frames) => void (this.#over || clients.publish(topic, frames)),

@@ -89,6 +89,8 @@ export class GatewayKernel {
   readonly #meter: MemoryMeter
   #phase: KernelPhase = 'starting'
   #incarnation: Incarnation | null = null
+  /** How many workers ended incarnations have had. */
+  #generations = 0
   #waiting: { readonly channel: RequestChannel; readonly client: Client; readonly message: IncomingMessage }[] = []
   #starting: Promise<void> | null = null
   #restarting: Promise<void> | null = null
@@ -232,6 +234,7 @@ export class GatewayKernel {
         publish: (topic, frames) => this.#publish(topic, frames),
         reply: (channel, client, frames) => this.#fanOut.reply(channel, client, frames),
       },
+      generationsBefore: this.#generations,
       signer: () => this.#signer,
       onDeath: (cause) => this.#died(cause),
       onEnd: (end) => this.#incarnationEnded(incarnation, end),
@@ -313,6 +316,7 @@ export class GatewayKernel {
 
   #incarnationEnded(incarnation: Incarnation, end: End): void {
     if (this.#incarnation !== incarnation) return
+    this.#generations = incarnation.facts.generation
     this.#incarnation = null
     const awaited = this.#onIncarnationEnd
     this.#onIncarnationEnd = null

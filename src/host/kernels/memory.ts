@@ -22,6 +22,8 @@ export class MemoryMeter {
   #latest = UNKNOWN
   #measuredAt = -Infinity
   #measuring = false
+  /** Of which the latest measurement is. */
+  #pid: number | null = null
 
   constructor(usage: UsagePort, clock: Clock, keepMs: number) {
     this.#usage = usage
@@ -35,19 +37,22 @@ export class MemoryMeter {
 
   /** Measures soon, unless it was done lately. `facts` null: there is nothing to measure. */
   refresh(facts: KernelFacts | null): void {
-    if (!facts?.worker) {
+    const pid = facts?.worker?.pid ?? null
+    if (pid !== this.#pid) {
+      this.#pid = pid
       this.#latest = UNKNOWN
       this.#measuredAt = -Infinity
-      return
     }
-    if (this.#measuring || this.#clock.now() - this.#measuredAt < this.#keepMs) return
+    if (facts === null || pid === null || this.#measuring) return
+    if (this.#clock.now() - this.#measuredAt < this.#keepMs) return
     this.#measuring = true
-    void this.#usage.measure(facts.worker.pid, facts.frozen).then((usage) => {
+    void this.#usage.measure(pid, facts.frozen).then((usage) => {
       const { kernel_memory, savepoint } = usage as {
         readonly kernel_memory?: number
         readonly savepoint?: { readonly snapshot_bytes?: number }
       }
       this.#measuring = false
+      if (pid !== this.#pid) return
       this.#measuredAt = this.#clock.now()
       this.#latest = { memory_bytes: kernel_memory ?? null, snapshot_bytes: savepoint?.snapshot_bytes ?? null }
     })
