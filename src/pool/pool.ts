@@ -1,181 +1,402 @@
-/** Workers for many kernels, forked from shared zygotes. */
+/**
+ * Workers for many kernels: some wait ready, all are forked from shared zygotes, and each is leased to one kernel.
+ *
+ * What is to happen is decided by `step`; here it is done. Every event goes through `#tell`, one after the other.
+ */
 
-import { randomBytes } from 'node:crypto'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { SavepointError } from '../errors.js'
-import type { Backing, Resident } from '../worker/backing.js'
+import { SavepointError, unreachable } from '../errors.js'
+import type { Connection, ConnectionHandlers } from '../worker/connection.js'
 import { openDoor, type Door } from '../worker/door.js'
 import { listenerTo, type PythonEvent } from '../worker/events.js'
 import { seatIn, type SeatPaths } from '../worker/seat.js'
 import { Workers } from '../worker/workers.js'
-import { Zygote } from '../worker/zygote.js'
-import type { PoolNeeds, PoolOptions } from './options.js'
-import { startKey } from './start-key.js'
+import type { Hello } from '../link/protocol.js'
+import { KernelBacking } from './kernel-backing.js'
+import type { PoolNeeds, PoolOptions, PoolSpec } from './options.js'
+import { Places } from './places.js'
+import type { PooledProcess } from './process.js'
+import { SharedZygote } from './shared-zygote.js'
+import { startKey, type StartKey } from './start-key.js'
+import type { PoolEffect, PoolEvent, PoolState } from './state.js'
+import { statusOf, type PoolStatus } from './status.js'
+import { addShelf, newPool, step } from './step.js'
 
 export interface Pool {
   /** Opens the door, and begins to make workers ready. */
   start(): Promise<void>
   /** The workers of one kernel. */
   newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void): Workers
-  /** Resolves once workers can be had. Rejects with `timeout`. */
+  /** Resolves once all the workers are ready that are to be. Rejects with `timeout`. */
   waitForReady(timeoutMs: number): Promise<void>
+  /** Is a worker ready, or is none to be? */
+  isReady(): boolean
   /** For `GET /api/savepoint/pool`. */
   status(): PoolStatus
   /** Ends every process. */
   stop(): Promise<void>
 }
 
-/** As on the wire. */
-export interface PoolStatus {
-  readonly items: readonly object[]
-  readonly total_count: number
+/** The right to use one worker, until it is given back. To give it back twice does nothing. */
+export interface Lease {
+  readonly request: string
+  readonly worker: PooledProcess
+  /** It may be had again by the same client, if it was leased with an affinity; else it ends. */
+  giveBack(): void
+  /** It ends, and is counted under `reason`. */
+  discard(reason: string): void
+}
+
+/** Whoever asked for a worker. */
+interface Asker {
+  readonly kernelId: string
+  granted(place: string): void
+  refused(error: SavepointError): void
 }
 
 export function createPool(options: PoolOptions): Pool {
-  const zygotes = new Map<string, Shared>()
-  const seats = new Map<string, Resident>()
-  let door: Door | null = null
-  let places = 0
-  const link = join(options.folder, 'link')
+  return new PoolShell(options)
+}
 
-  interface Shared {
-    readonly zygote: Zygote
-    readonly ready: Promise<Buffer>
-    readonly residents: Set<Resident>
+export class PoolShell implements Pool {
+  readonly options: PoolOptions
+  readonly #link: string
+  readonly #state: PoolState
+  readonly #zygotes = new Map<number, SharedZygote>()
+  readonly #places: Places
+  readonly #askers = new Map<string, Asker>()
+  readonly #starts = new Map<string, { readonly spec: PoolSpec; readonly atStart: StartKey['atStart'] }>()
+  readonly #events: PoolEvent[] = []
+  readonly #readyWaits = new Set<() => void>()
+  readonly #timers = new Set<() => void>()
+  #telling = false
+  #refilling = false
+  #requests = 0
+  #door: Door | null = null
+  #stopped = false
+
+  constructor(options: PoolOptions) {
+    this.options = options
+    this.#link = join(options.folder, 'link')
+    this.#state = newPool(options.limits, options.affinityMs)
+    this.#places = new Places(options, {
+      tell: (event) => this.tell(event),
+      zygoteOf: (place) => this.#zygotes.get(this.#state.members.get(place)?.zygote ?? 0) ?? null,
+      later: (ms, callback) => this.#later(ms, callback),
+    })
   }
 
-  function shared(needs: PoolNeeds): Shared {
-    const spec = options.spec(needs.spec)
-    if (spec === null) throw new SavepointError('unknown_kernelspec', `There is no kernelspec ${needs.spec}.`)
-    const { key, atStart } = startKey(needs.spec, spec, needs.tenant, needs.environment)
-    const found = zygotes.get(key)
-    if (found) return found
-    const residents = new Set<Resident>()
-    let settle: { resolve: (info: Buffer) => void; reject: (error: Error) => void }
-    const ready = new Promise<Buffer>((resolve, reject) => (settle = { resolve, reject }))
-    ready.catch(() => {})
-    const zygote = new Zygote(
-      {
-        kernel: key,
-        python: spec.python,
-        starter: options.starter,
-        stack: spec.stack,
-        environment: environmentOf(spec.environment, atStart),
-        kernelArguments: ['-f', options.connectionFile('pool')],
-        rendezvous: null,
-        lingerS: 0,
-        token: randomBytes(16).toString('hex'),
-        early: null,
-        link,
-        preload: spec.preload,
-        warm: true,
-        clock: options.clock,
-        log: options.log,
-        limits: options.workerLimits,
-      },
-      {
-        ready: (kernelInfo) => settle.resolve(kernelInfo),
-        died: () => {
-          zygotes.delete(key)
-          settle.reject(new SavepointError('internal', 'The Python process that workers are forked from has died.'))
-          for (const resident of residents) resident.zygoteDied()
-        },
-      },
-    )
-    const made = { zygote, ready, residents }
-    zygotes.set(key, made)
-    void zygote.start()
-    return made
+  async start(): Promise<void> {
+    const { folder, log, workerLimits, defaultSpec, defaultTenant, size } = this.options
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    this.#door = await openDoor(this.#link, (hello, connect) => this.#admit(hello, connect), log, workerLimits.helloMs)
+    if (size > 0) {
+      const { key } = this.#startKeyOf({ spec: defaultSpec, tenant: defaultTenant, environment: {} })
+      addShelf(this.#state, key, defaultSpec, defaultTenant, size)
+      this.tell({ on: 'refill' })
+    }
+    this.#sweepLater()
   }
 
-  function newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void): Workers {
-    const mine: string[] = []
-    let base: Shared | null = null
-    let resident: Resident | null = null
-    const backing: Backing = {
-      async start(workers) {
-        resident = workers
-        base = shared(needs)
-        base.residents.add(workers)
-        workers.zygoteReady(await base.ready)
-      },
-      place(): SeatPaths {
-        const paths = seatIn(options.folder, `w${(places += 1)}`)
-        if (resident) {
-          seats.set(paths.place, resident)
-          base?.zygote.hold(paths.place, { ...holderOf(resident), ended: left })
-        }
-        mine.push(paths.place)
-        return paths
-      },
-      tell: (command) => base?.zygote.tell(command),
-      stop() {
-        if (mine.length === 0) left('')
-        for (const place of mine) base?.zygote.tell({ kind: 'end', kernel: place })
-      },
-      abandon() {
-        for (const place of mine) base?.zygote.tell({ kind: 'end', kernel: place })
-      },
-    }
-    function left(place: string): void {
-      seats.delete(place)
-      base?.zygote.release(place)
-      mine.splice(mine.indexOf(place), 1)
-      if (mine.length > 0 || !resident) return
-      base?.residents.delete(resident)
-      resident.ended()
-    }
-    const spec = options.spec(needs.spec)
+  newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void): Workers {
+    const { clock, log, workerLimits, connectionFile } = this.options
+    const backing = new KernelBacking(this, needs)
     return new Workers(
       {
         cwd: needs.cwd,
-        workerEnvironment: spec ? startKey(needs.spec, spec, needs.tenant, needs.environment).atLease : {},
-        connectionFile: options.connectionFile(needs.kernelId),
-        clock: options.clock,
-        log: options.log,
-        limits: options.workerLimits,
+        // Who asks for a kernelspec that there is none of hears of it at the start.
+        workerEnvironment: this.options.spec(needs.spec) === null ? {} : this.#startKeyOf(needs).atLease,
+        connectionFile: connectionFile(needs.kernelId),
+        clock,
+        log,
+        limits: workerLimits,
       },
       backing,
       listenerTo(deliver),
     )
   }
 
-  return {
-    async start() {
-      door = await openDoor(
-        link,
-        (hello, connect) => {
-          if (hello.role !== 'zygote') return seats.get(hello.kernel)?.admit(hello, connect) ?? false
-          return [...zygotes.values()].some(({ zygote }) => zygote.admit(hello, connect))
+  /** Leases a worker. Rejects with `unknown_kernelspec`, `queue_full`, `timeout`, `cancelled`, or `internal` if none can be started. */
+  async acquire(needs: PoolNeeds, deadline: number, signal?: AbortSignal): Promise<Lease> {
+    const { key } = this.#startKeyOf(needs)
+    this.#renewIfStale(key)
+    this.#requests += 1
+    const request = `r${this.#requests}`
+    const { spec, tenant, affinity } = needs
+    return await new Promise((resolve, reject) => {
+      let cancel = (): void => {}
+      const settle = (): void => {
+        cancel()
+        signal?.removeEventListener('abort', withdraw)
+      }
+      const withdraw = (): void => {
+        settle()
+        this.#askers.delete(request)
+        this.tell({ on: 'withdrawn', request, late: false })
+        reject(new SavepointError('cancelled', 'The kernel was ended while it waited for a worker.'))
+      }
+      this.#askers.set(request, {
+        kernelId: needs.kernelId,
+        granted: (place) => {
+          const worker = this.#check(place, request, true)
+          if (worker === null) return
+          settle()
+          resolve(this.#lease(request, worker))
         },
-        options.log,
-        options.workerLimits.helloMs,
-      )
-    },
-    newWorkers,
-    waitForReady: async () => {},
-    status: () => ({ items: [], total_count: 0 }),
-    async stop() {
-      await Promise.all(
-        [...zygotes.values()].map(({ zygote }) => new Promise<void>((resolve) => zygote.stop(false, resolve))),
-      )
-      door?.close()
-    },
+        refused: (error) => {
+          settle()
+          this.#askers.delete(request)
+          reject(error)
+        },
+      })
+      signal?.addEventListener('abort', withdraw)
+      this.tell({ on: 'wanted', request, key, spec, tenant, affinity })
+      if (this.#askers.has(request) && deadline < Infinity) {
+        const inMs = Math.max(0, deadline - this.options.clock.now())
+        cancel = this.options.clock.after(inMs, () => this.tell({ on: 'withdrawn', request, late: true }))
+      }
+    })
   }
-}
 
-function holderOf(resident: Resident): Resident {
-  return {
-    forked: (token, pid) => resident.forked(token, pid),
-    forkFailed: (token, reason) => resident.forkFailed(token, reason),
-    died: (pid, death) => resident.died(pid, death),
-    snapshotGone: (snapshot) => resident.snapshotGone(snapshot),
-  } as Resident
-}
+  /** Another worker for a kernel that has a lease, or null. */
+  takeNow(request: string, zygote: number): PooledProcess | null {
+    let found: PooledProcess | null = null
+    for (let again = true; again;) {
+      again = false
+      this.#askAtOnce(
+        request,
+        (place) => {
+          found = this.#check(place, request, false)
+          again = found === null
+        },
+        { on: 'wanted_now', request, zygote },
+      )
+    }
+    return found
+  }
 
-function environmentOf(
-  base: Readonly<Record<string, string | undefined>>,
-  changes: Readonly<Record<string, string | null>>,
-): Readonly<Record<string, string | undefined>> {
-  return { ...base, ...Object.fromEntries(Object.entries(changes).map(([name, value]) => [name, value ?? undefined])) }
+  /** A place in which a kernel forks by itself. */
+  claim(request: string, zygote: number): SeatPaths {
+    let paths: SeatPaths | null = null
+    this.#askAtOnce(request, (place) => (paths = seatIn(this.options.folder, place)), {
+      on: 'claimed',
+      request,
+      zygote,
+    })
+    if (paths === null) throw new SavepointError('kernel_dead', 'The zygote of this kernel is gone.')
+    return paths
+  }
+
+  /** Those that wait to be leased for the first time. */
+  readyProcesses(): readonly PooledProcess[] {
+    const ready = [...this.#state.members.values()].filter(({ phase }) => phase === 'ready')
+    return ready.flatMap(({ place }) => this.#places.process(place) ?? [])
+  }
+
+  zygote(id: number): SharedZygote | null {
+    return this.#zygotes.get(id) ?? null
+  }
+
+  /** From now on what happens in that place is told to `backing`. */
+  house(place: string, backing: KernelBacking): void {
+    this.#places.house(place, backing)
+  }
+
+  /** A kernel needs nothing more under this request. */
+  forget(request: string): void {
+    this.#askers.delete(request)
+  }
+
+  waitForReady(timeoutMs: number): Promise<void> {
+    if (this.isReady()) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        cancel()
+        this.#readyWaits.delete(done)
+        resolve()
+      }
+      const cancel = this.options.clock.after(timeoutMs, () => {
+        this.#readyWaits.delete(done)
+        reject(new SavepointError('timeout', `No worker was ready within ${timeoutMs / 1000} s.`))
+      })
+      this.#readyWaits.add(done)
+    })
+  }
+
+  isReady(): boolean {
+    return [...this.#state.shelves.values()].every(({ ready, target }) => ready.size >= target)
+  }
+
+  status(): PoolStatus {
+    const kernelOf = (request: string): string | null => this.#askers.get(request)?.kernelId ?? null
+    return statusOf(this.#state, this.#zygotes, kernelOf, this.options.clock.now())
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.tell({ on: 'stop' })
+    for (const cancel of this.#timers) cancel()
+    const zygotes = [...this.#zygotes.values()]
+    await Promise.all(zygotes.map(({ zygote }) => new Promise<void>((resolve) => zygote.stop(false, resolve))))
+    this.#places.close()
+    this.#door?.close()
+    rmSync(this.options.folder, { recursive: true, force: true })
+  }
+
+  /** Takes in what happened, and does what follows from it. */
+  tell(event: PoolEvent): void {
+    this.#events.push(event)
+    if (this.#telling) return
+    this.#telling = true
+    try {
+      for (let each = this.#events.shift(); each; each = this.#events.shift()) {
+        for (const effect of step(this.#state, each, this.options.clock.now())) this.#perform(effect)
+      }
+    } finally {
+      this.#telling = false
+    }
+    if (this.#readyWaits.size > 0 && this.isReady()) for (const done of this.#readyWaits) done()
+  }
+
+  // ------------------------------------------------------------------------------------------------------ effects
+
+  #perform(effect: PoolEffect): void {
+    switch (effect.do) {
+      case 'start_zygote':
+        return this.#startZygote(effect.zygote, effect.key)
+      case 'stop_zygote': {
+        const found = this.#zygotes.get(effect.zygote)
+        this.#zygotes.delete(effect.zygote)
+        return found?.zygote.stop(false, () => {})
+      }
+      case 'fork':
+        return this.#places.fork(effect.place, effect.zygote)
+      case 'grant':
+        return this.#askers.get(effect.request)?.granted(effect.place)
+      case 'refuse': {
+        const { code, message, details, request } = effect
+        return this.#askers.get(request)?.refused(new SavepointError(code, message, details))
+      }
+      case 'end':
+        return this.#places.end(effect.place, effect.reason)
+      case 'retry':
+        return this.#later(effect.afterMs, () => this.tell({ on: 'retry', key: effect.key }))
+      case 'refill_soon':
+        if (this.#refilling) return
+        this.#refilling = true
+        return this.#later(this.options.limits.refillMs, () => {
+          this.#refilling = false
+          this.tell({ on: 'refill' })
+        })
+      case 'look':
+        return this.#places.look(effect.place)
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  #startZygote(id: number, key: string): void {
+    const start = this.#starts.get(key)
+    if (!start) return
+    const lost = (): void => {
+      if (!this.#zygotes.delete(id)) return
+      const places = [...this.#state.members.values()].filter(({ zygote }) => zygote === id).map(({ place }) => place)
+      const message = 'the Python process that workers are forked from ended'
+      this.tell({ on: 'zygote_lost', zygote: id, reason: 'connect_exited', message })
+      for (const place of places) this.#places.clear(place)
+      made.tellResidents()
+    }
+    const made = new SharedZygote(id, key, start.spec, start.atStart, this.#link, this.options, {
+      up: () => this.tell({ on: 'zygote_up', zygote: id }),
+      lost,
+    })
+    this.#zygotes.set(id, made)
+    void made.zygote.start()
+    this.#later(this.options.limits.zygoteStartMs, () => {
+      if (this.#state.zygotes.get(id)?.phase !== 'starting') return
+      made.zygote.abandon()
+      lost()
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------------------ internal
+
+  #admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
+    if (hello.role !== 'zygote') return this.#places.admit(hello, connect)
+    return [...this.#zygotes.values()].some(({ zygote }) => zygote.admit(hello, connect))
+  }
+
+  /** The process of a place that was granted, or null: it is no good, and was removed. */
+  #check(place: string, request: string, wantedStill: boolean): PooledProcess | null {
+    const process = this.#places.process(place)
+    const fault = process === null ? 'not_a_worker' : process.fault(request)
+    if (fault === null && process) {
+      process.owner = request
+      return process
+    }
+    this.options.log('warn', 'worker_not_leased', { place, reason: fault })
+    this.tell({ on: 'invalid', place, reason: fault ?? 'not_a_worker', wantedStill })
+    return null
+  }
+
+  #askAtOnce(request: string, granted: (place: string) => void, event: PoolEvent): void {
+    const before = this.#askers.get(request)
+    this.#askers.set(request, { kernelId: before?.kernelId ?? '', granted, refused: () => {} })
+    this.tell(event)
+    if (before) this.#askers.set(request, before)
+  }
+
+  #lease(request: string, worker: PooledProcess): Lease {
+    const { place } = worker.paths
+    let open = true
+    const once = (event: PoolEvent): void => {
+      if (!open) return
+      open = false
+      this.forget(request)
+      this.tell(event)
+    }
+    return {
+      request,
+      worker,
+      giveBack: () => {
+        const alive = worker.fault(request) === null
+        worker.detach()
+        once({ on: 'given_back', place, alive })
+      },
+      discard: (reason) => once({ on: 'discarded', place, reason }),
+    }
+  }
+
+  #startKeyOf(needs: Pick<PoolNeeds, 'spec' | 'tenant' | 'environment'>): StartKey {
+    const spec = this.options.spec(needs.spec)
+    if (spec === null)
+      throw new SavepointError('unknown_kernelspec', `There is no kernelspec ${needs.spec}.`, { name: needs.spec })
+    const found = startKey(needs.spec, spec, needs.tenant, needs.environment)
+    if (!this.#starts.has(found.key)) this.#starts.set(found.key, { spec, atStart: found.atStart })
+    return found
+  }
+
+  #renewIfStale(key: string): void {
+    const id = this.#state.shelves.get(key)?.zygote ?? null
+    const folder = id === null ? null : (this.#zygotes.get(id)?.changedFolder() ?? null)
+    if (folder === null) return
+    this.options.log('info', 'zygote_renewed', { folder })
+    this.tell({ on: 'stale', key })
+  }
+
+  #later(ms: number, callback: () => void): void {
+    const cancel = this.options.clock.after(ms, () => {
+      this.#timers.delete(cancel)
+      if (!this.#stopped) callback()
+    })
+    this.#timers.add(cancel)
+  }
+
+  #sweepLater(): void {
+    this.#later(this.options.limits.sweepMs, () => {
+      this.tell({ on: 'sweep' })
+      this.#sweepLater()
+    })
+  }
 }

@@ -10,7 +10,8 @@ import type { WorkerCommand, WorkerEvent } from '../../src/link/protocol.js'
 import type { Log } from '../../src/log.js'
 import { poolLimits } from '../../src/pool/limits.js'
 import type { PoolNeeds, PoolOptions } from '../../src/pool/options.js'
-import { createPool, type Pool } from '../../src/pool/pool.js'
+import { PoolShell, type Lease, type Pool } from '../../src/pool/pool.js'
+import type { PooledProcess } from '../../src/pool/process.js'
 import type { PythonEvent } from '../../src/worker/events.js'
 import type { Workers } from '../../src/worker/workers.js'
 
@@ -22,14 +23,27 @@ export interface TestPool {
   readonly folder: string
   readonly logged: readonly { readonly event: string; readonly fields: object }[]
   kernel(needs?: Partial<PoolNeeds>): PoolKernel
+  acquire(needs?: Partial<PoolNeeds>): Promise<Lease>
+  /** Those that are ready. */
+  processes(): readonly PooledProcess[]
   /** Ends everything. */
   close(): Promise<void>
 }
 
-type Overrides = Partial<Omit<PoolOptions, 'limits'>> & { readonly limits?: Partial<PoolOptions['limits']> }
+type Overrides = Partial<Omit<PoolOptions, 'limits'>> & {
+  readonly limits?: Partial<PoolOptions['limits']>
+  readonly preload?: readonly string[]
+  /** Folder that modules are imported from, too. */
+  readonly searchPath?: string
+}
 
 /** A pool that has begun to start. Not awaited: ready workers come later, see `waitForPoolReady`. */
-export async function startTestPool({ limits, ...overrides }: Overrides = {}): Promise<TestPool> {
+export async function startTestPool({
+  limits,
+  preload = [],
+  searchPath,
+  ...overrides
+}: Overrides = {}): Promise<TestPool> {
   const python = process.env['SAVEPOINT_TEST_PYTHON']
   if (!python) throw new Error('SAVEPOINT_TEST_PYTHON names no interpreter: run the tests with `npm test`.')
   const root = mkdtempSync(join(tmpdir(), 'savepoint-pool-'))
@@ -37,15 +51,19 @@ export async function startTestPool({ limits, ...overrides }: Overrides = {}): P
   mkdirSync(folder)
   const logged: { event: string; fields: object }[] = []
   const log: Log = (_level, event, fields = {}) => void logged.push({ event, fields })
-  const pool = createPool({
+  const pool = new PoolShell({
     spec: (name) =>
       name === 'nothing'
         ? null
         : {
             python: name === 'broken' ? join(folder, 'no-python') : python,
             stack: null,
-            preload: [],
-            environment: { ...process.env, PYTHONPATH: places.python, IPYTHONDIR: join(folder, 'ipython') },
+            preload,
+            environment: {
+              ...process.env,
+              PYTHONPATH: searchPath === undefined ? places.python : `${places.python}:${searchPath}`,
+              IPYTHONDIR: join(folder, 'ipython'),
+            },
           },
     defaultSpec: 'python3',
     defaultTenant: 'us',
@@ -62,23 +80,26 @@ export async function startTestPool({ limits, ...overrides }: Overrides = {}): P
   })
   await pool.start()
   const kernels: PoolKernel[] = []
+  const needsOf = (needs: Partial<PoolNeeds>): PoolNeeds => ({
+    kernelId: `k${kernels.length + 1}`,
+    spec: 'python3',
+    tenant: 'us',
+    environment: {},
+    cwd: folder,
+    affinity: null,
+    ...needs,
+  })
   return {
     pool,
     folder,
     logged,
     kernel(needs = {}) {
-      const kernel = new PoolKernel(pool, {
-        kernelId: `k${kernels.length + 1}`,
-        spec: 'python3',
-        tenant: 'us',
-        environment: {},
-        cwd: folder,
-        affinity: null,
-        ...needs,
-      })
+      const kernel = new PoolKernel(pool, needsOf(needs))
       kernels.push(kernel)
       return kernel
     },
+    acquire: async (needs = {}) => await pool.acquire(needsOf(needs), Infinity),
+    processes: () => pool.readyProcesses(),
     async close() {
       for (const kernel of kernels) kernel.workers.abandon()
       await pool.stop()
@@ -191,4 +212,13 @@ export class PoolKernel {
 
 function sameToken(event: PythonEvent, token: string): boolean {
   return event.on === 'worker_up' && event.token === token
+}
+
+/** Looks every few milliseconds; for what nothing tells of, such as the end of a process. */
+export async function until(fits: () => boolean, what: string): Promise<void> {
+  const end = systemClock.now() + PATIENCE_MS
+  while (!fits()) {
+    if (systemClock.now() > end) throw new Error(`It is waited for that ${what}, in vain.`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
 }

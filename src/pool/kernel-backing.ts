@@ -1,0 +1,125 @@
+/** What a kernel's workers stand on in a pool: its lease, and the places that it has had. */
+
+import type { Backing, ReadyWorker, Resident } from '../worker/backing.js'
+import type { SeatPaths } from '../worker/seat.js'
+import type { ZygoteCommand } from '../link/protocol.js'
+import type { PoolNeeds } from './options.js'
+import type { Lease, PoolShell } from './pool.js'
+import type { PooledProcess } from './process.js'
+import type { SharedZygote } from './shared-zygote.js'
+
+/** Earlier workers of a kernel whose children may go on to print; what older ones left behind is ended. */
+const PLACES_MAX = 4
+
+export class KernelBacking implements Backing {
+  readonly #pool: PoolShell
+  readonly #needs: PoolNeeds
+  readonly #places: string[] = []
+  readonly #aborted = new AbortController()
+  #resident: Resident | null = null
+  #lease: Lease | null = null
+  /** The leased worker, until it is used. */
+  #unused: PooledProcess | null = null
+  #zygote: SharedZygote | null = null
+  #cancelStop: (() => void) | null = null
+  #stopping = false
+
+  constructor(pool: PoolShell, needs: PoolNeeds) {
+    this.#pool = pool
+    this.#needs = needs
+  }
+
+  get resident(): Resident | null {
+    return this.#resident
+  }
+
+  async start(resident: Resident): Promise<void> {
+    this.#resident = resident
+    const { clock, limits } = this.#pool.options
+    const lease = await this.#pool.acquire(this.#needs, clock.now() + limits.waitMs, this.#aborted.signal)
+    this.#lease = lease
+    this.#unused = lease.worker
+    this.#zygote = this.#pool.zygote(lease.worker.zygote)
+    if (this.#stopping) {
+      lease.discard('kernel_ended')
+      return
+    }
+    this.#live(lease.worker.paths.place)
+    this.#zygote?.residents.add(resident)
+    resident.zygoteReady(this.#zygote?.kernelInfo ?? Buffer.from('{}'))
+  }
+
+  takeReady(failed: ReadyWorker | null): ReadyWorker | null {
+    if (this.#lease === null || this.#zygote === null) return null
+    const { request } = this.#lease
+    if (failed !== null)
+      this.#pool.tell({
+        on: 'invalid',
+        place: failed.seat.place,
+        reason: 'died_during_connect',
+        wantedStill: false,
+      })
+    const unused = this.#unused
+    this.#unused = null
+    const fault = unused?.fault(request) ?? null
+    if (unused && fault === null) return unused
+    if (unused && fault !== null)
+      this.#pool.tell({ on: 'invalid', place: unused.paths.place, reason: fault, wantedStill: false })
+    const found = this.#pool.takeNow(request, this.#zygote.id)
+    if (found) this.#live(found.paths.place)
+    return found
+  }
+
+  place(): SeatPaths {
+    const paths = this.#pool.claim(this.#lease?.request ?? '', this.#zygote?.id ?? 0)
+    this.#live(paths.place)
+    return paths
+  }
+
+  tell(command: ZygoteCommand): void {
+    this.#zygote?.zygote.tell(command)
+  }
+
+  stop(): void {
+    this.#end()
+    const { clock, workerLimits } = this.#pool.options
+    if (this.#places.length === 0) return this.#gone()
+    this.#cancelStop = clock.after(workerLimits.zygoteStopMs, () => this.#gone())
+  }
+
+  abandon(): void {
+    this.#end()
+    this.#letGo()
+  }
+
+  /** Nothing is left of one of the places. */
+  left(place: string): void {
+    const at = this.#places.indexOf(place)
+    if (at >= 0) this.#places.splice(at, 1)
+    if (this.#stopping && this.#places.length === 0) this.#gone()
+  }
+
+  #live(place: string): void {
+    this.#places.push(place)
+    this.#pool.house(place, this)
+    const oldest = this.#places.length > PLACES_MAX ? this.#places[0] : undefined
+    if (oldest !== undefined) this.#pool.tell({ on: 'discarded', place: oldest, reason: 'replaced' })
+  }
+
+  #end(): void {
+    this.#stopping = true
+    this.#aborted.abort()
+    for (const place of [...this.#places]) this.#pool.tell({ on: 'discarded', place, reason: 'kernel_ended' })
+  }
+
+  #gone(): void {
+    this.#cancelStop?.()
+    this.#letGo()
+    this.#resident?.ended()
+  }
+
+  #letGo(): void {
+    if (this.#resident) this.#zygote?.residents.delete(this.#resident)
+    if (this.#lease) this.#pool.forget(this.#lease.request)
+  }
+}
