@@ -200,6 +200,7 @@ describe('ready workers', () => {
       writeFileSync(join(site, 'notes.txt'), 'what a cell writes into its folder installs nothing')
       await stage.acquire()
       expect(stage.pool.status().zygotes).toHaveLength(1)
+      await waitForPoolReady(stage)
       mkdirSync(join(site, 'new_package-1.0.dist-info'))
       writeFileSync(join(site, 'new_package.py'), 'here = True')
       const kernel = await stage.kernel().start()
