@@ -130,8 +130,12 @@ export class Workers implements Resident {
     this.#current = running
     running.connection = ready.attach(this.#handlersFor(running))
     running.connection.send({ kind: 'lease', env, cwd, connection_file: connectionFile } as WorkerCommand)
-    this.#listener.workerUp(token, ready.pid)
-    for (const [command, parts] of again) running.connection?.send(command, parts)
+    // Whoever asked for it is in the middle of that, and hears of it as of a worker that dials in.
+    queueMicrotask(() => {
+      if (this.#current !== running || this.#stopped) return
+      this.#listener.workerUp(token, ready.pid)
+      for (const [command, parts] of again) running.connection?.send(command, parts)
+    })
   }
 
   /** It died before it was leased, so that it has done nothing yet: another takes its place. */

@@ -163,10 +163,9 @@ describe('ready workers', () => {
     const doomed = stage.pool.status().items.find(({ state }) => state === 'leased')?.pid ?? 0
     // Stopped, it looks alive but reads nothing; then it is gone with all that it was told.
     process.kill(doomed, 'SIGSTOP')
-    const forked = kernel.fork()
+    await kernel.fork()
     const seq = kernel.send('print("served")')
     process.kill(doomed, 'SIGKILL')
-    await forked
     expect((await kernel.replyTo(seq)).status).toBe('ok')
     expect([kernel.output.includes('served'), kernel.pid === doomed, removed('died_during_connect')]).toEqual([
       true,
