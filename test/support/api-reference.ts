@@ -32,8 +32,8 @@ const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const
 const HEAD = `# The gateway's API
 
 \`npm run reference\` makes this page of the schemas by which the gateway checks requests; it serves the same as OpenAPI at
-\`/api/swagger.json\` and \`/api/spec.yaml\`. How to use it is in [gateway.md](gateway.md), what each error code means in
-[errors.md](errors.md).
+\`/api/swagger.json\` and \`/api/spec.yaml\`. How to use it is in [using-gateway.md](using-gateway.md), what each error code
+means in [errors.md](errors.md).
 
 Errors are \`{"code", "message", "reason", "details"}\`. A token goes into the header \`Authorization: token T\`, or into the
 query as \`?token=T\`. Fields that a request does not know are ignored.
