@@ -32,7 +32,7 @@ export interface ExecutionParts {
 const tags = ['executions']
 
 /** Adds the routes below `/api/kernels/{id}/executions`. */
-export function executionRoutes(app: App, { kernels, clock }: RouteParts, parts: ExecutionParts): void {
+export function executionRoutes(app: App, { kernels, clock, gate }: RouteParts, parts: ExecutionParts): void {
   const { executions, limits } = parts
 
   app.post('/api/kernels/:id/executions', {
@@ -118,6 +118,11 @@ export function executionRoutes(app: App, { kernels, clock }: RouteParts, parts:
       for (const [name, value] of headers) if (value !== undefined) reply.raw.setHeader(name, value)
       reply.hijack()
       reply.raw.writeHead(200, EVENT_STREAM)
+      // It may last as long as the cell; the token that opened it may not.
+      reply.raw.on(
+        'close',
+        gate.watch(request.principal, () => reply.raw.end()),
+      )
       const model = (): unknown => executions.model(found.execution)
       streamEvents(reply.raw, found, lastEventId(request.headers['last-event-id']), { clock, limits, model })
     },

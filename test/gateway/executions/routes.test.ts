@@ -6,18 +6,25 @@ import type { ExecutionLimits } from '../../../src/gateway/executions/limits.js'
 import { createRuns, type RunsOfGateway } from '../../../src/gateway/executions/runs.js'
 import { silentLog } from '../../../src/log.js'
 import { FakeGatewayKernel, FakeGatewayKernels } from '../../fakes/gateway-kernels.js'
+import { KEYS, sign } from '../auth/support.js'
 import { testGateway, WITH_TOKEN, type TestGateway } from '../../support/gateway.js'
 
 let gateway: TestGateway<FakeGatewayKernels>
 let runs: RunsOfGateway
 let kernel: FakeGatewayKernel
+/** Ids of tokens that were revoked. */
+const gone = new Set<string>()
 /** Event streams, which end with the test. */
 const streams: ClientRequest[] = []
 
 async function setUp(limits: Partial<ExecutionLimits> = {}): Promise<void> {
   const kernels = new FakeGatewayKernels()
   runs = createRuns({ kernels, clock: systemClock, log: silentLog, limits })
-  gateway = await testGateway({ kernels, more: [runs.addRoutes] })
+  gateway = await testGateway({
+    kernels,
+    more: [runs.addRoutes],
+    keys: { keys: () => KEYS, revoked: (id) => gone.has(id) },
+  })
   // The subject of the gateway's own token may do everything, with everybody's kernels.
   kernel = kernels.add(new FakeGatewayKernel('k'))
 }
@@ -158,6 +165,17 @@ describe('the events of an execution', () => {
       { id: 2, event: 'stream', data: { name: 'stdout', text: 'a\nb' } },
       { id: 3, event: 'end', data: { status: 'ok', execution_count: 1 } },
     ])
+  })
+
+  test('end when the token that asked for them is revoked', async () => {
+    const { body } = await gateway.ask('POST', `${RUNS}?wait_s=0`, { code: 'x' })
+    kernel.begin(kernel.last('execute_request'))
+    const token = sign({ jti: 'stream', scopes: ['admin'], iat: undefined, exp: Math.floor(Date.now() / 1000) + 600 })
+    const stream = follow(`${RUNS}/${body.id}/events`, { authorization: `Bearer ${token}` })
+    await stream.until(1)
+    gone.add('stream')
+    await stream.ended
+    expect(stream.events.map(({ event }) => event)).toEqual(['execute_input'])
   })
 
   test('go on where a client was cut off', async () => {
