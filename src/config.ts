@@ -57,6 +57,8 @@ export const config = Object.freeze({
     infoPatienceMs: 2_000,
     /** What a cell of stream mode `buffered` may have printed before some of it is sent. */
     bufferedBytesMax: 16_777_216,
+    /** A larger cell is not handed over before its turn: it would hold up what the running one waits for. */
+    aheadBytesMax: 65_536,
     /** For the debugger's thread to come up in a worker that may be busy, and for the response to one request. */
     debuggerUpMs: 10_000,
     debugRequestMs: 600_000,

@@ -19,7 +19,7 @@ import * as checkpoints from './checkpoints.js'
 import { cellEnded, limitCell } from './deadlines.js'
 import { emitCheckpoint, emitTransaction } from './events.js'
 import { run, waitFor, type Operation } from './operation.js'
-import { parseObject, wishesOf, type CellWishes } from './policy.js'
+import { isPlain, parseObject, wishesOf, type CellWishes } from './policy.js'
 import { command, publish, publishSoon, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { cue, newsOfControl, type Cell, type KernelState, type Line, type Request, type Turn } from './state.js'
@@ -38,6 +38,7 @@ export function startCell(state: KernelState, request: Request): void {
     content = parseObject(request.message.contentBytes)
     cell = cellOf(state, content)
     wishes = wishesOf(request.message, cell.code)
+    cell = { ...cell, plain: isPlain(wishes) }
   } catch (error) {
     if (!(error instanceof SavepointError)) throw error
     refuseCell(state, request, cell, error)
@@ -75,6 +76,11 @@ export function startCell(state: KernelState, request: Request): void {
   cell.checkpoint = wishes.checkpoint
   if (wishes.timeoutS !== null) limitCell(state, turn, cell, wishes.timeoutS)
   if (wishes.streamMode === 'buffered') cell.gathered = newGathered()
+  begin(state, turn, cell)
+}
+
+/** The worker has the cell: clients are told. */
+export function begin(state: KernelState, { request }: Turn, cell: Cell): void {
   const parent = request.message.headerBytes
   state.latestParent = parent
   state.latestClient = request.client
@@ -87,7 +93,7 @@ export function startCell(state: KernelState, request: Request): void {
   state.effects.push({ do: 'remember', line: cell.count, source: cell.code })
 }
 
-export function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>): Cell {
+export function cellOf(state: KernelState, content: Readonly<Record<string, unknown>>, plain = false): Cell {
   const { code } = content
   if (typeof code !== 'string') throw new SavepointError('bad_request', 'An execute_request needs its code, a string.')
   const silent = content['silent'] === true
@@ -98,7 +104,7 @@ export function cellOf(state: KernelState, content: Readonly<Record<string, unkn
     // IPython does not count a cell without code.
     stored: !silent && content['store_history'] !== false && code.trim() !== '',
     stopOnError: content['stop_on_error'] !== false,
-    startedAt: state.now,
+    plain,
     transaction: null,
     byMagic: false,
     checkpoint: null,

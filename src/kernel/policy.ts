@@ -29,6 +29,11 @@ const NOTHING: CellWishes = {
   timeoutS: null,
   warnings: [],
 }
+/** Nothing but to be run, and nothing to warn of. */
+export function isPlain(wishes: CellWishes): boolean {
+  return wishes === NOTHING
+}
+
 const MAGIC = /^\s*%%transaction\b([^\n]*)/
 
 /** Reads a cell's wishes. Throws SavepointError for values that do not exist: then the cell must not run. */

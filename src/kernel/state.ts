@@ -9,6 +9,7 @@ import type { IncomingMessage, RequestChannel } from '../wire/message.js'
 import { newDebugging, type Debugging } from './debugger-state.js'
 import type { Client, Effect } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'
+import type { Ahead } from './ahead.js'
 import type { Comms } from './comms.js'
 import type { Gathered } from './streams.js'
 import type { Subshell } from './subshells.js'
@@ -55,6 +56,7 @@ export interface KernelLimits {
   readonly usageMs: number
   readonly infoPatienceMs: number
   readonly bufferedBytesMax: number
+  readonly aheadBytesMax: number
   readonly debuggerUpMs: number
   readonly debugRequestMs: number
 }
@@ -95,7 +97,8 @@ export interface Cell {
   readonly stored: boolean
   readonly silent: boolean
   readonly stopOnError: boolean
-  readonly startedAt: number
+  /** It asks for nothing but to be run. */
+  readonly plain: boolean
   /** The transaction that wraps just this cell, if its policy asked for one. */
   transaction: Transaction | null
   /** Its transaction was wished for by `%%transaction`. */
@@ -159,6 +162,8 @@ export interface KernelState extends Line {
   readonly notices: string[]
   worker: Worker | null
   generation: number
+  /** The first of the queue, as far as the worker has it already. */
+  ahead: Ahead | null
   readonly subshells: Map<string, Subshell>
   nextSeq: number
   minted: number
@@ -224,6 +229,7 @@ export function newState(options: KernelOptions): KernelState {
     queue: [],
     turn: null,
     beside: new Map(),
+    ahead: null,
     subshells: new Map(),
     nextSeq: 1,
     minted: 0,

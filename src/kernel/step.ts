@@ -15,6 +15,7 @@
 import { SavepointError, unreachable } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { EMPTY_OBJECT, json } from '../wire/message.js'
+import { follow, lookAhead } from './ahead.js'
 import { cellEnded, gaveBack, served } from './beside.js'
 import { zygoteWarm } from './awakening.js'
 import { noteSender, openComm } from './comms.js'
@@ -51,6 +52,7 @@ export function step(state: KernelState, event: KernelEvent, now: number): reado
   if (state.phase === 'dead') return []
   take(state, event)
   advance(state)
+  lookAhead(state)
   serveDebugger(state)
   return state.effects.splice(0)
 }
@@ -185,7 +187,10 @@ function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer
   turn.atWorker = false
   if (turn.cell) {
     if (state.beside.size > 0) cellEnded(state, event)
+    const { ahead } = state
+    state.ahead = null
     endCell(state, turn, turn.cell, event, parts)
+    if (event.begins !== undefined) follow(state, event.begins, ahead)
     return
   }
   if (event.status !== null)

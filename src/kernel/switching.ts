@@ -133,6 +133,7 @@ function* comeUp(state: KernelState, token: string): Operation<boolean> {
 /** What waited with the old worker waits here again; comms that the next one does not know are closed, or widgets would wait for answers for ever. */
 function closeWorkerComms(state: KernelState, order: number): void {
   takeBack(state)
+  state.ahead = null
   loseSubshells(state)
   for (const comm_id of dropWorkerComms(state.comms, order)) {
     publish(state, 'comm_close', parentOfTurn(state), { content: json({ comm_id, data: {} }) })

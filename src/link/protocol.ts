@@ -180,10 +180,21 @@ export type WorkerCommand =
       readonly permit?: SnapshotPermit
       /** execute_request only: header of the latest request on control, if the worker does not know it yet. */
       readonly control?: object
+      /**
+       * execute_request only: begin it behind the reply of the cell of this seq, if that is `ok` and says so
+       * (`begins`); else forget it. It is handed over again in its turn.
+       */
+      readonly behind?: number
+      /** With `behind`: to be written to both output pipes between that reply and what this cell prints. */
+      readonly mark?: string
       /** comm messages only: to be served while the cell of this seq awaits or polls. */
       readonly beside?: number
       /** The subshell whose thread serves it; without: the main thread. */
       readonly subshell?: string
+    }
+  | {
+      /** Forget the cell of this seq unless it was begun behind another one. */ readonly kind: 'withdraw'
+      readonly seq: number
     }
   | { /** Start a thread that serves requests. */ readonly kind: 'subshell_open'; readonly subshell: string }
   | {
@@ -284,6 +295,8 @@ export type WorkerEvent =
       /** Messages beside this cell that were not begun, and those that were begun and have not ended. */
       readonly returned?: readonly number[]
       readonly going_on?: readonly number[]
+      /** The cell that is begun behind this reply. */
+      readonly begins?: number
     }
   | { /** A message beside a cell was served. */ readonly kind: 'served'; readonly seq: number }
   | {

@@ -52,6 +52,7 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
       output: optional(text),
       returned: optional(list(number)),
       going_on: optional(list(number)),
+      begins: optional(number),
     },
     parts: 2,
   },

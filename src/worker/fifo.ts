@@ -15,6 +15,10 @@ import { promisify } from 'node:util'
 export interface Fifo {
   /** Delivers everything that is in the pipe now. */
   drain(): void
+  /** The reply has been served behind which the worker writes the mark: what follows the mark may be delivered. */
+  passed(): void
+  /** Delivers what is in the pipe; from now on another worker writes to it. */
+  reset(): void
   pause(): void
   resume(): void
   close(): void
@@ -27,28 +31,73 @@ export async function makeFifos(...paths: readonly string[]): Promise<void> {
 
 const CHUNK_BYTES = 65_536
 
-/** Reads a named pipe; `onText` gets text escaped as the inside of a JSON string. */
-export function readFifo(path: string, onText: (text: Buffer) => void): Fifo {
+/**
+ * Reads a named pipe; `onText` gets text escaped as the inside of a JSON string.
+ *
+ * `mark`: bytes that a worker writes between two cells when it begins the second one by itself. What comes behind a mark
+ * is held back until the reply of the first cell has been served (`passed`): the pipe may be read before the link is.
+ */
+export function readFifo(path: string, mark: Buffer, onText: (text: Buffer) => void): Fifo {
   // For writing, too: with no writer left, as when a worker died and the next is not there yet, reading would end.
   const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
   // Characters may be cut between two reads.
   const decoder = new StringDecoder('utf8')
-  const deliver = (bytes: Buffer): void => {
+  /** Marks that were read less replies that were served. */
+  let ahead = 0
+  const held: Buffer[] = []
+  /** The beginning of a mark, cut by the end of a chunk. */
+  let cut: Buffer = EMPTY
+  const say = (bytes: Buffer): void => {
     const text = decoder.write(bytes)
-    if (text !== '') onText(Buffer.from(JSON.stringify(text).slice(1, -1)))
+    if (text === '') return
+    const escaped = Buffer.from(JSON.stringify(text).slice(1, -1))
+    if (ahead > 0) held.push(escaped)
+    else onText(escaped)
+  }
+  const release = (): void => {
+    for (const text of held.splice(0)) onText(text)
+  }
+  const deliver = (chunk: Buffer): void => {
+    let rest = cut.length > 0 ? Buffer.concat([cut, chunk]) : chunk
+    cut = EMPTY
+    for (let at = rest.indexOf(mark); at >= 0; at = rest.indexOf(mark)) {
+      say(rest.subarray(0, at))
+      ahead += 1
+      rest = rest.subarray(at + mark.length)
+    }
+    // A mark is written in one piece, so only the end of a full chunk can cut it; the rest is in the pipe.
+    if (chunk.length === CHUNK_BYTES) {
+      const kept = beginningAtEnd(rest, mark)
+      cut = Buffer.from(rest.subarray(rest.length - kept))
+      rest = rest.subarray(0, rest.length - kept)
+    }
+    if (rest.length > 0) say(rest)
   }
   const socket = new Socket({ fd, readable: true, writable: false })
   socket.on('data', deliver)
   socket.on('error', () => {})
   socket.unref()
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+  const drain = (): void => {
+    for (let count = CHUNK_BYTES; count === CHUNK_BYTES;) {
+      count = readNow(fd, chunk)
+      if (count > 0) deliver(chunk.subarray(0, count))
+    }
+    if (cut.length > 0) {
+      say(cut)
+      cut = EMPTY
+    }
+  }
   return {
-    drain() {
-      for (;;) {
-        const count = readNow(fd, chunk)
-        if (count === 0) return
-        deliver(chunk.subarray(0, count))
-      }
+    drain,
+    passed() {
+      ahead -= 1
+      if (ahead <= 0) release()
+    },
+    reset() {
+      drain()
+      ahead = 0
+      release()
     },
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
@@ -61,6 +110,15 @@ export function readFifo(path: string, onText: (text: Buffer) => void): Fifo {
       }
     },
   }
+}
+
+const EMPTY = Buffer.alloc(0)
+
+/** How many bytes at the end of `bytes` are the beginning of `mark`. */
+function beginningAtEnd(bytes: Buffer, mark: Buffer): number {
+  let length = Math.min(bytes.length, mark.length - 1)
+  while (length > 0 && !bytes.subarray(bytes.length - length).equals(mark.subarray(0, length))) length -= 1
+  return length
 }
 
 /** Bytes read, 0 when the pipe is empty or has no writer. */

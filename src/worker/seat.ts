@@ -4,6 +4,7 @@
  * Copies of a worker sit where it sits; a worker that was forked anew may have a seat of its own.
  */
 
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Clock } from '../clock.js'
 import { readFifo, type Fifo } from './fifo.js'
@@ -30,6 +31,8 @@ export type OnText = (name: 'stdout' | 'stderr', text: Buffer) => void
 export class Seat {
   readonly paths: SeatPaths
   readonly interrupter: Interrupter
+  /** What the worker writes between two cells; terminals do not show it. */
+  readonly mark = `\u001b_${randomBytes(16).toString('hex')}\u001b\\`
   readonly #fifos: readonly Fifo[]
 
   /** Gets what is printed, as the inside of a JSON string. */
@@ -41,7 +44,7 @@ export class Seat {
     this.onText = onText
     this.interrupter = new Interrupter(clock, limits, paths.interrupts)
     this.#fifos = (['stdout', 'stderr'] as const).map((name) =>
-      readFifo(paths[name], (text) => this.onText(name, text)),
+      readFifo(paths[name], Buffer.from(this.mark), (text) => this.onText(name, text)),
     )
   }
 
@@ -52,6 +55,16 @@ export class Seat {
   /** Delivers everything that is in the pipes now. */
   drain(): void {
     for (const fifo of this.#fifos) fifo.drain()
+  }
+
+  /** The reply behind which the worker writes its mark has been served. */
+  passed(): void {
+    for (const fifo of this.#fifos) fifo.passed()
+  }
+
+  /** Another worker sits here. */
+  reset(): void {
+    for (const fifo of this.#fifos) fifo.reset()
   }
 
   pause(): void {

@@ -190,6 +190,12 @@ export class Workers implements Resident {
     const current = this.#current
     const told = current === null ? this.#kept?.told : current.trial?.told
     told?.push([command, parts])
+    if (command.kind === 'request' && command.behind !== undefined) {
+      const mark = this.#seatOf(current ?? undefined)?.mark
+      const marked: WorkerCommand = { ...command, ...(mark === undefined ? {} : { mark }) }
+      current?.connection?.send(marked, parts)
+      return
+    }
     current?.connection?.send(command, parts)
   }
 
@@ -273,6 +279,7 @@ export class Workers implements Resident {
     this.#running.set(hello.pid, running)
     running.place = hello.kernel
     this.#seats.arrive(hello.kernel)
+    this.#seatOf(running)?.reset()
     this.#current = running
     running.connection = connect(this.#handlersFor(running))
     this.#listener.workerUp(hello.token, hello.pid)
@@ -303,6 +310,7 @@ export class Workers implements Resident {
         // What C code and child processes wrote before the cell ended must not come after its reply.
         if (event.kind === 'reply' || event.kind === 'input_request') this.#seats.drain()
         this.#listener.workerSaid(running.generation, event, parts)
+        if (event.kind === 'reply' && event.begins !== undefined) this.#seatOf(running)?.passed()
       },
       onBroken: () => this.#endBroken(running, BROKEN),
       onClose: () => {

@@ -79,6 +79,7 @@ export class Disorder {
         usageMs: 1,
         infoPatienceMs: 1,
         bufferedBytesMax: 200,
+        aheadBytesMax: 1_000,
         debuggerUpMs: 1,
         debugRequestMs: 1,
       },

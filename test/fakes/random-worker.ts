@@ -41,6 +41,8 @@ export class RandomWorker {
   readonly #beside: number[] = []
   readonly #begun: number[] = []
   #leaving = false
+  /** The cell that it may begin behind the one that it is at. */
+  #ahead: (Task & { readonly behind: number }) | null = null
   stopping = false
   readonly #subshells: RandomSubshells
 
@@ -69,10 +71,18 @@ export class RandomWorker {
       case 'request': {
         if (command.beside !== undefined) return this.#hearBeside(command.seq, command.beside)
         const { msg_id } = JSON.parse(String(parts[0])) as { msg_id: string }
+        if (command.behind !== undefined) {
+          this.#ahead = { seq: command.seq, parent: msg_id, type: command.type, behind: command.behind }
+          return
+        }
+        if (this.#task) throw new Error(`${command.seq} was handed over while ${this.#task.seq} was at work`)
         this.#task = { seq: command.seq, parent: msg_id, type: command.type }
         if (command.permit) this.#take(command.permit, null)
         return
       }
+      case 'withdraw':
+        this.#ahead = null
+        return
       case 'snapshot':
         return this.#take(command.permit, null)
       case 'hand_over':
@@ -150,8 +160,12 @@ export class RandomWorker {
     const beside = { returned: this.#beside.splice(0), going_on: [...this.#begun] }
     if (task.type.startsWith('comm_')) return { event: { kind: 'reply', seq, status: null }, parts: [] }
     const status = this.#random.pick(['ok', 'ok', 'error'] as const)
+    const ahead = this.#ahead?.behind === seq && status === 'ok' && beside.returned.length === 0 ? this.#ahead : null
+    this.#ahead = null
+    const begins = ahead && this.#random.chance(0.8) ? { begins: ahead.seq } : {}
+    if (begins.begins !== undefined) this.#task = ahead
     return {
-      event: { kind: 'reply', seq, status, ename: 'ValueError', evalue: 'no', ...beside },
+      event: { kind: 'reply', seq, status, ename: 'ValueError', evalue: 'no', ...beside, ...begins },
       parts: [{ status }, {}],
     }
   }

@@ -20,6 +20,7 @@ const WORKER_COMMANDS = {
   lease: true,
   welcome: true,
   request: true,
+  withdraw: true,
   snapshot: true,
   hand_over: true,
   forget: true,

@@ -69,7 +69,9 @@ class Reply:
 class FakeGateway:
     """One worker and the gateway's end of its link. Use as a context manager."""
 
-    def __init__(self, arguments: list[str] | None = None, env: dict[str, str | None] | None = None) -> None:
+    def __init__(
+        self, arguments: list[str] | None = None, env: dict[str, str | None] | None = None, pipes: bool = False
+    ) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="savepoint-test-")
         path = os.path.join(self.folder.name, "link.sock")
         self._server = socket.socket(socket.AF_UNIX)
@@ -82,8 +84,8 @@ class FakeGateway:
             "link_path": path,
             "cwd": self.folder.name,
             "env": {"IPYTHONDIR": os.path.join(self.folder.name, "ipython"), **(env or {})},
-            "stdout": None,
-            "stderr": None,
+            "stdout": os.path.join(self.folder.name, "out") if pipes else None,
+            "stderr": os.path.join(self.folder.name, "err") if pipes else None,
             "custodian_fd": -1,
         }
         environment = {**os.environ, "IPYTHONDIR": os.path.join(self.folder.name, "ipython"), "PYTHONPATH": PACKAGES}

@@ -29,6 +29,7 @@ export const LIMITS: KernelLimits = {
   usageMs: 100,
   infoPatienceMs: 200,
   bufferedBytesMax: 1_000,
+  aheadBytesMax: 1_000,
   debuggerUpMs: 1_000,
   debugRequestMs: 60_000,
 }
@@ -76,6 +77,8 @@ export class TestKernel {
   settles = true
   readonly heard: Heard[] = []
   readonly told: Told[] = []
+  /** Cells that it may begin behind the one that it is at, and what was taken back of them. */
+  readonly ahead: Told[] = []
   readonly asked: Asked[] = []
   readonly effects: Effect[] = []
   /** Pending deadlines by id. */
@@ -254,7 +257,8 @@ export class TestKernel {
         this.#hear('stdin', nameOf(effect.client.routing), effect.message, effect.messageId)
         return
       case 'command':
-        this.told.push({ command: effect.command, parts: effect.parts })
+        if (isAhead(effect.command)) this.ahead.push({ command: effect.command, parts: effect.parts })
+        else this.told.push({ command: effect.command, parts: effect.parts })
         return
       case 'store':
         this.asked.push({ id: effect.id, call: effect.call })
@@ -308,4 +312,8 @@ function objectOf(value: Buffer): Readonly<Record<string, unknown>> {
 
 function nameOf(routing: readonly Buffer[]): string {
   return routing.map((each) => each.toString()).join('/')
+}
+
+function isAhead(command: WorkerCommand): boolean {
+  return command.kind === 'withdraw' || (command.kind === 'request' && command.behind !== undefined)
 }

@@ -19,9 +19,11 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
+const MARK = Buffer.from('<mark>')
+
 function collect(): { text: () => string; fifo: ReturnType<typeof readFifo> } {
   const chunks: Buffer[] = []
-  const fifo = readFifo(path, (text) => void chunks.push(text))
+  const fifo = readFifo(path, MARK, (text) => void chunks.push(text))
   return { text: () => JSON.parse(`"${Buffer.concat(chunks).toString()}"`) as string, fifo }
 }
 
@@ -66,6 +68,50 @@ describe('a named pipe', () => {
     writeSync(end, Buffer.from([...rest, 0xff, 0x22, 0x0a]))
     fifo.drain()
     expect(text()).toBe('é\ufffd"\n')
+    fifo.close()
+  })
+
+  test('holds back what comes behind a mark until the reply before it was served', () => {
+    const { text, fifo } = collect()
+    writeSync(end, 'first<mark>second')
+    fifo.drain()
+    expect(text()).toBe('first')
+    fifo.passed()
+    expect(text()).toBe('firstsecond')
+    writeSync(end, ' third')
+    fifo.drain()
+    expect(text()).toBe('firstsecond third')
+    fifo.close()
+  })
+
+  test('swallows a mark that comes after the reply before it was served', () => {
+    const { text, fifo } = collect()
+    writeSync(end, 'first')
+    fifo.drain()
+    fifo.passed()
+    writeSync(end, '<mark>second')
+    fifo.drain()
+    expect(text()).toBe('firstsecond')
+    fifo.close()
+  })
+
+  test('takes the beginning of a mark at the end of a full read for text when no more comes', () => {
+    const { text, fifo } = collect()
+    const written = `${'x'.repeat(65_533)}<ma`
+    writeSync(end, written)
+    fifo.drain()
+    expect(text()).toBe(written)
+    fifo.close()
+  })
+
+  test('begins anew with another writer, and keeps nothing back', () => {
+    const { text, fifo } = collect()
+    writeSync(end, 'first<mark>second')
+    fifo.reset()
+    expect(text()).toBe('firstsecond')
+    writeSync(end, ' third')
+    fifo.drain()
+    expect(text()).toBe('firstsecond third')
     fifo.close()
   })
 })

@@ -109,6 +109,8 @@ class Inbox:
         self.on_commands_while_waiting: Callable[[], None] = lambda: None
         #: Called, in whatever thread reads, for each frame that must not wait for the main thread.
         self.on_urgent: Callable[[Frame], None] = lambda frame: None
+        #: The cell that may be begun behind the one that runs.
+        self.ahead: Frame | None = None
         self._reading = threading.RLock()
         self._expected: dict[str, Expected | Promised] = {}
 
@@ -116,6 +118,7 @@ class Inbox:
         """Begin anew over `link`, in a copy of the process: nobody waits any more, nothing has come."""
         self.link = link
         self.commands.clear()
+        self.ahead = None
         self._reading = threading.RLock()
         for expected in self._expected.values():
             expected.close()
@@ -170,6 +173,10 @@ class Inbox:
                     fresh = True
                 elif kind in URGENT:
                     self.on_urgent(frame)
+                elif "behind" in frame.envelope:
+                    self.ahead = frame
+                elif kind == "withdraw":
+                    self.ahead = None
                 else:
                     self.commands.append(frame)
                     requests += kind == "request"

@@ -148,6 +148,11 @@ def end_reading(requests: int) -> None:
         _state.pending = False
 
 
+def begin_request(count: int) -> None:
+    """A request that was taken from the link before, and not counted, is going to be served (1), or is not (-1)."""
+    _state.requests += count
+
+
 def end_request(seq: int) -> None:
     """The request `seq` is answered; an interrupt that came too late is forgotten.
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from . import interrupts
+from .ahead import Ahead, following
 from .ipython import history
 from .ipython.session import pack
 from .link import Bytes, Frame, LinkClosed, Queued, encode_frame, parse
@@ -40,6 +41,8 @@ class Request:
         self.open = True
         #: The reply, once there is one.
         self.answer: Queued | None = None
+        #: The cell that is begun behind the reply.
+        self.ahead: Ahead | None = None
 
 
 async def serve(worker: Worker, frame: Frame) -> None:
@@ -58,6 +61,8 @@ async def serve(worker: Worker, frame: Frame) -> None:
         worker.warmth.cell_ends()
         interrupts.end_request(request.seq)
         guarded(worker, interrupts.reinstall)
+        if request.ahead is not None:
+            guarded(worker, request.ahead.begin, worker._requests._queue)  # type: ignore[attr-defined]
 
 
 def _cell_begins(worker: Worker) -> None:
@@ -180,7 +185,10 @@ def reply(
         return
     flush(worker)
     facts: dict[str, Any] = {}
+    next_cell: Ahead | None = None
     if request.type == "execute_request":
+        if besides is None and content.get("status") == "ok":
+            next_cell = guarded(worker, following, worker, request)
         besides = besides or worker.besides
         if besides.waiting or besides.begun:
             facts |= guarded(worker, besides.leave) or {}
@@ -189,10 +197,15 @@ def reply(
                 besides.serve_soon()
         facts |= guarded(worker, history.told, worker.shell, request.execution_count) or {}
     try:
-        answer = _encoded(request, content, metadata, facts)
+        begins = {} if next_cell is None else {"begins": next_cell.seq}
+        answer = _encoded(request, content, metadata, facts | begins)
     except BaseException as error:
+        if next_cell is not None:
+            next_cell.forget()
+            next_cell = None
         failure = ValueError(f"The reply could not be sent: {type(error).__name__}: {safe_text(error)}")
         answer = _encoded(request, error_content(failure), {}, facts)
+    request.ahead = next_cell
     request.answer = answer, []
     request.open = False
     worker.link.send_once(request.answer)

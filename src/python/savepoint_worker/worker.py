@@ -187,6 +187,9 @@ class Worker:
                 frame = await self._requests.get()
                 if frame.envelope["kind"] == "request":
                     await requests.serve(self, frame)
+                    if self._requests._queue:  # type: ignore[attr-defined]
+                        # The user's tasks progress between two cells, however closely they follow.
+                        await asyncio.sleep(0)
                 else:
                     self._perform(frame)
             except asyncio.CancelledError:
