@@ -40,7 +40,8 @@ export interface IncarnationParts extends KernelSurroundings {
   readonly generationsBefore: number
   /** Asked before each message: signing begins when somebody needs it. */
   readonly signer: () => Signer
-  readonly onDeath: (cause: DeathCause) => void
+  /** Its worker died, and is replaced. `atRest`: no cell is told of it by an error. */
+  readonly onDeath: (cause: DeathCause, atRest: boolean) => void
   /** Told once, when there is nothing left of it. */
   readonly onEnd: (end: End) => void
 }
@@ -79,6 +80,7 @@ export class Incarnation {
   #depth = 0
   #mayBeUp = false
   #isReady = false
+  #diedAtRest = false
   #over = false
   #failure: SavepointError | null = null
   /** When the present worker came up, in milliseconds since the epoch. */
@@ -157,12 +159,15 @@ export class Incarnation {
     if (event.on === 'worker_failed')
       this.#failure = new SavepointError('starting', `No worker came up: ${event.reason}.`)
     if (event.on === 'worker_died' && event.generation === this.facts.generation && this.facts.phase !== 'stopping') {
-      this.#parts.onDeath(event.cause)
+      this.#diedAtRest = this.facts.phase === 'idle'
+      this.#parts.onDeath(event.cause, this.#diedAtRest)
     }
     if (event.on === 'worker_up') this.#mayBeUp = true
     this.#depth += 1
     this.#host.deliver(event)
     this.#depth -= 1
+    // There is nobody left who would say that all have ended.
+    if (event.on === 'zygote_died') this.deliver({ on: 'workers_stopped' })
     // What comes while the host is at another event is taken when that is done.
     if (this.#depth === 0 && this.#mayBeUp) this.#workerUp()
   }
@@ -227,8 +232,9 @@ export class Incarnation {
     const { worker } = this.facts
     if (worker === null) return
     this.#workerSince = this.#parts.clock.date().getTime()
-    if (this.#isReady) return
+    if (this.#isReady && !this.#diedAtRest) return
     this.#isReady = true
+    this.#diedAtRest = false
     // Its idle is what tells clients that were there before that the kernel is there again.
     this.send('control', { routing: [] }, ownRequest('kernel_info_request', {}))
     this.#settleReady(null)

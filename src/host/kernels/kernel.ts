@@ -21,6 +21,7 @@ import { FanOut } from './fan-out.js'
 import { Incarnation, type End, type KernelSurroundings, type OpResult, type OpWishes } from './incarnation.js'
 import { MemoryMeter } from './memory.js'
 import { nextPhase, type KernelCue, type KernelPhase } from './lifecycle.js'
+import type { KernelStatus, LastDeath } from './kernel-status.js'
 import type { Attachment, AttachOptions, KernelClient, WorkerNeeds } from './ports.js'
 
 export interface KernelLimitsOfGateway {
@@ -47,36 +48,6 @@ export interface GatewayKernelParts extends KernelSurroundings {
   readonly kernelLimits: KernelLimitsOfGateway
   /** It has ended; it is told once. */
   readonly onEnded: () => void
-}
-
-export interface LastDeath {
-  readonly at: string
-  readonly signal: string | null
-  readonly exit_code: number | null
-  /** Why it was ended on purpose, or null. */
-  readonly reason: string | null
-}
-
-/** What can be told of a kernel at any time without asking it; names as on the wire. */
-export interface KernelStatus {
-  readonly execution_state: ExecutionState
-  /** ISO 8601, UTC, with fraction and `Z`. */
-  readonly last_activity: string
-  /** Clients that are attached and count. */
-  readonly connections: number
-  /** Why it is dead, in a sentence; null: it is not. */
-  readonly reason: string | null
-  readonly savepoint: {
-    readonly phase: string
-    readonly worker: { readonly pid: number; readonly generation: number; readonly started_at: string } | null
-    readonly guard: boolean
-    readonly transactions: number
-    readonly undo_depth: number
-    readonly queue: number
-    readonly memory_bytes: number | null
-    readonly snapshot_bytes: number | null
-    readonly last_death: LastDeath | null
-  }
 }
 
 export class GatewayKernel {
@@ -236,7 +207,7 @@ export class GatewayKernel {
       },
       generationsBefore: this.#generations,
       signer: () => this.#signer,
-      onDeath: (cause) => this.#died(cause),
+      onDeath: (cause, atRest) => this.#died(cause, atRest),
       onEnd: (end) => this.#incarnationEnded(incarnation, end),
     })
     this.#incarnation = incarnation
@@ -355,13 +326,17 @@ export class GatewayKernel {
     this.#restarting.catch(() => {})
   }
 
-  #died(cause: DeathCause): void {
+  #died(cause: DeathCause, atRest: boolean): void {
     this.#lastDeath = {
       at: this.#parts.clock.date().toISOString(),
       signal: cause.signal?.name ?? null,
       exit_code: cause.code,
       reason: cause.why ?? null,
     }
+    if (!atRest) return
+    // Nobody would know that the variables are gone.
+    this.#say('restarting')
+    begin(this.#activity, 'starting', this.#now())
   }
 
   #publish(topic: string, frames: readonly Buffer[]): void {

@@ -80,6 +80,10 @@ export class Kernels {
     const existing = id === null ? undefined : this.#entries.get(id)?.kernel
     if (existing) {
       if (existing.owner !== request.owner) throw taken(existing.id)
+      if (existing.phase === 'ending') {
+        await existing.shutdown()
+        return await this.start(request)
+      }
       await existing.start()
       return existing
     }

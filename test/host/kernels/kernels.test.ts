@@ -100,6 +100,19 @@ describe('the kernels of a gateway', () => {
     await expect(kernels.start(requestFor({ name: 'none' }))).rejects.toMatchObject({ code: 'unknown_kernelspec' })
   })
 
+  test('of an id whose kernel is just ending follow it', async () => {
+    const { kernels, farm, clock } = stage()
+    const kernelId = '0a0a0a0a-1111-2222-3333-444444444444'
+    const first = await kernels.start(requestFor({ kernelId }))
+    farm.ends = false
+    const ended = first.shutdown()
+    const next = kernels.start(requestFor({ kernelId }))
+    clock.advance(KERNEL_LIMITS.endGraceMs)
+    await ended
+    expect(await next).not.toBe(first)
+    expect(kernels.list()).toEqual([await next])
+  })
+
   test('are counted with those that are on their way', async () => {
     const { kernels, farm } = stage({ kernelsMax: 2 })
     farm.starts = false

@@ -1,7 +1,7 @@
 /** Many kernels in one process, with real workers. */
 
 import { existsSync } from 'node:fs'
-import { Listener, requestFor } from './listener.js'
+import { Listener, requestFor, type Heard } from './listener.js'
 import { openStage, type Stage } from './stage.js'
 
 let stage: Stage
@@ -96,6 +96,20 @@ test('a worker that dies is replaced: the cell is told, and the model tells of i
   const ann = new Listener(kernel)
   expect(await ann.run('import os; os.kill(os.getpid(), 9)')).toMatchObject({ ename: 'WorkerDied' })
   expect(kernel.status.savepoint.last_death).toMatchObject({ signal: 'SIGKILL', exit_code: null })
+  expect(await ann.run('1')).toMatchObject({ status: 'ok', execution_count: 2 })
+  await kernel.shutdown()
+}, 60_000)
+
+test('a worker that dies at rest is replaced, and clients are told as of a restart', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel)
+  const last = ann.send('execute_request', { code: 'exit()' })
+  const isIdle = ({ content }: Heard): boolean => content['execution_state'] === 'idle'
+  await ann.next((heard) => heard.parent === last && isIdle(heard))
+  await ann.next(({ content }) => content['execution_state'] === 'restarting')
+  await ann.next((heard) => heard.parent !== last && isIdle(heard))
+  expect(ann.states).toEqual(['busy', 'idle', 'restarting', 'busy', 'idle'])
+  expect(kernel.status).toMatchObject({ execution_state: 'idle', savepoint: { last_death: { exit_code: 0 } } })
   expect(await ann.run('1')).toMatchObject({ status: 'ok', execution_count: 2 })
   await kernel.shutdown()
 }, 60_000)
