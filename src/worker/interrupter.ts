@@ -27,6 +27,8 @@ export class Interrupter {
   readonly #path: string
   #file: number | null = null
   #number = 0
+  /** What the latest interrupt is meant for. */
+  #seq: number | null = null
   #cancel: (() => void) | null = null
 
   /** `path`: the file for the worker, made with the first interrupt. */
@@ -39,13 +41,19 @@ export class Interrupter {
   /** Interrupts the worker `pid` while it serves the request `seq`. */
   interrupt(pid: number, seq: number): void {
     this.#number += 1
+    this.#seq = seq
     this.#send({ pid, seq, number: this.#number }, 1)
   }
 
-  /** The worker noticed it, has finished, or is gone: no need to go on. */
+  /** The worker noticed it, or is gone: no need to go on. */
   noticed(): void {
     this.#cancel?.()
     this.#cancel = null
+  }
+
+  /** The request `seq` was answered. Those that subshells serve end while another one is being interrupted. */
+  answered(seq: number): void {
+    if (seq === this.#seq) this.noticed()
   }
 
   /** Nothing is interrupted any more. */

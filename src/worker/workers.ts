@@ -301,8 +301,11 @@ export class Workers implements Resident {
           this.#endBroken(running, BROKEN)
           return
         }
-        if (event.kind === 'interrupted' || event.kind === 'reply') this.#seatOf(running)?.interrupter.noticed()
-        if (event.kind === 'interrupted') return
+        if (event.kind === 'reply') this.#seatOf(running)?.interrupter.answered(event.seq)
+        if (event.kind === 'interrupted') {
+          this.#seatOf(running)?.interrupter.noticed()
+          return
+        }
         if (event.kind === 'leased') {
           running.trial = null
           return

@@ -54,6 +54,18 @@ describe('an interrupt', () => {
     worker.end()
   })
 
+  test('is repeated although another request is answered meanwhile', async () => {
+    const clock = new FakeClock()
+    const interrupter = new Interrupter(clock, LIMITS, file)
+    const worker = await listener()
+    interrupter.interrupt(worker.pid, 7)
+    interrupter.answered(8)
+    expect(clock.pending).toBe(1)
+    interrupter.answered(7)
+    expect(clock.pending).toBe(0)
+    worker.end()
+  })
+
   test('is given up after a while, and harmless for a process that is gone', async () => {
     const clock = new FakeClock()
     const interrupter = new Interrupter(clock, LIMITS, file)
