@@ -66,6 +66,7 @@ export class Workers implements Resident {
   /** What a worker was told that did not live to hear it, and the token of the one that is forked in its place. */
   #kept: { readonly token: string; readonly told: Told[] } | null = null
   #current: Running | null = null
+  #started = false
   #stopped = false
 
   constructor(options: WorkersOptions, backing: Backing, listener: WorkersListener) {
@@ -79,6 +80,7 @@ export class Workers implements Resident {
 
   /** Gets a zygote; see `Backing.start`. */
   async start(): Promise<void> {
+    this.#started = true
     await this.#backing.start(this)
   }
 
@@ -214,7 +216,13 @@ export class Workers implements Resident {
 
   /** Ends workers and snapshots, and the zygote as the backing sees fit. `stopped` follows. */
   stop(linger: boolean): void {
-    this.#backing.stop(linger)
+    if (this.#started) {
+      this.#backing.stop(linger)
+      return
+    }
+    // A lazy kernel that nobody has woken: below, there is nobody yet who would tell that all has ended.
+    this.#backing.abandon()
+    this.ended()
   }
 
   /** Ends what may still run, by force. Nothing is told any more; after an orderly stop there is nothing to do. */
