@@ -39,6 +39,8 @@ export interface GatewayKernel {
   readonly name: string
   /** Subject of the token that asked for it. */
   readonly owner: string
+  /** Where it is in its life; costs nothing, which the status does not. */
+  readonly phase: string
   readonly status: KernelStatus
   attach(client: KernelClient, options?: AttachOptions): Attachment
   /**

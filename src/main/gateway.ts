@@ -21,11 +21,11 @@ import { stateRoutes } from '../gateway/state/state-routes.js'
 import { Kernels } from '../host/kernels/kernels.js'
 import type { Log } from '../log.js'
 import type { SettingValues } from '../settings.js'
-import { openStore } from '../store/store.js'
+import { openStores, type Stores } from '../store/store.js'
 import { UsageMeter } from '../worker/usage.js'
 import { bindChannelsIn } from './gateway-connections.js'
 import type { GatewaySpecs } from './gateway-specs.js'
-import { kernelStore } from './kernel-store.js'
+import { kernelStoreOf } from './kernel-store.js'
 import { startPythonSide, type PythonSide } from './python-side.js'
 
 export interface GatewayOptions {
@@ -76,14 +76,15 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
   const keys = openKeyFiles(dataDir, values['auth.jwks'], systemClock, log)
   const requestsPerMinute = values['auth.requests_per_minute']
   const gate = createGate({ token, rules, requestsPerMinute }, keys, systemClock, log)
-  const kernels = newKernels(options, pythonSide)
+  const stores = openStores({ dataDir, log, clock: systemClock })
+  const kernels = newKernels(options, pythonSide, stores)
   const outboxBytesMax = values['output.waiting_bytes_max']
   const connections = new KernelConnections(
     bindChannelsIn({ folder: pythonSide.folder, env: process.env, log, outboxBytesMax }),
   )
   const channels = createChannels({ log, gate, limits: channelsLimitsOf(values) })
   // Of no kernel: it only looks after checkpoints.
-  const store = openStore({ dataDir, kernelId: 'gateway', log, clock: systemClock })
+  const store = stores.of('gateway')
   const runs = createRuns({ kernels, clock: systemClock, log, limits: runsLimitsOf(values) })
   const gateway = await createGateway({
     baseUrl,
@@ -123,6 +124,7 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
       await Promise.all([told, closed])
       await pythonSide.stop()
       await store.close()
+      await stores.close()
       gate.close()
     },
     stopPython: () => pythonSide.stop(),
@@ -153,10 +155,10 @@ function runsLimitsOf(values: SettingValues): Partial<ExecutionLimits> {
   }
 }
 
-function newKernels({ values, specs, dataDir, log }: GatewayOptions, { newWorkers }: PythonSide): Kernels {
+function newKernels({ values, specs, log }: GatewayOptions, { newWorkers }: PythonSide, stores: Stores): Kernels {
   return new Kernels({
     newWorkers,
-    newStore: (kernelId) => kernelStore(dataDir, kernelId, log),
+    newStore: (kernelId) => kernelStoreOf(stores.of(kernelId), kernelId),
     newUsage: () => new UsageMeter(systemClock),
     clock: systemClock,
     log,

@@ -5,7 +5,7 @@ import { basename, resolve } from 'node:path'
 import { systemClock } from '../clock.js'
 import type { StorePort } from '../host/ports.js'
 import type { Log } from '../log.js'
-import { openStore } from '../store/store.js'
+import { openStore, type Store } from '../store/store.js'
 
 export interface KernelStore extends StorePort {
   close(): Promise<void>
@@ -13,7 +13,10 @@ export interface KernelStore extends StorePort {
 
 /** Nothing is opened before it is needed: the first cell does not wait for a database. */
 export function kernelStore(dataDir: string, kernelId: string, log: Log): KernelStore {
-  const { history, checkpoints, close } = openStore({ dataDir, kernelId, log, clock: systemClock })
+  return kernelStoreOf(openStore({ dataDir, kernelId, log, clock: systemClock }), kernelId)
+}
+
+export function kernelStoreOf({ history, checkpoints, close }: Store, kernelId: string): KernelStore {
   return {
     remember: (line, source) => history.record({ line, source }),
     rememberResult: (line, transformed, output) => history.recordResult(line, { transformed, output }),

@@ -23,9 +23,28 @@ export interface Store {
   close(): Promise<void>
 }
 
+/** Stores of many kernels in one process, which share one database: to open one for each takes milliseconds. */
+export interface Stores {
+  of(kernelId: string): Store
+  /** To be called when all of the stores are closed. Never rejects. */
+  close(): Promise<void>
+}
+
 /** Gives a store at once; folder and database are opened when they are first needed, off the path of the first cell. */
-export function openStore(options: StoreOptions): Store {
-  const { dataDir, log, clock, kernelId } = options
+export function openStore({ kernelId, ...options }: StoreOptions): Store {
+  const stores = openStores(options)
+  const store = stores.of(kernelId)
+  return {
+    ...store,
+    async close() {
+      await store.close()
+      await stores.close()
+    },
+  }
+}
+
+export function openStores(options: Omit<StoreOptions, 'kernelId'>): Stores {
+  const { dataDir, log, clock } = options
   let opening: Promise<Database> | null = null
   // A failure is not remembered: a folder that was put right is used at the next call.
   const openDatabase = (): Promise<Database> => {
@@ -37,14 +56,20 @@ export function openStore(options: StoreOptions): Store {
       })
     return opening
   }
-  const history = new History({ kernelId, log, clock, openDatabase })
-  const checkpoints = new Checkpoints({ dataDir, log, clock, openDatabase })
   return {
-    history,
-    checkpoints,
+    of(kernelId) {
+      const history = new History({ kernelId, log, clock, openDatabase })
+      const checkpoints = new Checkpoints({ dataDir, log, clock, openDatabase })
+      return {
+        history,
+        checkpoints,
+        async close() {
+          await history.close()
+          await checkpoints.close()
+        },
+      }
+    },
     async close() {
-      await history.close()
-      await checkpoints.close()
       const database = await opening?.catch(() => null)
       database?.close()
     },

@@ -36,6 +36,10 @@ export class FakeGatewayKernel implements GatewayKernel {
     return this.#clients.size
   }
 
+  get phase(): string {
+    return this.executionState === 'dead' ? 'dead' : 'ready'
+  }
+
   get status() {
     return {
       execution_state: this.executionState,

@@ -15,6 +15,7 @@ export class FakeKernel implements GatewayKernel {
   readonly asked: { target: string; data: unknown; waitMs: number }[] = []
   answer: unknown = {}
   readonly clients = new Set<KernelClient>()
+  readonly phase = 'ready'
   status: KernelStatus = {
     execution_state: 'idle',
     last_activity: '2026-01-02T03:04:05.678Z',

@@ -43,7 +43,7 @@ export class Executions {
     const runs = this.#runsOf(kernel, username)
     const before = this.#askedBefore(runs, request)
     if (before) return before
-    if (kernel.status.execution_state === 'dead') {
+    if (kernel.phase === 'dead') {
       throw new SavepointError('kernel_dead', 'This kernel is dead. Restart it, or start another one.')
     }
     const { waitingMax } = this.#parts.limits

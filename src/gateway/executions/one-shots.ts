@@ -131,7 +131,7 @@ export class OneShots {
 
   #lives(id: string): boolean {
     const kernel = this.#parts.kernels.find(id)
-    return kernel !== undefined && kernel.status.execution_state !== 'dead'
+    return kernel !== undefined && kernel.phase !== 'dead'
   }
 
   #dropWhenIdle(key: string, kept: Kept): void {

@@ -4,7 +4,8 @@ import type { Attachment, KernelClient, KernelRequest } from '../../host/kernels
 
 export interface RunKernel {
   readonly id: string
-  readonly status: { readonly execution_state: string }
+  /** `dead`: it has no process. To look at its whole status would have its memory measured. */
+  readonly phase: string
   /** Throws `kernel_dead` if it has ended. */
   attach(client: KernelClient): Attachment
   /** Resolves when it has ended. */

@@ -45,6 +45,7 @@ export class StageKernel implements GatewayKernel {
   readonly id = KERNEL_ID
   readonly name = 'python3'
   readonly owner = 'ada'
+  readonly phase = 'ready'
   readonly clients: KernelClient[] = []
   /** Those that count as no connection. */
   readonly watchers: KernelClient[] = []
