@@ -33,6 +33,7 @@ import type { App, RouteParts } from './routes/route.js'
 import { sessionRoutes } from './routes/sessions.js'
 import { Sessions } from './sessions.js'
 import { upgradeHandler } from './upgrade.js'
+import { writeAnswer } from './write-answer.js'
 
 export interface TlsFiles {
   readonly certfile: string
@@ -170,6 +171,7 @@ function newApp({ baseUrl, limits, tls }: GatewayParts): App {
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
+    clientErrorHandler: answerNonsense,
     forceCloseConnections: true,
     exposeHeadRoutes: true,
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: PARAM_CHARS_MAX },
@@ -192,6 +194,21 @@ function newApp({ baseUrl, limits, tls }: GatewayParts): App {
 function tlsOptions({ certfile, keyfile, clientCa }: TlsFiles): SecureContextOptions & { requestCert?: boolean } {
   const mutual = clientCa === null ? {} : { ca: readFileSync(clientCa), requestCert: true, rejectUnauthorized: true }
   return { cert: readFileSync(certfile), key: readFileSync(keyfile), minVersion: 'TLSv1.2', ...mutual }
+}
+
+/** What is no HTTP, comes too slowly, or has headers beyond all measure. */
+function answerNonsense(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [code, status, message] =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? (['timeout', 408, 'The request did not come in time.'] as const)
+      : error.code === 'HPE_HEADER_OVERFLOW'
+        ? (['too_large', 431, 'The headers of the request are larger than allowed.'] as const)
+        : (['bad_request', 400, 'This is no HTTP request.'] as const)
+  writeAnswer(socket, status, {}, errorBody(new SavepointError(code, message), status))
 }
 
 /** One address must not take all that there are. */

@@ -8,13 +8,13 @@ import type { Duplex } from 'node:stream'
 import type { WebSocketServer } from 'ws'
 import { SavepointError } from '../errors.js'
 import { factsOf, kernelFor, refusalBody, routeUrl } from './access.js'
-import { SECURITY_HEADERS } from './auth/headers.js'
 import { isRefusal, refusalHeaders, type Refusal } from './auth/refusal.js'
-import { errorBody, reasonOf, type ErrorBody } from './http-errors.js'
+import { errorBody } from './http-errors.js'
 import type { GatewayKernel } from './ports.js'
 import type { Principal } from './auth/principal.js'
 import type { RouteParts } from './routes/route.js'
 import { statusOf } from './status.js'
+import { writeAnswer } from './write-answer.js'
 
 const ROUTE = '/api/kernels/:id/channels'
 const PATH = /^\/api\/kernels\/([^/]+)\/channels\/?$/
@@ -78,24 +78,10 @@ function refuse({ log }: RouteParts, socket: Duplex, error: unknown): void {
   if (socket.destroyed) return
   if (error instanceof Refused) {
     const { refusal } = error
-    return answer(socket, refusal.status, refusalHeaders(refusal), refusalBody(refusal))
+    return writeAnswer(socket, refusal.status, refusalHeaders(refusal), refusalBody(refusal))
   }
-  if (error instanceof SavepointError) return answer(socket, statusOf(error.code), {}, errorBody(error))
+  if (error instanceof SavepointError) return writeAnswer(socket, statusOf(error.code), {}, errorBody(error))
   log('error', 'upgrade_failed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
   const told = new SavepointError('internal', 'The gateway failed at this request; its log says more.')
-  answer(socket, 500, {}, errorBody(told))
-}
-
-/** A plain answer, after which the connection ends. */
-function answer(socket: Duplex, status: number, headers: Readonly<Record<string, string>>, body: ErrorBody): void {
-  const bytes = Buffer.from(JSON.stringify(body))
-  const all = {
-    ...SECURITY_HEADERS,
-    ...headers,
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': String(bytes.length),
-    Connection: 'close',
-  }
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(Buffer.concat([Buffer.from(`HTTP/1.1 ${status} ${reasonOf(status)}\r\n${lines.join('')}\r\n`), bytes]))
+  writeAnswer(socket, 500, {}, errorBody(told))
 }

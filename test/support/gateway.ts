@@ -52,6 +52,8 @@ export interface GatewayOverrides<K extends Offered = FakeKernels> extends Parti
   readonly limits?: Partial<GatewayLimits>
   readonly keys?: KeySource
   readonly rules?: Partial<AuthRules>
+  /** Where to listen; one that is free unless it is given. */
+  readonly port?: number
 }
 
 export const NO_KEYS: KeySource = { keys: () => [], revoked: () => false }
@@ -61,6 +63,7 @@ export async function testGateway<K extends Offered = FakeKernels>({
   limits,
   keys = NO_KEYS,
   rules: given,
+  port: wanted = 0,
   ...rest
 }: GatewayOverrides<K> = {}): Promise<TestGateway<K>> {
   const kernels = rest.kernels ?? (new FakeKernels(['python3', 'python', 'savepoint']) as Offered as K)
@@ -93,7 +96,10 @@ export async function testGateway<K extends Offered = FakeKernels>({
       ...limits,
     },
   })
-  const url = await gateway.listen('127.0.0.1', 0)
+  const url = await gateway.listen('127.0.0.1', wanted).catch(async (error: unknown) => {
+    await gateway.close()
+    throw error
+  })
   const { port } = new URL(url)
   const send = (sent: Sent): Promise<Answer> => exchange(Number(port), sent)
   return {
