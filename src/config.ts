@@ -96,6 +96,8 @@ export const config = Object.freeze({
     waitingMax: 1_000,
     /** How old the memory in a kernel's model may be before it is measured again. */
     measuredMs: 10_000,
+    /** Messages that ZeroMQ keeps for one client of a gateway's kernel that does not read. */
+    queuedMessagesMax: 2_000,
   }),
   /** The longest deadline that a cell may have: a week. */
   cellTimeoutSMax: 604_800,

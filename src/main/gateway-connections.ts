@@ -3,6 +3,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { v4 as uuid } from 'uuid'
+import { systemClock } from '../clock.js'
 import { config, jupyterRuntimeDir, type Environment } from '../config.js'
 import { makeFolder } from '../folders.js'
 import type { BindChannels } from '../host/kernels/connections.js'
@@ -18,9 +19,17 @@ export interface ConnectionsSurroundings {
   readonly env: Environment
   readonly log: Log
   readonly outboxBytesMax: number
+  /** How long a client that takes nothing holds the kernel up; then it misses what is published until it takes something. */
+  readonly holdMaxMs?: number
 }
 
-export function bindChannelsIn({ folder, env, log, outboxBytesMax }: ConnectionsSurroundings): BindChannels {
+export function bindChannelsIn({
+  folder,
+  env,
+  log,
+  outboxBytesMax,
+  holdMaxMs = config.kernels.holdMaxMs,
+}: ConnectionsSurroundings): BindChannels {
   let made = 0
   return async ({ kernelId, kernelName, scheme, key, ...handlers }) => {
     const runtimeDir = jupyterRuntimeDir(env)
@@ -38,6 +47,8 @@ export function bindChannelsIn({ folder, env, log, outboxBytesMax }: Connections
     }
     const file = await openConnectionFile(path, undefined, fields)
     const signer = createSigner(scheme, key)
+    let dropping = false
+    let cancel = (): void => {}
     const channels = await bindChannels(file.connection, {
       log,
       session: uuid(),
@@ -45,10 +56,23 @@ export function bindChannelsIn({ folder, env, log, outboxBytesMax }: Connections
       guard: new SignatureGuard(signer),
       outboxBytesMax,
       onRequest: (channel, routing, message) => handlers.onRequest(channel, routing, message),
-      onFull: () => handlers.onFull(),
-      onDrained: () => handlers.onDrained(),
+      // Unix sockets do not show who lags, and a gateway's memory is that of all kernels.
+      subscriberMessagesMax: config.kernels.queuedMessagesMax,
+      onFull: () => {
+        handlers.onFull()
+        cancel = systemClock.after(holdMaxMs, () => {
+          dropping = true
+          log('warn', 'zeromq_client_too_slow', { kernel: kernelId })
+        })
+      },
+      onDrained: () => {
+        cancel()
+        dropping = false
+        handlers.onDrained()
+      },
     })
     const close = async (): Promise<void> => {
+      cancel()
       await file.dispose()
       await channels.close(config.flushMs)
     }
@@ -60,7 +84,7 @@ export function bindChannelsIn({ folder, env, log, outboxBytesMax }: Connections
     }
     return {
       facts: { connection_file: path, connection_info: mergePorts(fields, channels.ports) },
-      publish: (topic, frames) => channels.publish(topic, frames),
+      publish: (topic, frames) => void (dropping || channels.publish(topic, frames)),
       reply: (channel, routing, frames) => channels.reply(channel, routing, frames),
       close,
     }

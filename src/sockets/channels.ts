@@ -48,6 +48,11 @@ export interface ChannelsOptions {
   readonly clock?: Clock
   /** Bytes that may wait before the channels are full. */
   readonly outboxBytesMax?: number
+  /**
+   * Messages that ZeroMQ may keep for one subscriber; beyond them everything waits in the outbox until it has fetched
+   * some. Absent: any number.
+   */
+  readonly subscriberMessagesMax?: number
   /** How long a port in use is tried again. */
   readonly bindPatienceMs?: number
 }
@@ -111,7 +116,8 @@ export async function bindChannels(connection: Connection, options: ChannelsOpti
     control: new zmq.Router(routerOptions),
     stdin: new zmq.Router(routerOptions),
   }
-  const iopub = new zmq.XPublisher(common)
+  const iopub = new zmq.XPublisher({ ...common, sendHighWaterMark: options.subscriberMessagesMax ?? 0 })
+  if (options.subscriberMessagesMax !== undefined) iopub.noDrop = true
   iopub.verbosity = 'allSubs'
   const hb = new zmq.Router({ ...common, linger: 0, handover: true, maxMessageSize: ECHO_BYTES_MAX })
   const sockets = { ...requests, iopub, hb }

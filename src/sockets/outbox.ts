@@ -7,6 +7,7 @@
  */
 
 import { isAscii } from 'node:buffer'
+import { codeOf } from './fault.js'
 
 /** The part of a ZeroMQ socket that an outbox uses. */
 export interface Sink {
@@ -78,11 +79,21 @@ export class Outbox {
     sent.then(
       () => this.#continue(),
       (error: unknown) => {
+        if (codeOf(error) === 'EAGAIN' && !this.#closed) {
+          // ZeroMQ does not say when there is room again.
+          setTimeout(() => this.#again(frames), ROOM_POLL_MS)
+          return
+        }
         // A socket that was closed under a pending send is no news.
         if (!this.#closed) this.#options.onFailed(error)
         this.#continue()
       },
     )
+  }
+
+  #again(frames: Buffer[]): void {
+    if (this.#closed) this.#continue()
+    else this.#transmit(frames)
   }
 
   #continue(): void {
@@ -111,6 +122,8 @@ export class Outbox {
     for (const resolve of this.#idle.splice(0)) resolve()
   }
 }
+
+const ROOM_POLL_MS = 10
 
 /** Buffers up to this size are copied by the binding itself. */
 const COPIED_BYTES_MAX = 128

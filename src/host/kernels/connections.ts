@@ -130,8 +130,7 @@ class Connection implements KernelClient {
         throw new SavepointError('cancelled', 'The channels were closed while they were opened.')
       // Everything that goes out from here on is signed, so nothing unsigned can reach the new client.
       this.#kernel.signWith(createSigner(SCHEME, key))
-      // No limit to its patience: what ZeroMQ cannot get rid of it keeps, up to a bound, and cuts off who is gone.
-      this.#attachment = this.#kernel.attach(this, { counted: false, patient: true })
+      this.#attachment = this.#kernel.attach(this, { counted: false })
       return channels.facts
     } catch (error) {
       await this.#channels?.close()

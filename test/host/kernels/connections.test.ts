@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { Subscriber } from 'zeromq'
 import type { ConnectionFacts } from '../../../src/host/kernels/connections.js'
 import { DummyFrontend, NOTHING } from '../../support/frontend.js'
 import { Listener, requestFor } from './listener.js'
@@ -95,4 +96,32 @@ test('both kinds of clients see each other, replies and questions go to the aske
   await kernel.shutdown()
   await connections.closeAll()
   expect(existsSync(facts.connection_file)).toBe(false)
+}, 60_000)
+
+test('a ZeroMQ client that does not read costs others a moment and no memory, and hears again once it reads', async () => {
+  const { kernels, connections } = stage
+  const kernel = await kernels.start(requestFor())
+  const { connection_info: info } = await connections.open(kernel)
+  const stalled = new Subscriber({ linger: 0, receiveHighWaterMark: 1 })
+  stalled.connect(`ipc://${String(info['ip'])}-${String(info['iopub_port'])}`)
+  stalled.subscribe()
+  await stalled.receive()
+  const ann = new Listener(kernel)
+  await ann.run(`from IPython.display import display
+for i in range(4000):
+    display({'text/plain': 'x' * 20000}, raw=True)`)
+  expect(stage.logged.join('')).toContain('zeromq_client_too_slow')
+  let heard = 0
+  const reading = (async () => {
+    for await (const frames of stalled) {
+      heard += 1
+      if (String(frames.at(-1)).includes('after all')) return
+    }
+  })()
+  let over = false
+  void reading.then(() => (over = true))
+  while (!over) await ann.run('print("after all")')
+  expect(heard).toBeLessThan(4000)
+  stalled.close()
+  await kernel.shutdown()
 }, 60_000)

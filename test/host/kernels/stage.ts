@@ -46,7 +46,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     options: { offersSubshells: false, limits: config.kernel },
     pacing: config.streams,
     holdMs: config.holdMs,
-    kernelLimits: config.kernels,
+    kernelLimits: { ...config.kernels, holdMaxMs: 200 },
     findSpec: (name) => (name === 'python3' ? { name, cullIdleTimeoutS: null } : null),
     kernelsMax: null,
     kernelsPerOwnerMax: null,
@@ -55,7 +55,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 60_000 },
     ...options,
   })
-  const sockets = { folder: join(folder, 's'), env, log, outboxBytesMax: config.outboxBytesMax }
+  const sockets = { folder: join(folder, 's'), env, log, outboxBytesMax: 1_048_576, holdMaxMs: 200 }
   const connections = new KernelConnections(bindChannelsIn(sockets))
   return {
     kernels,
