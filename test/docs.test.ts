@@ -8,6 +8,8 @@ import { authLimits } from '../src/gateway/auth/limits.js'
 import { executionLimits } from '../src/gateway/executions/limits.js'
 import { KERNEL_TRANSITIONS } from '../src/host/kernels/lifecycle.js'
 import { TRANSITIONS } from '../src/kernel/lifecycle.js'
+import { TRANSITIONS as POOLED } from '../src/pool/lifecycle.js'
+import { poolLimits } from '../src/pool/limits.js'
 import { settingsReference } from '../src/settings/reference.js'
 import { storeLimits } from '../src/store/limits.js'
 import { apiReference } from './support/api-reference.js'
@@ -71,10 +73,29 @@ describe('the documents', () => {
     expect(explained.toSorted()).toEqual([...Object.keys(TRANSITIONS), ...cues].toSorted())
   })
 
+  test('draw and explain the life of a pooled worker as its table has it', () => {
+    const drawn = [...doc('pool.md').matchAll(/^ +(\w+) --> (\w+): (\w+)$/gm)].map(
+      ([, from, to, cue]) => `${from} ${cue} ${to}`,
+    )
+    const moves = Object.entries(POOLED).flatMap(([from, cues]) =>
+      Object.entries(cues).map(([cue, to]) => `${from} ${cue} ${to}`),
+    )
+    expect(drawn.toSorted()).toEqual(moves.toSorted())
+    const explained = rows(doc('pool.md'), 'The life of a worker').map(([name]) => name?.replaceAll('`', ''))
+    const cues = new Set(Object.values(POOLED).flatMap((each) => Object.keys(each)))
+    expect(explained.toSorted()).toEqual([...Object.keys(POOLED), ...cues].toSorted())
+  })
+
   test('list every limit with its value', () => {
     const listed = rows(doc('limits.md'), 'Limits').map(([name, value]) => `${name?.replaceAll('`', '')} ${value}`)
     expect(listed.toSorted()).toEqual(
-      limitsOf({ ...config, store: storeLimits, auth: authLimits, executions: executionLimits }).toSorted(),
+      limitsOf({
+        ...config,
+        pool: poolLimits,
+        store: storeLimits,
+        auth: authLimits,
+        executions: executionLimits,
+      }).toSorted(),
     )
   })
 
@@ -148,6 +169,7 @@ describe('the documents', () => {
       'ipykernel',
       'lifecycle',
       'limits',
+      'pool',
       'protocol',
       'websockets',
       'security',

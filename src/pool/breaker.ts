@@ -17,7 +17,9 @@ export type Breaker =
 export const CLOSED: Breaker = { state: 'closed', failures: 0 }
 
 export function succeeded(breaker: Breaker, { successesToClose }: BreakerLimits): Breaker {
-  if (breaker.state !== 'half_open') return CLOSED
+  // What was on its way when it opened proves little.
+  if (breaker.state === 'open') return breaker
+  if (breaker.state === 'closed') return CLOSED
   const successes = breaker.successes + 1
   return successes >= successesToClose ? CLOSED : { state: 'half_open', successes }
 }

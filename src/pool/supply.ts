@@ -143,13 +143,13 @@ export function failed(at: At, shelf: Shelf, reason: StartFailure, message: stri
   const first = queue.find(({ key }) => key === shelf.key)
   if (first) {
     first.attempts += 1
-    if (first.attempts >= limits.retryMs.length) {
+    if (first.attempts > limits.retryMs.length) {
       at.state.queue = queue.filter((each) => each !== first)
       refuseFailing(at, first.request, shelf)
     }
   }
   const failures = shelf.breaker.state === 'closed' ? shelf.breaker.failures : 1
-  retryLater(at, shelf, limits.retryMs[Math.min(failures, limits.retryMs.length - 1)] ?? 0)
+  retryLater(at, shelf, limits.retryMs[Math.min(failures, limits.retryMs.length) - 1] ?? 0)
 }
 
 /** Tries again after a pause, once. */

@@ -121,7 +121,8 @@ export class ZygoteProcess {
     const { python, starter, environment, link, token, stack } = this.#options
     const args = [starter, 'zygote', '--link', link, '--token', token, '--stack', stack ?? '-']
     // Its own process group: signals to ours (Ctrl-C, killpg of a client) are for us to pass on.
-    const child = spawn(python, [...args, '--settings-follow'], {
+    // By the time that it could look for its parent we may have ended.
+    const child = spawn(python, [...args, '--settings-follow', '--starter', String(process.pid)], {
       env: environment,
       detached: true,
       stdio: ['ignore', 'ignore', 'inherit'],

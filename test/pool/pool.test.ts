@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { packageRoot } from '../../src/config.js'
 import { startTestPool, until, waitForPoolReady, type TestPool } from '../support/pool.js'
 
 let stage: TestPool
@@ -227,6 +231,20 @@ describe('ready workers', () => {
   })
 })
 
+describe('a gateway that is killed', () => {
+  test('leaves no zygote, no worker, no child of a worker and nobody who waits', async () => {
+    stage = await startTestPool()
+    const gateway = spawn(process.execPath, [join(packageRoot, 'build', 'test', 'support', 'pool-process.js')])
+    const [line] = (await once(createInterface(gateway.stdout), 'line')) as [string]
+    const { pids, folder } = JSON.parse(line) as { pids: number[]; folder: string }
+    const children = pids.flatMap(childrenOf)
+    expect([pids.length, children.length > 0, pids.every(isAlive)]).toEqual([4, true, true])
+    gateway.kill('SIGKILL')
+    await until(() => ![...pids, ...children].some(isAlive), 'everything has ended')
+    rmSync(dirname(folder), { recursive: true, force: true })
+  })
+})
+
 describe('a pool that cannot start workers', () => {
   test('says why, after it has tried again', async () => {
     stage = await startTestPool()
@@ -241,6 +259,10 @@ describe('a pool that cannot start workers', () => {
     await expect(stage.kernel({ spec: 'nothing' }).start()).rejects.toMatchObject({ code: 'unknown_kernelspec' })
   })
 })
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+}
 
 /** A process that has ended but was not yet asked for its status does not live. */
 function isAlive(pid: number): boolean {

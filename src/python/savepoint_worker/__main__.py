@@ -28,6 +28,7 @@ def main(arguments: "list[str]") -> int:
         action="store_true",
         help="the gateway is only starting, and sends the other settings later",
     )
+    zygote.add_argument("--starter", type=int, help="pid of the gateway, if that is our parent")
     options = parser.parse_args(arguments)
     stack = None if options.stack == "-" else options.stack
     restore_search_path(stack)
@@ -39,7 +40,7 @@ def main(arguments: "list[str]") -> int:
     from .zygote import Options
 
     asked = Options(options.link, options.token, options.kernel, options.rendezvous, options.linger)
-    start(asked, None if options.settings_follow else json.loads(options.kernel_args), stack)
+    start(asked, None if options.settings_follow else json.loads(options.kernel_args), stack, options.starter)
     return 0
 
 

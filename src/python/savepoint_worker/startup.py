@@ -27,18 +27,19 @@ if TYPE_CHECKING:
 SETTINGS_TIMEOUT_S = 10.0
 
 
-def start(options: Options, arguments: list[str] | None, stack: str | None) -> None:
+def start(options: Options, arguments: list[str] | None, stack: str | None, starter: int | None = None) -> None:
     """Be a zygote, then perhaps a worker, until this process ends. Raises OSError if the gateway cannot be reached.
 
     `arguments` are options for IPython; None if the gateway, which starts at the same time as this process, sends them
-    and the rest of `options` later. `stack`, first in sys.path now, is where IPython and ipykernel come from.
+    and the rest of `options` later. `starter`, our parent, is or becomes the gateway; None: whoever that is now. `stack`,
+    first in sys.path now, is where IPython and ipykernel come from.
     """
     if os.getpgrp() != os.getpid():
         os.setsid()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     if arguments is None:
-        starter = os.getppid()
+        starter = starter or os.getppid()
         _import_stack(stack)
         _wait_for_gateway(options.link, starter)
         try:

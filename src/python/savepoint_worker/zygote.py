@@ -3,8 +3,8 @@
 It is the parent, sooner or later, of every process of its kernels: it forks workers, adopts whatever loses its parent,
 reports each end to the gateway, remembers how children of the user's ended, and holds the wake ends of frozen
 snapshots. It runs no code of the user's. Kernels that share it know nothing of each other: whatever concerns a process
-carries the name of its kernel, and one kernel's end touches nothing of another's. The first worker is forked as soon as everything is built; the zygote warms
-itself up for later ones when it is quiet.
+carries the name of its kernel, and one kernel's end touches nothing of another's. The first worker is forked as soon as
+everything is built; the zygote of a single kernel warms itself up for later ones when it is quiet.
 
 Nothing here may be left open in a worker, and no worker may start on top of the zygote's stack: `serve` *returns* in
 the forked child, with what the worker is to be.
