@@ -59,7 +59,14 @@ export class PooledProcess implements ReadyWorker {
 
   attach(handlers: ConnectionHandlers): Connection {
     this.#handlers = handlers
-    const none: Connection = { send: () => {}, pause: () => {}, resume: () => {}, close: () => {} }
+    const nothing = (): void => {}
+    const none = {
+      send: nothing,
+      pause: nothing,
+      resume: nothing,
+      close: nothing,
+      together: (work: () => void) => work(),
+    }
     return this.#connection ?? none
   }
 

@@ -7,6 +7,8 @@ import type { Envelope, Frame } from '../link/protocol.js'
 
 export interface Connection {
   send(envelope: Envelope, parts?: readonly Buffer[]): void
+  /** What is sent in `work` goes out in one piece: one wake-up for the process. */
+  together(work: () => void): void
   /** Stops reading: the process waits as soon as the socket's buffer is full. */
   pause(): void
   resume(): void
@@ -55,6 +57,14 @@ export function frameConnection(socket: Socket, log: Log, handlers: ConnectionHa
       socket.cork()
       for (const chunk of chunks) socket.write(chunk)
       socket.uncork()
+    },
+    together(work) {
+      socket.cork()
+      try {
+        work()
+      } finally {
+        socket.uncork()
+      }
     },
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),

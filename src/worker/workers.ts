@@ -130,13 +130,16 @@ export class Workers implements Resident {
     this.#running.set(ready.pid, running)
     this.#seats.adopt(ready.seat)
     this.#current = running
-    running.connection = ready.attach(this.#handlersFor(running))
-    running.connection.send({ kind: 'lease', env, cwd, connection_file: connectionFile } as WorkerCommand)
+    const connection = ready.attach(this.#handlersFor(running))
+    running.connection = connection
     // Whoever asked for it is in the middle of that, and hears of it as of a worker that dials in.
     queueMicrotask(() => {
       if (this.#current !== running || this.#stopped) return
-      this.#listener.workerUp(token, ready.pid)
-      for (const [command, parts] of again) running.connection?.send(command, parts)
+      connection.together(() => {
+        connection.send({ kind: 'lease', env, cwd, connection_file: connectionFile } as WorkerCommand)
+        this.#listener.workerUp(token, ready.pid)
+        for (const [command, parts] of again) connection.send(command, parts)
+      })
     })
   }
 
