@@ -28,7 +28,6 @@ export interface PythonSideOptions extends Pick<PoolOptions, 'defaultSpec' | 'de
 
 /** Begins to make workers ready. */
 export async function startPythonSide(options: PythonSideOptions): Promise<PythonSide> {
-  const { log } = options
   const root = runtimeRoot()
   sweep(root, systemClock.date())
   const dir = makeRuntimeDir(root)
@@ -48,21 +47,13 @@ export async function startPythonSide(options: PythonSideOptions): Promise<Pytho
     dir.remove()
     throw error
   }
-  let isReady = false
-  pool.waitForReady(poolLimits.zygoteStartMs).then(
-    () => {
-      isReady = true
-    },
-    (error: unknown) =>
-      log('error', 'pool_not_ready', { reason: error instanceof Error ? error.message : String(error) }),
-  )
   return {
     newWorkers: (needs, deliver) => pool.newWorkers(needs, deliver),
     folder: dir.path,
     view: {
-      isReady: () => isReady,
+      isReady: () => pool.isReady(),
       facts: () => pool.status(),
-      counts: () => ({ known: pool.status().total_count }),
+      counts: () => pool.status().states,
     },
     async stop() {
       await pool.stop()

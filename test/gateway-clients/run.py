@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ def main() -> int:
     if unknown := [name for name in names if name not in known]:
         print(f"There is no {', '.join(unknown)} here. There are: {', '.join(known)}", file=sys.stderr)
         return 2
+    # Whoever ends us must not leave the gateway behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="savepoint-gateway-") as home:
         _private_folders(Path(home))
         # Only now: what it starts has these folders.

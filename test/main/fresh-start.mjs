@@ -26,6 +26,16 @@ function run(...args) {
 }
 const START_MS = 200_000
 
+/** What the gateway says it is; what went wrong, if it says nothing. */
+async function askVersion(url) {
+  try {
+    const answer = await fetch(`${url}/api`)
+    return (await answer.json()).version
+  } catch (error) {
+    return String(error)
+  }
+}
+
 /** Runs `npm start` until its gateway is there, asks it something, and ends it. A start that fails ends by itself. */
 async function start(...args) {
   const child = spawn(process.execPath, [join('src', 'main', 'start.mjs'), '--port', '0', ...args], { cwd: root, env })
@@ -35,13 +45,15 @@ async function start(...args) {
   const timer = setTimeout(() => child.kill('SIGKILL'), START_MS)
   const ended = new Promise((resolve) => child.once('close', resolve))
   for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', async (bytes) => {
+    stream.on('data', (bytes) => {
       said += bytes
       const [, found] = /^Savepoint gateway at (\S+)$/m.exec(said) ?? []
       if (found === undefined || url !== null || !/--gateway-url=\S+\n/.test(said)) return
       url = found
-      version = (await (await fetch(`${url}/api`)).json()).version
-      child.kill('SIGTERM')
+      void askVersion(url).then((answer) => {
+        version = answer
+        child.kill('SIGTERM')
+      })
     })
   }
   const status = await ended
