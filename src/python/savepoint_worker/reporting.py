@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from .cells.module_files import note_module_files
+
 #: Where the files of the worker and of the `savepoint` module are.
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OURS = (os.path.join(_HOME, "savepoint_worker", ""), os.path.join(_HOME, "savepoint", ""))
@@ -90,6 +92,7 @@ class Reporter:
             _leave_out_ours(error.__traceback__)
         here = self._here
         before, here.shown = here.shown, None
+        note_module_files()
         try:
             self._show(exc_tuple, *arguments, **options)
         except Exception:

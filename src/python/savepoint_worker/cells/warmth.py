@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .module_files import note_module_files
 from .quiet import Foresight
 
 #: A cell that is done sooner does not begin it; nor does a rest between two requests that is shorter.
@@ -140,6 +141,7 @@ def prepare(formatter: Any) -> None:
     """Fill the caches that the first traceback would have to fill; `formatter` is the shell's own."""
     # The shell may need it at this moment, in another thread: what it keeps is kept by a copy, caches are shared.
     formatter = copy.copy(formatter)
+    note_module_files()
     try:
         raise ValueError("a first error")
     except ValueError:
