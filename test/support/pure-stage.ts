@@ -5,7 +5,7 @@ import type { RequestChannel } from '../../src/wire/message.js'
 import { mismatch, type Names } from './match.js'
 import { bytes } from './messages.js'
 import type { Hearing, Speech, Stage } from './perform.js'
-import { TestKernel, type Heard } from './test-kernel.js'
+import { isAhead, TestKernel, type Heard } from './test-kernel.js'
 import type { Line } from './transcript.js'
 
 /** What goes on between gateway and worker in any case is not written down, unless a transcript wants it so. */
@@ -171,6 +171,8 @@ export class PureStage implements Stage {
   #order = 0
 
   #hearCommand(command: WorkerCommand, parts: readonly Buffer[]): void {
+    // This worker begins nothing before its turn, so that a transcript reads in the order of what clients see.
+    if (isAhead(command)) return
     this.#told.push({ kind: command.kind, body: command })
     if (command.kind === 'request') {
       this.#seq = command.seq

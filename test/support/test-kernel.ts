@@ -314,6 +314,7 @@ function nameOf(routing: readonly Buffer[]): string {
   return routing.map((each) => each.toString()).join('/')
 }
 
-function isAhead(command: WorkerCommand): boolean {
+/** It is about a cell that may be begun behind the one that runs. */
+export function isAhead(command: WorkerCommand): boolean {
   return command.kind === 'withdraw' || (command.kind === 'request' && command.behind !== undefined)
 }
