@@ -84,7 +84,7 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
   )
   const channels = createChannels({ log, gate, limits: channelsLimitsOf(values) })
   // Of no kernel: it only looks after checkpoints.
-  const store = stores.of('gateway')
+  const store = stores.of('gateway', null)
   const runs = createRuns({ kernels, clock: systemClock, log, limits: runsLimitsOf(values) })
   const gateway = await createGateway({
     baseUrl,
@@ -158,7 +158,7 @@ function runsLimitsOf(values: SettingValues): Partial<ExecutionLimits> {
 function newKernels({ values, specs, log }: GatewayOptions, { newWorkers }: PythonSide, stores: Stores): Kernels {
   return new Kernels({
     newWorkers,
-    newStore: (kernelId) => kernelStoreOf(stores.of(kernelId), kernelId),
+    newStore: ({ kernelId, tenant }) => kernelStoreOf(stores.of(kernelId, tenant), kernelId),
     newUsage: () => new UsageMeter(systemClock),
     clock: systemClock,
     log,

@@ -5,15 +5,19 @@ import { basename, resolve } from 'node:path'
 import { systemClock } from '../clock.js'
 import type { StorePort } from '../host/ports.js'
 import type { Log } from '../log.js'
+import { LOCAL_OWNER } from '../store/owner.js'
 import { openStore, type Store } from '../store/store.js'
 
 export interface KernelStore extends StorePort {
   close(): Promise<void>
 }
 
-/** Nothing is opened before it is needed: the first cell does not wait for a database. */
-export function kernelStore(dataDir: string, kernelId: string, log: Log): KernelStore {
-  return kernelStoreOf(openStore({ dataDir, kernelId, log, clock: systemClock }), kernelId)
+/**
+ * Nothing is opened before it is needed: the first cell does not wait for a database. Without an owner it is the local
+ * user's.
+ */
+export function kernelStore(dataDir: string, kernelId: string, log: Log, owner = LOCAL_OWNER): KernelStore {
+  return kernelStoreOf(openStore({ dataDir, kernelId, owner, log, clock: systemClock }), kernelId)
 }
 
 export function kernelStoreOf({ history, checkpoints, close }: Store, kernelId: string): KernelStore {

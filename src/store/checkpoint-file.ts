@@ -7,7 +7,7 @@
  *     label (JSON), u32 BE length of the label         by us, when the file is sealed
  *     "SVPM", 8 bytes key id, 32 bytes MAC             by us
  *
- * The MAC (HMAC-SHA256) covers every byte before it, after a prefix that binds it to its purpose and tenant. Nothing
+ * The MAC (HMAC-SHA256) covers every byte before it, after a prefix that binds it to its purpose and owner. Nothing
  * but the MAC says that a file may be unpickled, so that it is checked before the file is given to anybody.
  */
 
@@ -30,9 +30,6 @@ const KEY_ID_BYTES = 8
 const MAC_BYTES = 32
 const TRAILER_BYTES = TRAILER_MAGIC.length + KEY_ID_BYTES + MAC_BYTES
 const HEAD_BYTES = MAGIC.length + LENGTH_BYTES
-
-/** Whose checkpoints the MAC speaks for. A data folder belongs to one user, who is its only tenant. */
-const TENANT = 'local'
 
 /** Opens a plain file, never what a symbolic link points to, for as long as `work` takes. */
 export async function withCheckpoint<T>(
@@ -62,7 +59,7 @@ export async function sealFile(handle: FileHandle, label: Label, key: Checkpoint
   length.writeUInt32BE(labelBytes.length)
   const signed = Buffer.concat([labelBytes, length, TRAILER_MAGIC, Buffer.from(key.id, 'latin1')])
   await writeAt(handle, size, signed)
-  const mac = await macOf(handle, size + signed.length, key)
+  const mac = await macOf(handle, size + signed.length, key, label.owner)
   await writeAt(handle, size + signed.length, mac)
   return { label, manifest, fileBytes: size + signed.length + MAC_BYTES, keyId: key.id }
 }
@@ -80,7 +77,8 @@ export async function verifyFile(handle: FileHandle, key: CheckpointKey): Promis
       'The checkpoint was signed with the key of another data folder. Restore it there: restoring runs code that it holds.',
     )
   }
-  const mac = await macOf(handle, size - MAC_BYTES, key)
+  const { label } = await readLabel(handle, size)
+  const mac = await macOf(handle, size - MAC_BYTES, key, label.owner)
   if (!timingSafeEqual(mac, trailer.mac)) throw damaged('its signature does not fit its content')
   return await readContents(handle)
 }
@@ -89,12 +87,17 @@ export async function verifyFile(handle: FileHandle, key: CheckpointKey): Promis
 export async function readContents(handle: FileHandle): Promise<Contents> {
   const { size } = await handle.stat()
   const { keyId } = await readTrailer(handle, size)
+  const { label, at } = await readLabel(handle, size)
+  return { label, manifest: await readManifest(handle, at), fileBytes: size, keyId }
+}
+
+/** The label of a sealed file, unverified, and where it begins: there the writer's part ends. */
+async function readLabel(handle: FileHandle, size: number): Promise<{ label: Label; at: number }> {
   const lengthAt = size - TRAILER_BYTES - LENGTH_BYTES
-  const labelBytes = (await readAt(handle, lengthAt, LENGTH_BYTES)).readUInt32BE()
-  if (labelBytes > Math.min(storeLimits.labelBytesMax, lengthAt - HEAD_BYTES)) throw damaged('its label is malformed')
-  const manifest = await readManifest(handle, lengthAt - labelBytes)
-  const label = parseLabel(await readAt(handle, lengthAt - labelBytes, labelBytes))
-  return { label, manifest, fileBytes: size, keyId }
+  const length = (await readAt(handle, lengthAt, LENGTH_BYTES)).readUInt32BE()
+  if (length > Math.min(storeLimits.labelBytesMax, lengthAt - HEAD_BYTES)) throw damaged('its label is malformed')
+  const at = lengthAt - length
+  return { label: parseLabel(await readAt(handle, at, length)), at }
 }
 
 async function readTrailer(handle: FileHandle, size: number): Promise<{ keyId: string; mac: Buffer }> {
@@ -115,8 +118,8 @@ async function readManifest(handle: FileHandle, end: number): Promise<Manifest> 
   return parseManifest(await readAt(handle, HEAD_BYTES, length), end)
 }
 
-async function macOf(handle: FileHandle, end: number, key: CheckpointKey): Promise<Buffer> {
-  const hmac = createHmac('sha256', key.bytes).update(`savepoint checkpoint 1\0${TENANT}\0`)
+async function macOf(handle: FileHandle, end: number, key: CheckpointKey, owner: string): Promise<Buffer> {
+  const hmac = createHmac('sha256', key.bytes).update(`savepoint checkpoint 1\0${owner}\0`)
   for (let position = 0; position < end;) {
     const piece = await readAt(handle, position, Math.min(storeLimits.readBytes, end - position))
     if (piece.length === 0) throw damaged('it became shorter while it was read')

@@ -3,10 +3,11 @@
 import type { CheckpointRecord } from './checkpoint-record.js'
 import type { Row, Sql, Value } from './database.js'
 
-export function putRecord(sql: Sql, record: CheckpointRecord): void {
+export function putRecord(sql: Sql, record: CheckpointRecord, owner: string): void {
   sql.run(
-    'INSERT OR REPLACE INTO checkpoints (checkpoint_id, kernel_id, name, branch, record) VALUES (?, ?, ?, ?, ?)',
+    'INSERT OR REPLACE INTO checkpoints (checkpoint_id, subject, kernel_id, name, branch, record) VALUES (?, ?, ?, ?, ?, ?)',
     record.checkpoint_id,
+    owner,
     record.kernel_id,
     record.name,
     record.branch,
@@ -18,11 +19,17 @@ export function dropRecord(sql: Sql, id: string): void {
   sql.run('DELETE FROM checkpoints WHERE checkpoint_id = ?', id)
 }
 
+/** Whose checkpoints are meant; null: everybody's. */
+export type Owner = string | null
+
 /** A kernel's checkpoints that have this note, oldest first. */
-export function idsNoted(sql: Sql, kernelId: string, note: string): string[] {
-  const statement = `SELECT checkpoint_id FROM checkpoints WHERE kernel_id = ? AND json_extract(record, '$.note') = ?
-    ORDER BY checkpoint_id`
-  return sql.all(statement, kernelId, note).map(idOf)
+export function idsNoted(sql: Sql, owner: Owner, kernelId: string, note: string): string[] {
+  const { where, values } = conditions([
+    ['kernel_id = ?', kernelId],
+    [`json_extract(record, '$.note') = ?`, note],
+    [OWNED, owner],
+  ])
+  return sql.all(`SELECT checkpoint_id FROM checkpoints ${where} ORDER BY checkpoint_id`, ...values).map(idOf)
 }
 
 export function allIds(sql: Sql): string[] {
@@ -30,21 +37,30 @@ export function allIds(sql: Sql): string[] {
 }
 
 /** null: there is none. */
-export function recordWithId(sql: Sql, id: string): CheckpointRecord | null {
-  const [row] = sql.all('SELECT record FROM checkpoints WHERE checkpoint_id = ?', id)
+export function recordWithId(sql: Sql, owner: Owner, id: string): CheckpointRecord | null {
+  const { where, values } = conditions([
+    ['checkpoint_id = ?', id],
+    [OWNED, owner],
+  ])
+  const [row] = sql.all(`SELECT record FROM checkpoints ${where}`, ...values)
   return row ? (JSON.parse(String(row['record'])) as CheckpointRecord) : null
 }
 
 /** The newest of that name: this kernel's own before any other's. */
-export function newestNamed(sql: Sql, name: string, kernelId: string | null): string | null {
-  const statement = `SELECT checkpoint_id FROM checkpoints WHERE name = ?
+export function newestNamed(sql: Sql, owner: Owner, name: string, kernelId: string | null): string | null {
+  const { where, values } = conditions([
+    ['name = ?', name],
+    [OWNED, owner],
+  ])
+  const statement = `SELECT checkpoint_id FROM checkpoints ${where}
     ORDER BY kernel_id IS ? DESC, checkpoint_id DESC LIMIT 1`
-  return sql.all(statement, name, kernelId).map(idOf)[0] ?? null
+  return sql.all(statement, ...values, kernelId).map(idOf)[0] ?? null
 }
 
 /** The newest of one kernel, or the newest before a given one. */
-export function newestOfKernel(sql: Sql, kernelId: string, before: string | null = null): string | null {
+export function newestOfKernel(sql: Sql, owner: Owner, kernelId: string, before: string | null = null): string | null {
   const { where, values } = conditions([
+    [OWNED, owner],
     ['kernel_id = ?', kernelId],
     ['checkpoint_id < ?', before],
   ])
@@ -53,6 +69,7 @@ export function newestOfKernel(sql: Sql, kernelId: string, before: string | null
 }
 
 export interface IndexQuery {
+  readonly owner: Owner
   readonly kernelId: string | null
   readonly branch: string | null
   readonly limit: number
@@ -63,6 +80,7 @@ export interface IndexQuery {
 /** Newest first; `total` counts what the query means without `limit` and `before`. */
 export function selectRecords(sql: Sql, query: IndexQuery): { items: CheckpointRecord[]; total: number } {
   const filter: Condition[] = [
+    [OWNED, query.owner],
     ['kernel_id = ?', query.kernelId],
     ['branch = ?', query.branch],
   ]
@@ -76,6 +94,8 @@ export function selectRecords(sql: Sql, query: IndexQuery): { items: CheckpointR
 
 /** A comparison, left out where its value is null. */
 type Condition = readonly [string, string | null]
+
+const OWNED = 'subject = ?'
 
 function conditions(all: readonly Condition[]): { where: string; values: Value[] } {
   const given = all.filter(([, value]) => value !== null)

@@ -2,6 +2,7 @@
 
 import { SavepointError } from '../errors.js'
 import { FORMAT_VERSION, type Label, type LostVariable, type Manifest, type Verdicts } from './checkpoint-record.js'
+import { LOCAL_OWNER } from './owner.js'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -43,6 +44,8 @@ export function parseLabel(bytes: Buffer): Label {
     parent_id: textOrNull(json, 'parent_id'),
     branch: text(json, 'branch'),
     kernel_id: text(json, 'kernel_id'),
+    // The first files had none: there was but one.
+    owner: json['owner'] === undefined ? LOCAL_OWNER : text(json, 'owner'),
     created_at: text(json, 'created_at'),
     execution_count: count(json, 'execution_count'),
     pause_ms: number(json, 'pause_ms'),

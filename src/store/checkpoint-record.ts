@@ -40,6 +40,8 @@ export interface Label {
   readonly parent_id: string | null
   readonly branch: string
   readonly kernel_id: string
+  /** Who owned the kernel, and may read the checkpoint. */
+  readonly owner: string
   readonly created_at: string
   readonly execution_count: number
   readonly pause_ms: number
@@ -47,7 +49,7 @@ export interface Label {
   readonly in_transaction: boolean
 }
 
-export interface CheckpointRecord extends Label, Manifest {
+export interface CheckpointRecord extends Omit<Label, 'owner'>, Manifest {
   readonly state: 'stored'
   readonly checkpoint_size: number
   readonly written_bytes: number

@@ -7,7 +7,7 @@ import type { Log } from '../log.js'
 import { CHECKPOINT_SUFFIX, readContents, withCheckpoint } from './checkpoint-file.js'
 import { allIds, dropRecord, putRecord } from './checkpoint-index.js'
 import type { CheckpointKey } from './checkpoint-key.js'
-import { isCheckpointId, recordOf, type CheckpointRecord, type Contents } from './checkpoint-record.js'
+import { isCheckpointId, recordOf, type Contents } from './checkpoint-record.js'
 import type { Database } from './database.js'
 
 /**
@@ -22,15 +22,15 @@ export async function bringIntoStep(database: Database, folder: string, key: Che
   const files = new Set(await storedIds(folder))
   const gone = indexed.filter((id) => !files.has(id))
   for (const id of indexed) files.delete(id)
-  const found: CheckpointRecord[] = []
+  const found: Contents[] = []
   for (const id of files) {
     const contents = await readQuietly(join(folder, id + CHECKPOINT_SUFFIX), log)
-    if (contents && contents.keyId === key.id && contents.label.checkpoint_id === id) found.push(recordOf(contents))
+    if (contents && contents.keyId === key.id && contents.label.checkpoint_id === id) found.push(contents)
   }
   if (gone.length + found.length === 0) return
   await database.write((sql) => {
     for (const id of gone) dropRecord(sql, id)
-    for (const record of found) putRecord(sql, record)
+    for (const contents of found) putRecord(sql, recordOf(contents), contents.label.owner)
   })
 }
 

@@ -29,10 +29,13 @@ import { makeOwnFolder } from './data-dir.js'
 import type { Database } from './database.js'
 import { errnoOf, removeQuietly, syncFolder } from './durable-files.js'
 import { storeLimits } from './limits.js'
+import { LOCAL_OWNER } from './owner.js'
 import { closeUnfinishedFolder, openUnfinishedFolder } from './unfinished-files.js'
 
 export interface CheckpointsOptions {
   readonly dataDir: string
+  /** Whose checkpoints it makes, and alone sees; null: sees everybody's, and makes those of the local user. */
+  readonly owner: string | null
   readonly log: Log
   readonly clock: Clock
   /** Makes the data folder and opens its database; may be called again after it failed. */
@@ -54,6 +57,8 @@ export interface SealFacts {
 }
 
 export interface ListQuery {
+  /** Only this owner's, of those that can be seen at all. */
+  readonly owner?: string | null
   /** Only this kernel's; absent: everybody's. */
   readonly kernelId?: string | null
   readonly branch?: string | null
@@ -110,7 +115,8 @@ export class Checkpoints {
     const checkpoint_id = newCheckpointId()
     const path = join(unfinishedFolder, checkpoint_id + CHECKPOINT_SUFFIX)
     const created_at = this.#options.clock.date().toISOString()
-    const label = { checkpoint_id, name, note, branch: BRANCH, kernel_id: kernelId, created_at }
+    const owner = this.#options.owner ?? LOCAL_OWNER
+    const label = { checkpoint_id, name, note, branch: BRANCH, kernel_id: kernelId, owner, created_at }
     this.#unfinished.set(checkpoint_id, { path, label, phase: 'writing' })
     return { checkpoint_id, path }
   }
@@ -126,7 +132,7 @@ export class Checkpoints {
     unfinished.phase = 'sealing'
     try {
       const record = await this.#sealUnfinished(unfinished, facts)
-      await this.#remember(record)
+      await this.#remember(record, unfinished.label.owner)
       return record
     } catch (error) {
       await removeQuietly(unfinished.path)
@@ -150,7 +156,8 @@ export class Checkpoints {
 
   /**
    * Reads a checkpoint to its end and checks its signature; afterwards a worker may open the path. Throws
-   * `unknown_checkpoint`, `damaged_checkpoint`, `foreign_checkpoint`, `format_unsupported`, `storage_failed`.
+   * `unknown_checkpoint`, `damaged_checkpoint`, `foreign_checkpoint` (another data folder's, or another owner's),
+   * `format_unsupported`, `storage_failed`.
    */
   async verify(id: string): Promise<{ readonly path: string; readonly record: CheckpointRecord }> {
     if (!isCheckpointId(id)) throw unknown(id)
@@ -159,9 +166,15 @@ export class Checkpoints {
     try {
       const contents = await withCheckpoint(path, constants.O_RDONLY, (handle) => verifyFile(handle, key))
       // The signature covers the id, so that one checkpoint cannot be put in the place of another.
-      if (contents.label.checkpoint_id === id) return { path, record: recordOf(contents) }
-      const message = 'The checkpoint is damaged: its file has the name of another one. Restore another one.'
-      throw new SavepointError('damaged_checkpoint', message)
+      if (contents.label.checkpoint_id !== id) {
+        const message = 'The checkpoint is damaged: its file has the name of another one. Restore another one.'
+        throw new SavepointError('damaged_checkpoint', message)
+      }
+      if (!this.#sees(contents.label.owner)) {
+        const message = 'The checkpoint belongs to somebody else. List the checkpoints to see those that are yours.'
+        throw new SavepointError('foreign_checkpoint', message)
+      }
+      return { path, record: recordOf(contents) }
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') throw unknown(id)
       if (!(error instanceof SavepointError)) throw storageFailure(error, path)
@@ -170,7 +183,8 @@ export class Checkpoints {
   }
 
   /**
-   * The id that is meant: an id as it is; else the newest of that name among this kernel's own, else among all. Throws
+   * The id that is meant: an id as it is; else the newest of that name among this kernel's own, else among all
+   * of the owner's. That an id is somebody else's is told by `verify`. Throws
    * `unknown_checkpoint`, `storage_failed`.
    */
   async find(nameOrId: string, kernelId: string | null): Promise<string> {
@@ -181,7 +195,7 @@ export class Checkpoints {
       throw unknown(nameOrId)
     }
     for (;;) {
-      const id = await database.read((sql) => index.newestNamed(sql, nameOrId, kernelId))
+      const id = await database.read((sql) => index.newestNamed(sql, this.#options.owner, nameOrId, kernelId))
       if (id === null) throw unknown(nameOrId)
       if (await exists(await this.#pathOf(id))) return id
       // Its file was removed by hand: the next one of that name is meant then.
@@ -189,10 +203,10 @@ export class Checkpoints {
     }
   }
 
-  /** null: there is none of that id. Throws `storage_failed`. */
-  async get(id: string): Promise<CheckpointRecord | null> {
+  /** null: there is none of that id, or it is not `owner`'s. Throws `storage_failed`. */
+  async get(id: string, owner = this.#options.owner): Promise<CheckpointRecord | null> {
     const database = await this.#database()
-    return isCheckpointId(id) ? await database.read((sql) => index.recordWithId(sql, id)) : null
+    return isCheckpointId(id) ? await database.read((sql) => index.recordWithId(sql, owner, id)) : null
   }
 
   /** Removes a checkpoint; does nothing if there is none. Throws `storage_failed`. */
@@ -208,16 +222,17 @@ export class Checkpoints {
     const database = await this.#database()
     const limit = Math.min(Math.max(query.limit ?? 100, 1), storeLimits.listMax)
     const { kernelId = null, branch = null, before = null } = query
+    const owner = this.#options.owner ?? query.owner ?? null
     return await database.read((sql) => {
-      const { items, total } = index.selectRecords(sql, { kernelId, branch, before, limit })
-      return { items, total_count: total, head: viewer === null ? null : index.newestOfKernel(sql, viewer) }
+      const { items, total } = index.selectRecords(sql, { owner, kernelId, branch, before, limit })
+      return { items, total_count: total, head: viewer === null ? null : index.newestOfKernel(sql, owner, viewer) }
     })
   }
 
   /** Removes a kernel's checkpoints that have this note, but for the one to `keep`. Throws `storage_failed`. */
   async prune(kernelId: string, note: string, keep: string): Promise<void> {
     const database = await this.#database()
-    const all = await database.read((sql) => index.idsNoted(sql, kernelId, note))
+    const all = await database.read((sql) => index.idsNoted(sql, this.#options.owner, kernelId, note))
     for (const id of all) {
       if (id !== keep) await this.remove(id)
     }
@@ -235,8 +250,8 @@ export class Checkpoints {
     const id = unfinished.label.checkpoint_id
     const { key, folder } = await this.#open()
     const database = await this.#database()
-    const { kernel_id } = unfinished.label
-    const parent_id = await database.read((sql) => index.newestOfKernel(sql, kernel_id, id))
+    const { kernel_id, owner } = unfinished.label
+    const parent_id = await database.read((sql) => index.newestOfKernel(sql, owner, kernel_id, id))
     const { pause_ms, write_ms, in_transaction, execution_count } = facts
     const label = { ...unfinished.label, parent_id, pause_ms, write_ms, in_transaction, execution_count }
     const contents = await withCheckpoint(path, constants.O_RDWR, async (handle) => {
@@ -254,14 +269,18 @@ export class Checkpoints {
   }
 
   /** The checkpoint is stored by now: an index that fails costs only its place in lists until the next start. */
-  async #remember(record: CheckpointRecord): Promise<void> {
+  async #remember(record: CheckpointRecord, owner: string): Promise<void> {
     try {
       const database = await this.#database()
-      await database.write((sql) => index.putRecord(sql, record))
+      await database.write((sql) => index.putRecord(sql, record, owner))
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#options.log('warn', 'checkpoint_not_indexed', { checkpoint: record.checkpoint_id, reason })
     }
+  }
+
+  #sees(owner: string): boolean {
+    return this.#options.owner === null || this.#options.owner === owner
   }
 
   #open(): Promise<Opened> {

@@ -15,23 +15,30 @@ export type HistoryRow = readonly [number, number, string | readonly [string, st
 /** The content of a history_request as it came: checked here. */
 export type HistoryRequest = Readonly<Record<string, unknown>>
 
-/** Answers `request` from the point of view of `session`, oldest row first. An unknown kind of request has no rows. */
-export function queryHistory(sql: Sql, session: number, request: HistoryRequest): HistoryRow[] {
+/** Who asks: only what its subject has typed is there for it. */
+export interface Viewpoint {
+  readonly subject: string
+  /** The present session. */
+  readonly session: number
+}
+
+/** Answers `request`, oldest row first. An unknown kind of request has no rows. */
+export function queryHistory(sql: Sql, viewpoint: Viewpoint, request: HistoryRequest): HistoryRow[] {
   const kind = request['hist_access_type']
-  if (kind === 'tail') return tail(sql, session, request)
-  if (kind === 'range') return range(sql, session, request)
-  if (kind === 'search') return search(sql, request)
+  if (kind === 'tail') return tail(sql, viewpoint, request)
+  if (kind === 'range') return range(sql, viewpoint, request)
+  if (kind === 'search') return search(sql, viewpoint, request)
   return []
 }
 
 /** The last n of all, the present session's last: what was typed here is nearest to the prompt. */
-function tail(sql: Sql, session: number, request: HistoryRequest): HistoryRow[] {
+function tail(sql: Sql, { subject, session }: Viewpoint, request: HistoryRequest): HistoryRow[] {
   const limit = rowLimit(request['n'], TAIL_ROWS)
   const statement = (which: string): string =>
-    `${select(request)} WHERE session ${which} ? ORDER BY session DESC, line DESC LIMIT ?`
+    `${select(request)} AND sessions.session ${which} ? ORDER BY sessions.session DESC, line DESC LIMIT ?`
   // Two questions, since each follows the table's own order, while one for both would sort all that was ever typed.
-  const own = sql.all(statement('='), session, limit)
-  const others = sql.all(statement('!='), session, limit - own.length)
+  const own = sql.all(statement('='), subject, session, limit)
+  const others = sql.all(statement('!='), subject, session, limit - own.length)
   return answer(request, [...own, ...others]).reverse()
 }
 
@@ -39,22 +46,29 @@ function tail(sql: Sql, session: number, request: HistoryRequest): HistoryRow[] 
  * The lines from `start` up to, but not including, `stop`. Session 0 is the present one and is called 0 in the answer;
  * a negative one counts back from it. Negative lines count back from the line that the next cell would get.
  */
-function range(sql: Sql, present: number, request: HistoryRequest): HistoryRow[] {
+function range(sql: Sql, { subject, session: present }: Viewpoint, request: HistoryRequest): HistoryRow[] {
   const asked = wholeNumber(request['session']) ?? 0
-  const session = asked <= 0 ? present + asked : asked
+  const session = asked < 0 ? sessionBefore(sql, subject, present, -asked) : asked === 0 ? present : asked
   const last = sql.all('SELECT max(line) AS line FROM history WHERE session = ?', session)[0]?.['line']
   const end = Number(last ?? 0) + 1
   const fromEnd = (line: number): number => (line < 0 ? line + end : line)
   const start = fromEnd(wholeNumber(request['start']) ?? 0)
   // IPython treats 0 like null: up to the end.
   const stop = fromEnd(wholeNumber(request['stop']) || end)
-  const statement = `${select(request)} WHERE session = ? AND line >= ? AND line < ? ORDER BY line LIMIT ?`
-  const rows = answer(request, sql.all(statement, session, start, stop, storeLimits.historyAnswerRowsMax))
+  const statement = `${select(request)} AND sessions.session = ? AND line >= ? AND line < ? ORDER BY line LIMIT ?`
+  const rows = answer(request, sql.all(statement, subject, session, start, stop, storeLimits.historyAnswerRowsMax))
   return asked === 0 ? rows.map(([, line, input]) => [0, line, input]) : rows
 }
 
+/** The session that is `back` sessions of the same subject before; 0, which no session has, if there is none. */
+function sessionBefore(sql: Sql, subject: string, present: number, back: number): number {
+  const statement =
+    'SELECT session FROM sessions WHERE subject = ? AND session < ? ORDER BY session DESC LIMIT 1 OFFSET ?'
+  return Number(sql.all(statement, subject, present, back - 1)[0]?.['session'] ?? 0)
+}
+
 /** Inputs that match a pattern with `*`, `?` and `[...]`; always the text as it was typed, whatever is shown of it. */
-function search(sql: Sql, request: HistoryRequest): HistoryRow[] {
+function search(sql: Sql, { subject }: Viewpoint, request: HistoryRequest): HistoryRow[] {
   const pattern = typeof request['pattern'] === 'string' ? request['pattern'] : '*'
   if (pattern.length > storeLimits.historyPatternCharsMax) {
     throw new SavepointError(
@@ -63,23 +77,26 @@ function search(sql: Sql, request: HistoryRequest): HistoryRow[] {
     )
   }
   const limit = rowLimit(request['n'], storeLimits.historyAnswerRowsMax)
-  const where = request['unique'] === true ? LATEST_OF_EQUAL : 'history.source_raw GLOB ?'
-  const statement = `${select(request)} WHERE ${where} ORDER BY session DESC, line DESC LIMIT ?`
-  return answer(request, sql.all(statement, pattern, limit)).reverse()
+  const unique = request['unique'] === true
+  const which = unique ? LATEST_OF_EQUAL : 'history.source_raw GLOB ?'
+  const statement = `${select(request)} AND ${which} ORDER BY sessions.session DESC, line DESC LIMIT ?`
+  return answer(request, sql.all(statement, subject, ...(unique ? [subject] : []), pattern, limit)).reverse()
 }
 
 const LATEST_OF_EQUAL = `history.rowid IN (
   SELECT id FROM (
-    SELECT rowid AS id, row_number() OVER (PARTITION BY source_raw ORDER BY session DESC, line DESC) AS age
-    FROM history WHERE source_raw GLOB ?
+    SELECT history.rowid AS id, row_number() OVER (PARTITION BY source_raw ORDER BY session DESC, line DESC) AS age
+    FROM sessions CROSS JOIN history USING (session) WHERE subject = ? AND source_raw GLOB ?
   ) WHERE age = 1
 )`
 
+/** Rows of one subject, by further conditions. CROSS keeps the order of the tables, in which no row has to be sorted. */
 function select(request: HistoryRequest): string {
   const source = request['raw'] === false ? 'coalesce(history.source, history.source_raw)' : 'history.source_raw'
-  return request['output'] === true
-    ? `SELECT session, line, ${source} AS input, output FROM history LEFT JOIN outputs USING (session, line)`
-    : `SELECT session, line, ${source} AS input FROM history`
+  const output = request['output'] === true
+  return `SELECT sessions.session AS session, line, ${source} AS input${output ? ', output' : ''}
+    FROM sessions CROSS JOIN history USING (session)${output ? ' LEFT JOIN outputs USING (session, line)' : ''}
+    WHERE sessions.subject = ?`
 }
 
 function answer(request: HistoryRequest, rows: readonly Row[]): HistoryRow[] {

@@ -15,6 +15,8 @@ import { storeLimits } from './limits.js'
 
 export interface HistoryOptions {
   readonly kernelId: string
+  /** Whose kernel it is: nobody else's cells are shown. */
+  readonly owner: string
   readonly log: Log
   readonly clock: Clock
   /** Called when the database is first needed; may be called again after it failed. */
@@ -32,6 +34,7 @@ export interface HistoryEntry {
 
 /** Its number is given when it is first written or asked for: a kernel that runs nothing leaves no session. */
 interface Session {
+  /** Random: which process writes it. Whose it is stands in `subject`. */
   readonly owner: string
   readonly startedAt: string
   number: number | null
@@ -92,9 +95,9 @@ export class History {
     await this.flush()
     const session = this.#session
     const rows = await this.#using(async (database) => {
-      const { kernelId } = this.#options
-      const number = session.number ?? (await database.write((sql) => ensureSession(sql, session, kernelId)))
-      return await database.read((sql) => queryHistory(sql, number, request))
+      const { kernelId, owner } = this.#options
+      const number = session.number ?? (await database.write((sql) => ensureSession(sql, session, kernelId, owner)))
+      return await database.read((sql) => queryHistory(sql, { subject: owner, session: number }, request))
     })
     return rows ?? []
   }
@@ -138,8 +141,9 @@ export class History {
   }
 
   #insert(sql: Sql, batch: readonly Pending[]): void {
+    const { kernelId, owner } = this.#options
     for (const pending of batch) {
-      const session = ensureSession(sql, pending.session, this.#options.kernelId)
+      const session = ensureSession(sql, pending.session, kernelId, owner)
       if ('entry' in pending) {
         const { line, source, transformed } = pending.entry
         const shown = transformed === undefined ? null : storable(transformed)
@@ -215,14 +219,14 @@ const LEAVING = /^(exit|quit)(\s*\(.*\))?$/
  * The session's number, given now if it has none. A session keeps its number when it moves to memory or to a new
  * database, unless another kernel was given it there meanwhile.
  */
-function ensureSession(sql: Sql, session: Session, kernelId: string): number {
+function ensureSession(sql: Sql, session: Session, kernelId: string, subject: string): number {
   if (session.number !== null) {
     const owner = sql.all('SELECT owner FROM sessions WHERE session = ?', session.number)[0]?.['owner']
     if (owner === session.owner) return session.number
     if (owner !== undefined) session.number = null
   }
-  const statement = 'INSERT INTO sessions (session, owner, kernel_id, started_at) VALUES (?, ?, ?, ?)'
-  session.number = sql.run(statement, session.number, session.owner, kernelId, session.startedAt)
+  const statement = 'INSERT INTO sessions (session, owner, kernel_id, subject, started_at) VALUES (?, ?, ?, ?, ?)'
+  session.number = sql.run(statement, session.number, session.owner, kernelId, subject, session.startedAt)
   return session.number
 }
 

@@ -4,6 +4,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { Sql } from './database.js'
+import { LOCAL_OWNER } from './owner.js'
 
 interface Migration {
   readonly name: string
@@ -43,6 +44,16 @@ const MIGRATIONS: readonly Migration[] = [
       );
       CREATE INDEX checkpoints_by_name ON checkpoints (name, checkpoint_id);
       CREATE INDEX checkpoints_by_kernel ON checkpoints (kernel_id, checkpoint_id);
+    `,
+  },
+  {
+    // Not `owner`, which in sessions is the process that writes them.
+    name: 'whose each record is',
+    sql: `
+      ALTER TABLE sessions ADD COLUMN subject TEXT NOT NULL DEFAULT '${LOCAL_OWNER}';
+      ALTER TABLE checkpoints ADD COLUMN subject TEXT NOT NULL DEFAULT '${LOCAL_OWNER}';
+      CREATE INDEX sessions_by_subject ON sessions (subject, session);
+      CREATE INDEX checkpoints_by_subject ON checkpoints (subject, checkpoint_id);
     `,
   },
 ]

@@ -1,4 +1,4 @@
-/** What a kernel keeps: its history, and the checkpoints that all kernels of the data folder share. */
+/** What a kernel keeps: its history, and the checkpoints that all kernels of one owner share. */
 
 import { join } from 'node:path'
 import type { Clock } from '../clock.js'
@@ -7,11 +7,14 @@ import { Checkpoints } from './checkpoints.js'
 import { prepareDataDir } from './data-dir.js'
 import { Database } from './database.js'
 import { History } from './history.js'
+import { LOCAL_OWNER } from './owner.js'
 
 export interface StoreOptions {
   /** Absolute; made when something is first kept. */
   readonly dataDir: string
   readonly kernelId: string
+  /** Whose kernel it is; default: the local user's. */
+  readonly owner?: string
   readonly log: Log
   readonly clock: Clock
 }
@@ -25,15 +28,16 @@ export interface Store {
 
 /** Stores of many kernels in one process, which share one database: to open one for each takes milliseconds. */
 export interface Stores {
-  of(kernelId: string): Store
+  /** `owner` null: of no kernel, and sees what everybody keeps. */
+  of(kernelId: string, owner: string | null): Store
   /** To be called when all of the stores are closed. Never rejects. */
   close(): Promise<void>
 }
 
 /** Gives a store at once; folder and database are opened when they are first needed, off the path of the first cell. */
-export function openStore({ kernelId, ...options }: StoreOptions): Store {
+export function openStore({ kernelId, owner = LOCAL_OWNER, ...options }: StoreOptions): Store {
   const stores = openStores(options)
-  const store = stores.of(kernelId)
+  const store = stores.of(kernelId, owner)
   return {
     ...store,
     async close() {
@@ -43,7 +47,7 @@ export function openStore({ kernelId, ...options }: StoreOptions): Store {
   }
 }
 
-export function openStores(options: Omit<StoreOptions, 'kernelId'>): Stores {
+export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): Stores {
   const { dataDir, log, clock } = options
   let opening: Promise<Database> | null = null
   // A failure is not remembered: a folder that was put right is used at the next call.
@@ -57,9 +61,9 @@ export function openStores(options: Omit<StoreOptions, 'kernelId'>): Stores {
     return opening
   }
   return {
-    of(kernelId) {
-      const history = new History({ kernelId, log, clock, openDatabase })
-      const checkpoints = new Checkpoints({ dataDir, log, clock, openDatabase })
+    of(kernelId, owner) {
+      const history = new History({ kernelId, owner: owner ?? LOCAL_OWNER, log, clock, openDatabase })
+      const checkpoints = new Checkpoints({ dataDir, owner, log, clock, openDatabase })
       return {
         history,
         checkpoints,

@@ -18,10 +18,10 @@ export class Bench {
   readonly logged: Logged[] = []
   readonly #stores: Store[] = []
 
-  open(kernelId = 'kernel-a', dataDir = this.dataDir): Store {
+  open(kernelId = 'kernel-a', dataDir = this.dataDir, owner?: string): Store {
     const log = (level: string, event: string, fields: LogFields = {}): void =>
       void this.logged.push({ level, event, fields })
-    const store = openStore({ dataDir, kernelId, log, clock: systemClock })
+    const store = openStore({ dataDir, kernelId, ...(owner === undefined ? {} : { owner }), log, clock: systemClock })
     this.#stores.push(store)
     return store
   }

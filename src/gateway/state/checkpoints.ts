@@ -1,14 +1,14 @@
 /**
  * Checkpoints over HTTP: made and restored by a kernel, in its turn; listed, looked at, checked and deleted without one.
  *
- * A checkpoint belongs to whoever owns its kernel. Of kernels that are gone nobody knows that any more, so their
- * checkpoints are only there for tokens with the scope `admin`, as the gateway's own has it.
+ * A checkpoint belongs to whoever owned its kernel. Those of others are not there, but for tokens with the scope
+ * `admin`.
  */
 
 import type { FastifyReply } from 'fastify'
 import { SavepointError } from '../../errors.js'
 import { kernelFor } from '../access.js'
-import { owns, type Principal } from '../auth/principal.js'
+import type { Principal } from '../auth/principal.js'
 import { answers, type App, type RouteParts } from '../routes/route.js'
 import { askKernel, CHECKPOINTS, type OpCall } from './ask.js'
 import { hungUpSignal } from './hung-up.js'
@@ -52,8 +52,8 @@ export function kernelCheckpointRoutes(app: App, { kernels }: RouteParts, store:
       response: answers({ 200: listOf(checkpoint) }, 404),
     },
     handler: async ({ params, query, principal }, reply) => {
-      const { id } = kernelFor(kernels, params.id, principal)
-      const { items, total_count } = await store.list({ ...listOptions(query), kernelId: id })
+      const { id, owner } = kernelFor(kernels, params.id, principal)
+      const { items, total_count } = await store.list({ ...listOptions(query), owner, kernelId: id })
       return await reply.send({ items, total_count, head: items[0]?.checkpoint_id ?? null })
     },
   })
@@ -91,15 +91,11 @@ export function kernelCheckpointRoutes(app: App, { kernels }: RouteParts, store:
 }
 
 /** `/api/savepoint/checkpoints`: those of all kernels. */
-export function checkpointRoutes(app: App, { kernels }: RouteParts, store: CheckpointStore): void {
-  const isTheirs = (record: CheckpointRecord, principal: Principal): boolean => {
-    const kernel = kernels.find(record.kernel_id)
-    return owns(principal, kernel?.owner ?? '') && (kernel !== undefined || principal.scopes.has('admin'))
-  }
+export function checkpointRoutes(app: App, store: CheckpointStore): void {
   /** Throws `unknown_checkpoint`, also for one of somebody else. */
   const find = async (id: string, principal: Principal): Promise<CheckpointRecord> => {
-    const record = await store.get(id)
-    if (record !== null && isTheirs(record, principal)) return record
+    const record = await store.get(id, readableBy(principal))
+    if (record !== null) return record
     throw new SavepointError('unknown_checkpoint', 'There is no checkpoint of this id.', {
       checkpoint: id.slice(0, 100),
     })
@@ -113,12 +109,13 @@ export function checkpointRoutes(app: App, { kernels }: RouteParts, store: Check
       response: answers({ 200: listOf(checkpoint) }, 400),
     },
     handler: async ({ query, principal }, reply) => {
-      const { items, total_count } = await store.list({ ...listOptions(query), kernelId: query.kernel_id ?? null })
-      const theirs = items.filter((record) => isTheirs(record, principal))
-      return await reply.send({
-        items: theirs,
-        total_count: principal.scopes.has('admin') ? total_count : theirs.length,
+      const kernelId = query.kernel_id ?? null
+      const { items, total_count } = await store.list({
+        ...listOptions(query),
+        owner: readableBy(principal),
+        kernelId,
       })
+      return await reply.send({ items, total_count })
     },
   })
 
@@ -147,6 +144,11 @@ export function checkpointRoutes(app: App, { kernels }: RouteParts, store: Check
       return await reply.code(204).send()
     },
   })
+}
+
+/** Whose checkpoints it may read; null: everybody's. */
+function readableBy({ scopes, subject }: Principal): string | null {
+  return scopes.has('admin') ? null : subject
 }
 
 const DAMAGED: readonly string[] = ['damaged_checkpoint', 'foreign_checkpoint', 'format_unsupported']

@@ -9,6 +9,6 @@ export function stateRoutes(store: CheckpointStore): (app: App, parts: RoutePart
   return (app, parts) => {
     transactionRoutes(app, parts)
     kernelCheckpointRoutes(app, parts, store)
-    checkpointRoutes(app, parts, store)
+    checkpointRoutes(app, store)
   }
 }

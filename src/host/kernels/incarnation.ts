@@ -19,12 +19,12 @@ import { Host } from '../host.js'
 import type { PacerLimits } from '../pacer.js'
 import type { ClientPort } from '../ports.js'
 import { ownRequest } from './own-requests.js'
-import type { KernelStorePort, KernelWorkers, NewUsage, NewWorkers, WorkerNeeds } from './ports.js'
+import type { KernelStorePort, KernelWorkers, NewStore, NewUsage, NewWorkers, WorkerNeeds } from './ports.js'
 
 /** What all kernels of a gateway have in common. */
 export interface KernelSurroundings {
   readonly newWorkers: NewWorkers
-  readonly newStore: (kernelId: string) => KernelStorePort
+  readonly newStore: NewStore
   readonly newUsage: NewUsage
   readonly clock: Clock
   readonly log: Log
@@ -94,7 +94,7 @@ export class Incarnation {
     })
     // Whoever waits hears of it; nobody has to wait.
     this.ready.catch(() => {})
-    this.#store = parts.newStore(needs.kernelId)
+    this.#store = parts.newStore(needs)
     this.stored = new Promise((resolve) => {
       this.#closeStore = () => resolve(this.#keepAll())
     })

@@ -40,7 +40,8 @@ export interface KernelStorePort extends StorePort {
   close(): Promise<void>
 }
 
-export type NewStore = (kernelId: string) => KernelStorePort
+/** What a kernel keeps is its tenant's: nothing of others is found in it. */
+export type NewStore = (whose: Pick<WorkerNeeds, 'kernelId' | 'tenant'>) => KernelStorePort
 
 export type NewUsage = () => UsagePort
 

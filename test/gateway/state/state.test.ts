@@ -1,26 +1,38 @@
 /** Transactions and checkpoints over HTTP: which op each route asks for, and whose checkpoints there are. */
 
 import { SavepointError } from '../../../src/errors.js'
-import type { CheckpointRecord, CheckpointStore } from '../../../src/gateway/state/ports.js'
+import type { CheckpointStore } from '../../../src/gateway/state/ports.js'
 import { stateRoutes } from '../../../src/gateway/state/state-routes.js'
 import type { FakeKernel } from '../../fakes/kernels.js'
 import { testGateway, type TestGateway } from '../../support/gateway.js'
 
+interface FakeRecord {
+  readonly checkpoint_id: string
+  readonly kernel_id: string
+}
+
 class FakeStore implements CheckpointStore {
-  readonly records = new Map<string, CheckpointRecord>()
+  readonly records = new Map<string, FakeRecord>()
+  /** Whose those are that are nobody else's. */
+  readonly owners = new Map<string, string>()
   readonly queries: unknown[] = []
   damaged = new Set<string>()
 
   async list(query: Parameters<CheckpointStore['list']>[0]) {
     this.queries.push(query)
     const items = [...this.records.values()].filter(
-      (each) => query.kernelId === null || each.kernel_id === query.kernelId,
+      (each) =>
+        this.#isOf(each.checkpoint_id, query.owner) && (query.kernelId === null || each.kernel_id === query.kernelId),
     )
     return { items, total_count: items.length }
   }
 
-  async get(id: string): Promise<CheckpointRecord | null> {
-    return this.records.get(id) ?? null
+  async get(id: string, owner: string | null): Promise<FakeRecord | null> {
+    return this.#isOf(id, owner) ? (this.records.get(id) ?? null) : null
+  }
+
+  #isOf(id: string, owner: string | null): boolean {
+    return owner === null || (this.owners.get(id) ?? 'local') === owner
   }
 
   async verify(id: string): Promise<void> {
@@ -109,7 +121,7 @@ describe('checkpoints of a kernel', () => {
     store.records.set('cp_2', { checkpoint_id: 'cp_2', kernel_id: 'gone' })
     const { body } = await gateway.ask('GET', '/api/kernels/k/checkpoints?limit=5&before=cp_9')
     expect(body).toEqual({ items: [{ checkpoint_id: 'cp_1', kernel_id: 'k' }], total_count: 1, head: 'cp_1' })
-    expect(store.queries).toEqual([{ kernelId: 'k', branch: null, before: 'cp_9', limit: 5 }])
+    expect(store.queries).toEqual([{ owner: 'local', kernelId: 'k', branch: null, before: 'cp_9', limit: 5 }])
     expect(kernel.asked).toEqual([])
     expect((await gateway.ask('GET', '/api/kernels/k/checkpoints?limit=x')).status).toBe(400)
   })

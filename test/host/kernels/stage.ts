@@ -39,7 +39,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
   })
   const kernels = new Kernels({
     newWorkers: pythonSide.newWorkers,
-    newStore: (kernelId) => kernelStore(join(folder, 'data'), kernelId, log),
+    newStore: ({ kernelId, tenant }) => kernelStore(join(folder, 'data'), kernelId, log, tenant),
     newUsage: () => new UsageMeter(systemClock),
     clock: systemClock,
     log,
