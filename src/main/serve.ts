@@ -5,6 +5,7 @@ import { resolveSettings, type Settings } from '../config.js'
 import { lineLog, type Log } from '../log.js'
 import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
 import { workerPython } from '../provision/worker-python.js'
+import { redactingLog } from '../gateway/auth/redact.js'
 import type { ConfiguredSpec } from '../settings.js'
 import { prepareDataDir } from '../store/data-dir.js'
 import { productVersion } from './commands.js'
@@ -41,6 +42,7 @@ export async function runServe(args: readonly string[]): Promise<number> {
   const version = productVersion()
   const token = values.token ?? ownToken(dataDir)
   const specs = gatewaySpecs({ python, preload: values['pool.preload'], configured, env: process.env })
+  surviveFaults(redactingLog(log, token))
   const gateway = await startGateway({ values, token, dataDir, specs, tls, version, log })
   writeRecord(dataDir, { url: gateway.url, release: version, startedAt: new Date() })
   try {
@@ -91,6 +93,15 @@ function tellOfAnother(dataDir: string): void {
     tell(
       `The gateway that ran at ${found.record.url} did not end in order; ${join(dataDir, 'gateway.json')} is replaced.`,
     )
+}
+
+/** A fault of ours in what one client asked for must not end the kernels of all others. */
+function surviveFaults(log: Log): void {
+  process.on('unhandledRejection', (reason) => {
+    log('error', 'unhandled_rejection', {
+      error: reason instanceof Error ? (reason.stack ?? reason.message) : String(reason),
+    })
+  })
 }
 
 /** Listens to signals until everything has ended. SIGHUP reads the TLS files again, or ends a gateway without TLS. */

@@ -72,6 +72,8 @@ export class OneShots {
     // Others may wait for the same answer: that one of them hangs up does not end it.
     const leased = this.#lease({ ...shot, signal: new AbortController().signal })
     const answer: Answer = { code, model: leased.then(({ model }) => model), bytes: code.length }
+    // Perhaps nobody else waits for it; the failure is told below.
+    answer.model.catch(() => {})
     this.#answers.set(key, answer)
     try {
       answer.bytes += (await leased).bytes

@@ -79,6 +79,22 @@ describe('a run of code in a kernel of its own', () => {
     expect(await run('x', { affinity: 's' })).toMatchObject({ status: 'ok' })
   })
 
+  test('says so to those who ask twice, and to nobody else', async () => {
+    const { kernels, run } = setUp()
+    const unhandled: unknown[] = []
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', onUnhandled)
+    kernels.broken = new Error('full')
+    await expect(run('x', {}, 'once')).rejects.toThrow('full')
+    const both = [run('x', {}, 'twice'), run('x', {}, 'twice')]
+    for (const each of both) await expect(each).rejects.toThrow('full')
+    kernels.broken = null
+    expect(await run('x', {}, 'once')).toMatchObject({ status: 'ok' })
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', onUnhandled)
+    expect(unhandled).toEqual([])
+  })
+
   test('asked for twice with one key is run once, also at the same time', async () => {
     const { kernels, run } = setUp()
     const [one, two] = await Promise.all([run('x', {}, 'k'), run('x', {}, 'k')])
