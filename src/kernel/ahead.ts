@@ -85,8 +85,9 @@ function withdraw(state: KernelState, { request, cell }: Ahead): void {
   if (cell !== null) command(state, { kind: 'withdraw', seq: request.seq })
 }
 
-/** null: it is no cell, or one that wants more than to be run. */
-function plainCell(state: KernelState, { message }: Request): Cell | null {
+/** null: it is no cell, one that wants more than to be run, or one that may be taken back until its turn. */
+function plainCell(state: KernelState, { client, message }: Request): Cell | null {
+  if (client.withdraws === true) return null
   if (message.header.msg_type !== 'execute_request' || message.buffers.length > 0) return null
   if (message.contentBytes.length + message.metadataBytes.length > state.options.limits.aheadBytesMax) return null
   try {

@@ -19,6 +19,8 @@ import type { IncomingMessage, OutgoingMessage, RequestChannel } from '../wire/m
 /** Where a reply goes: opaque to the kernel. */
 export interface Client {
   readonly routing: readonly Buffer[]
+  /** It may take back what it sent, so that nothing of it is handed to the worker before its turn. */
+  readonly withdraws?: boolean
 }
 
 export type KernelEvent =
@@ -45,6 +47,8 @@ export type KernelEvent =
     }
   /** Whoever asked does not want it any more; one that has begun goes on. */
   | { readonly on: 'withdraw'; readonly id: string }
+  /** The same for a cell: it is answered as `aborted` unless it has begun. `id` is that of the client's message. */
+  | { readonly on: 'withdraw_cell'; readonly client: Client; readonly id: string }
   /** The zygote is warm. `kernelInfo` is the content of every kernel_info_reply from now on. */
   | { readonly on: 'zygote_ready'; readonly kernelInfo: Buffer }
   | { readonly on: 'zygote_died' }

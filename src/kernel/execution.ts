@@ -14,6 +14,7 @@
 import { SavepointError } from '../errors.js'
 import type { RollbackReason, WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
+import type { Client } from './effects.js'
 import { handOverComms } from './beside.js'
 import * as checkpoints from './checkpoints.js'
 import { cellEnded, limitCell } from './deadlines.js'
@@ -292,6 +293,25 @@ export function abortQueue(state: KernelState, { queue }: Line = state): void {
     publishStatus(state, 'busy', request.message.headerBytes)
     abort(state, request)
   }
+}
+
+/** Refuses a cell that waits, since its client wants it no more. What the worker has is left to an interrupt. */
+export function withdrawCell(
+  state: KernelState,
+  { client, id }: { readonly client: Client; readonly id: string },
+): void {
+  const place = state.queue.findIndex(
+    ({ message, client: { routing } }) =>
+      message.header.msg_id === id &&
+      message.header.msg_type === 'execute_request' &&
+      routing.length === client.routing.length &&
+      routing.every((part, index) => client.routing[index]?.equals(part)),
+  )
+  const request = state.queue[place]
+  if (!request || (state.ahead?.request === request && state.ahead.cell !== null)) return
+  state.queue.splice(place, 1)
+  publishStatus(state, 'busy', request.message.headerBytes)
+  abort(state, request)
 }
 
 /** At the kernel's end: refuses the cell that the worker left without an answer, and all that wait. */

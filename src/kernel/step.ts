@@ -23,7 +23,7 @@ import { endForGood, workerDied } from './death.js'
 import { hearDebugger, serveDebugger } from './debugging.js'
 import type { Effect, KernelEvent } from './effects.js'
 import { emitTransaction } from './events.js'
-import { endCell, finishTurn } from './execution.js'
+import { endCell, finishTurn, withdrawCell } from './execution.js'
 import { abandon, ask } from './input.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './ops.js'
@@ -65,6 +65,8 @@ function take(state: KernelState, event: KernelEvent): void {
       return receiveOp(state, event)
     case 'withdraw':
       return withdrawOp(state, event.id)
+    case 'withdraw_cell':
+      return withdrawCell(state, event)
     case 'worker':
       return event.generation === state.generation ? hear(state, event.event, event.parts) : undefined
     case 'output':

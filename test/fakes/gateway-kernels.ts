@@ -18,6 +18,8 @@ export class FakeGatewayKernel implements GatewayKernel {
   readonly name: string
   readonly owner: string
   readonly received: Received[] = []
+  /** Messages that were taken back. */
+  readonly withdrawn: string[] = []
   executionState: 'idle' | 'busy' | 'dead' = 'idle'
   /** Called once, when it has ended. */
   onEnded: () => void = () => {}
@@ -58,6 +60,7 @@ export class FakeGatewayKernel implements GatewayKernel {
         this.received.push(received)
         this.onMessage?.(received)
       },
+      withdraw: (messageId) => void this.withdrawn.push(messageId),
       fallenBehind: () => {},
       caughtUp: () => {},
       detach: () => void this.#clients.delete(client),

@@ -36,6 +36,7 @@ export class FakeKernel implements GatewayKernel {
     this.clients.add(client)
     return {
       send: (channel, { header }) => void this.done.push(`${channel} ${header.msg_type}`),
+      withdraw: () => {},
       fallenBehind: () => {},
       caughtUp: () => {},
       detach: () => void this.clients.delete(client),

@@ -78,6 +78,22 @@ class Kernels(unittest.TestCase):
                 Rest(token=token).channels(kernel_id)
             self.assertEqual(refused.exception.status_code, 401)
 
+    def test_an_execution_that_waits_is_taken_back_before_it_runs(self) -> None:
+        kernel_id = self.kernel()
+        executions = f"/api/kernels/{kernel_id}/executions"
+        asking = self.rest.ask("POST", executions, {"code": "input()"}).body
+        queued = self.rest.ask("POST", f"{executions}?wait_s=0", {"code": "x = 1"})
+        self.assertEqual((queued.status, queued.body["status"]), (202, "queued"))
+        one = f"{executions}/{queued.body['id']}"
+        self.assertEqual(self.rest.ask("DELETE", one).status, 204)
+        # While the first still runs.
+        cancelled = self.rest.ask("GET", one).body
+        self.assertEqual((cancelled["status"], cancelled["execution_count"]), ("cancelled", None))
+        self.rest.ask("POST", f"{executions}/{asking['id']}/input", {"value": "go on"})
+        self.assertEqual(self.rest.ask("GET", f"{executions}/{asking['id']}?wait_s=60").body["status"], "ok")
+        after = self.rest.ask("POST", f"{executions}?wait_s=60", {"code": "print('x' in globals())"}).body
+        self.assertEqual((after["stdout"], after["execution_count"]), ("False\n", 2))
+
     def test_a_session_has_a_kernel_and_ends_with_it(self) -> None:
         wanted = {"path": "work/a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "python3"}}
         session = self.rest.ask("POST", "/api/sessions", wanted).body

@@ -51,6 +51,28 @@ describe('the cell that comes next', () => {
     ])
   })
 
+  test('can be taken back while it waits, by the client that sent it and said that it may', () => {
+    const kernel = new TestKernel()
+    kernel.execute('a')
+    const b = kernel.execute('b', { withdraws: true })
+    const c = kernel.execute('c')
+    expect(ahead(kernel)).toEqual([])
+    kernel.deliver({ on: 'withdraw_cell', client: { routing: [Buffer.from('bob')] }, id: b })
+    kernel.deliver({ on: 'withdraw_cell', client: { routing: [Buffer.from('ann')] }, id: 'unknown' })
+    expect(kernel.conversation(b)).toEqual([])
+    kernel.deliver({ on: 'withdraw_cell', client: { routing: [Buffer.from('ann')] }, id: b })
+    expect(kernel.conversation(b)).toEqual(['iopub status busy', 'shell execute_reply aborted', 'iopub status idle'])
+    kernel.deliver({ on: 'withdraw_cell', client: { routing: [Buffer.from('ann')] }, id: 'unknown' })
+    expect(ahead(kernel)).toEqual(['3 behind 1'])
+    // What the worker may have begun by now goes on.
+    kernel.deliver({ on: 'withdraw_cell', client: { routing: [Buffer.from('ann')] }, id: c })
+    expect(kernel.conversation(c)).toEqual([])
+    replies(kernel, 1, 3)
+    replies(kernel, 3)
+    expect(requests(kernel)).toEqual([1])
+    expect(kernel.conversation(c).at(-1)).toBe('iopub status idle')
+  })
+
   test('is refused after a failure like all that wait', () => {
     const kernel = new TestKernel()
     kernel.execute('a')

@@ -131,17 +131,21 @@ export class TestKernel {
       parent?: unknown
       buffers?: readonly string[]
       subshell?: string
+      withdraws?: boolean
     } = {},
   ): string {
     this.#sent += 1
-    const { by = 'ann', ...rest } = more
+    const { by = 'ann', withdraws = false, ...rest } = more
     const id = `m${this.#sent}`
     const message = incoming({ id, type, content, session: by, ...rest })
-    this.deliver({ on: 'message', channel, client: { routing: [Buffer.from(by)] }, message })
+    this.deliver({ on: 'message', channel, client: { routing: [Buffer.from(by)], withdraws }, message })
     return id
   }
 
-  execute(code: string, more: { content?: object; metadata?: unknown; by?: string; subshell?: string } = {}): string {
+  execute(
+    code: string,
+    more: { content?: object; metadata?: unknown; by?: string; subshell?: string; withdraws?: boolean } = {},
+  ): string {
     const { content, ...rest } = more
     return this.send('shell', 'execute_request', { code, ...content }, rest)
   }

@@ -120,7 +120,7 @@ export class Executions {
     const known = this.#kernels.get(kernel.id)
     if (known) return known
     const runs = new KernelRuns(`rest_${this.#parts.mint()}`, {
-      attach: (client) => kernel.attach(client),
+      attach: (client) => kernel.attach(client, { withdraws: true }),
       username,
       limits: this.#parts.limits,
       date: () => this.#parts.clock.date(),

@@ -91,11 +91,12 @@ export class KernelRuns implements KernelClient {
     return run
   }
 
-  /** Takes one back: one that runs is interrupted, one that waits will be when its turn comes. */
+  /** Takes one back: what waits is not run any more, what runs is interrupted; so is what begins at this moment. */
   cancel({ execution }: Run): void {
     if (isOver(execution)) return
     execution.cancelling = true
     if (execution.status === 'running') this.#interrupt()
+    else this.#attachment?.withdraw(execution.id)
   }
 
   /** Throws `already_settled` if nothing is asked. */

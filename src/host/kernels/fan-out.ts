@@ -20,6 +20,8 @@ export interface FanOutParts {
   readonly log: Log
   readonly holdMaxMs: number
   readonly onMessage: (channel: RequestChannel, client: Client, message: IncomingMessage) => void
+  /** A client takes back the cell that it sent with that msg_id. */
+  readonly onWithdraw: (client: Client, messageId: string) => void
   /** Somebody is behind, or nobody any more. */
   readonly onHeld: (held: boolean) => void
 }
@@ -52,14 +54,18 @@ export class FanOut implements ClientPort {
     return this.#holding > 0
   }
 
-  attach(client: KernelClient, { counted = true, patient = false }: AttachOptions = {}): Attachment {
+  attach(client: KernelClient, { counted = true, patient = false, withdraws = false }: AttachOptions = {}): Attachment {
     const key = String((this.#numbers += 1))
     const first = Buffer.from(key)
     const attached: Attached = { client, counted, behind: null }
     this.#attached.set(key, attached)
     return {
       send: (channel, message, routing = []) => {
-        if (this.#attached.has(key)) this.#parts.onMessage(channel, { routing: [first, ...routing] }, message)
+        if (!this.#attached.has(key)) return
+        this.#parts.onMessage(channel, { routing: [first, ...routing], ...(withdraws ? { withdraws } : {}) }, message)
+      },
+      withdraw: (messageId) => {
+        if (this.#attached.has(key)) this.#parts.onWithdraw({ routing: [first] }, messageId)
       },
       fallenBehind: () => this.#fallenBehind(key, attached, patient),
       caughtUp: () => this.#letGo(attached),

@@ -11,7 +11,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { SavepointError } from '../../errors.js'
-import type { Client, DeathCause } from '../../kernel/effects.js'
+import type { Client, DeathCause, KernelEvent } from '../../kernel/effects.js'
 import { seal } from '../../wire/codec.js'
 import { EMPTY_OBJECT, json, type IncomingMessage, type RequestChannel } from '../../wire/message.js'
 import type { Signer } from '../../wire/signature.js'
@@ -50,6 +50,8 @@ export interface GatewayKernelParts extends KernelSurroundings {
   readonly onEnded: () => void
 }
 
+type Withdrawal = Extract<KernelEvent, { on: 'withdraw_cell' }>
+
 export class GatewayKernel {
   readonly id: string
   readonly name: string
@@ -63,6 +65,8 @@ export class GatewayKernel {
   /** How many workers ended incarnations have had. */
   #generations = 0
   #waiting: { readonly channel: RequestChannel; readonly client: Client; readonly message: IncomingMessage }[] = []
+  /** What of it was taken back: the next incarnation answers it too. */
+  #withdrawn: Withdrawal[] = []
   #starting: Promise<void> | null = null
   #restarting: Promise<void> | null = null
   #ending: Promise<void> | null = null
@@ -87,6 +91,7 @@ export class GatewayKernel {
       log: parts.log,
       holdMaxMs: parts.kernelLimits.holdMaxMs,
       onMessage: (channel, client, message) => this.#receive(channel, client, message),
+      onWithdraw: (client, id) => this.#withdraw({ on: 'withdraw_cell', client, id }),
       onHeld: (held) => this.#incarnation?.hold(held),
     })
   }
@@ -196,6 +201,13 @@ export class GatewayKernel {
     else log('warn', 'message_dropped', { kernel: this.id, type: message.header.msg_type.slice(0, 100) })
   }
 
+  #withdraw(withdrawal: Withdrawal): void {
+    if (this.#incarnation !== null && this.#onIncarnationEnd === null) this.#incarnation.deliver(withdrawal)
+    else if (this.#waiting.some(({ message }) => message.header.msg_id === withdrawal.id)) {
+      this.#withdrawn.push(withdrawal)
+    }
+  }
+
   /** Makes an incarnation, and waits until it is ready. */
   async #comeUp(): Promise<void> {
     const { clock, kernelLimits } = this.#parts
@@ -214,6 +226,7 @@ export class GatewayKernel {
     this.#stored = Promise.all([this.#stored, incarnation.stored])
     if (this.#fanOut.held) incarnation.hold(true)
     for (const { channel, client, message } of this.#waiting.splice(0)) incarnation.send(channel, client, message)
+    for (const withdrawal of this.#withdrawn.splice(0)) incarnation.deliver(withdrawal)
     const cancel = clock.after(kernelLimits.startMs, () => incarnation.abandon('lost', tooSlow(kernelLimits.startMs)))
     try {
       await incarnation.ready
@@ -258,6 +271,7 @@ export class GatewayKernel {
     this.#cue('fail')
     begin(this.#activity, 'dead', this.#now())
     this.#waiting = []
+    this.#withdrawn = []
     this.#say('dead')
   }
 
@@ -267,6 +281,7 @@ export class GatewayKernel {
     this.#cue('gone')
     begin(this.#activity, 'dead', this.#now())
     this.#waiting = []
+    this.#withdrawn = []
     this.#fanOut.notice('ended')
     this.#parts.onEnded()
     await this.#stored

@@ -62,11 +62,18 @@ export interface AttachOptions {
   readonly counted?: boolean
   /** It may hold the kernel up for as long as it likes. Default: false. */
   readonly patient?: boolean
+  /** It may take back what it sent. Default: false; cells in a queue then follow each other the quickest way. */
+  readonly withdraws?: boolean
 }
 
 export interface Attachment {
   /** Sends a request. `routing` comes back with the answers to it, for a client that stands for several. */
   send(channel: RequestChannel, message: IncomingMessage, routing?: readonly Buffer[]): void
+  /**
+   * Takes back a cell, for a client that was attached for it: as long as its turn has not come it is answered as
+   * `aborted`, and nothing of it is run. One that has begun goes on.
+   */
+  withdraw(messageId: string): void
   /**
    * It cannot keep up: the kernel's worker is held up until `caughtUp`, but for some seconds only. What is published
    * after these is more than it can take, and it has to give up.

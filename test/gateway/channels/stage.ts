@@ -64,6 +64,7 @@ export class StageKernel implements GatewayKernel {
         this.requests.push(request)
         this.onRequest(request)
       },
+      withdraw: () => {},
       fallenBehind: () => void this.behind.add(client),
       caughtUp: () => void this.behind.delete(client),
       detach: () => void list.splice(list.indexOf(client), 1),

@@ -131,7 +131,18 @@ describe('an execution', () => {
     expect(execution.status).toBe('cancelled')
   })
 
-  test('that is taken back while it waits is interrupted as soon as it begins', () => {
+  test('that is taken back while it waits is withdrawn from the queue', () => {
+    const { kernel, start, executions } = setUp()
+    const [first, second] = [start('1'), start('2')]
+    kernel.begin(kernel.nth(0))
+    executions.cancel('k', second.id)
+    expect(kernel.withdrawn).toEqual([kernel.nth(1).message.header.msg_id])
+    expect(() => kernel.last('interrupt_request')).toThrow()
+    kernel.end(kernel.nth(1), { status: 'aborted', execution_count: 0 })
+    expect([first.status, second.status]).toEqual(['running', 'cancelled'])
+  })
+
+  test('that is taken back while it begins is interrupted as soon as that is known', () => {
     const { kernel, start, executions } = setUp()
     const execution = start('loop()')
     const request = kernel.last('execute_request')

@@ -91,6 +91,26 @@ test('what is sent while a kernel restarts runs in the next process', async () =
   await kernel.shutdown()
 }, 60_000)
 
+test('a cell that waits can be taken back, also while its kernel restarts', async () => {
+  const kernel = await stage.kernels.start(requestFor())
+  const ann = new Listener(kernel, 'ann', { withdraws: true })
+  const first = ann.send('execute_request', { code: 'input()', allow_stdin: true })
+  const { content } = await ann.next(({ type }) => type === 'input_request')
+  expect(content).toMatchObject({ prompt: '' })
+  const second = ann.send('execute_request', { code: 'x = 1' })
+  ann.attachment.withdraw(second)
+  expect(await ann.replyTo(second)).toMatchObject({ status: 'aborted' })
+  ann.attachment.withdraw(first)
+  const restarted = kernel.restart()
+  const third = ann.send('execute_request', { code: 'x = 2' })
+  ann.attachment.withdraw(third)
+  expect(await ann.replyTo(third)).toMatchObject({ status: 'aborted' })
+  await restarted
+  expect(await ann.run("print('x' in globals())")).toMatchObject({ status: 'ok', execution_count: 1 })
+  expect(ann.text).toBe('False\n')
+  await kernel.shutdown()
+}, 60_000)
+
 test('a worker that dies is replaced: the cell is told, and the model tells of it', async () => {
   const kernel = await stage.kernels.start(requestFor())
   const ann = new Listener(kernel)
