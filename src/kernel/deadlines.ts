@@ -7,6 +7,11 @@ import type { SavepointError } from '../errors.js'
 import { run, settle, waitFor, type Operation } from './operation.js'
 import type { Cell, KernelState, Turn } from './state.js'
 
+/** What the reply of a cell says whose deadline has passed. */
+export function deadlineWarning(timeoutS: number): string {
+  return `The cell was interrupted at its deadline of ${timeoutS} s.`
+}
+
 /** Starts the clock of a cell that has begun. */
 export function limitCell(state: KernelState, turn: Turn, cell: Cell, timeoutS: number): void {
   run(state, interruptLate(state, turn, cell, timeoutS), () => {})
@@ -20,7 +25,7 @@ export function cellEnded(state: KernelState, turn: Turn): void {
 function* interruptLate(state: KernelState, turn: Turn, cell: Cell, timeoutS: number): Operation<void> {
   if (yield* endsWithin(turn, timeoutS * 1000)) return
   cell.timedOut = true
-  cell.warnings.push(`The cell was interrupted at its deadline of ${timeoutS} s.`)
+  cell.warnings.push(deadlineWarning(timeoutS))
   // In a rollback from within the cell there is nobody to interrupt for a moment.
   while (state.phase === 'switching' || !state.worker?.pid) {
     if (yield* endsWithin(turn, state.options.limits.settleMs)) return

@@ -5,6 +5,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { SavepointError } from '../errors.js'
+import { deadlineWarning } from '../kernel/deadlines.js'
 import { readEvents, type ServerEvent } from './event-reader.js'
 import { parseFlags, usage } from './flags.js'
 import { CLIENT_FLAGS, gatewayOf, type GatewayClient } from './gateway-client.js'
@@ -47,7 +48,7 @@ export async function runExec(args: readonly string[]): Promise<number> {
       ...(timeoutS === null ? {} : { timeout_s: timeoutS }),
     }
     try {
-      return await run({ gateway, interrupts }, `/api/kernels/${id}/executions`, body, given['--json'])
+      return await run({ gateway, interrupts, timeoutS }, `/api/kernels/${id}/executions`, body, given['--json'])
     } finally {
       if (named === undefined) await gateway.ask('DELETE', `/api/kernels/${id}`)
     }
@@ -88,7 +89,7 @@ interface Running {
 }
 
 async function run(
-  { gateway, interrupts }: { gateway: GatewayClient; interrupts: Interrupts },
+  { gateway, interrupts, timeoutS }: { gateway: GatewayClient; interrupts: Interrupts; timeoutS: number | null },
   runs: string,
   body: object,
   asJson: boolean,
@@ -102,7 +103,7 @@ async function run(
     await follow({ gateway, path, terminal }, asJson)
     const execution = (await gateway.ask('GET', path)) as Content
     if (asJson) process.stdout.write(`${JSON.stringify(execution)}\n`)
-    return exitOf(execution, interrupts.count > 0)
+    return exitOf(execution, interrupts.count > 0, timeoutS)
   } finally {
     terminal.close()
   }
@@ -156,10 +157,15 @@ async function follow(running: Running, asJson: boolean): Promise<void> {
   throw new SavepointError('timeout', 'The gateway ended the events of the execution, again and again.')
 }
 
-function exitOf(execution: Content, interrupted: boolean): number {
-  const { status, error } = execution
+function exitOf(execution: Content, interrupted: boolean, timeoutS: number | null): number {
+  const { status, error, savepoint } = execution
   if (status === 'ok') return EXIT.done
   if (interrupted || status === 'cancelled') return EXIT.interrupted
+  const warnings = (savepoint as { warnings?: unknown } | null)?.warnings
+  if (timeoutS !== null && Array.isArray(warnings) && warnings.includes(deadlineWarning(timeoutS))) {
+    process.stderr.write(`savepoint: ${deadlineWarning(timeoutS)}\n`)
+    return EXIT.deadline
+  }
   const evalue = (error as { evalue?: unknown } | null)?.evalue
   if (status === 'aborted') process.stderr.write(`savepoint: The code was not run: ${textOf(evalue)}\n`)
   return EXIT.failed

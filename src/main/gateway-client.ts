@@ -25,11 +25,14 @@ const ANSWER_MS = 120_000
 export class GatewayClient {
   readonly url: string
   readonly #token: string | null
+  readonly #isGuess: boolean
   readonly #agent: Agent
 
-  constructor(url: string, token: string | null) {
+  /** `isGuess`: nobody gave the token; it is the data folder's, which need not be this gateway's. */
+  constructor(url: string, token: string | null, isGuess = false) {
     this.url = url.replace(/\/+$/, '')
     this.#token = token
+    this.#isGuess = isGuess
     this.#agent = this.url.startsWith('https:') ? new SecureAgent({ keepAlive: true }) : new Agent({ keepAlive: true })
   }
 
@@ -38,6 +41,7 @@ export class GatewayClient {
     const answer = await this.open(method, path, body, {}, timeoutMs)
     const text = await textOf(answer)
     const value = parsed(text)
+    if (answer.statusCode === 401 && this.#isGuess) throw ownTokenNeeded(this.url)
     if ((answer.statusCode ?? 500) >= 400) throw refusalOf(answer.statusCode ?? 500, value)
     return value
   }
@@ -74,10 +78,19 @@ export class GatewayClient {
 /** The gateway that flags name, else that of the data folder. Throws `not_found`, USAGE. */
 export function gatewayOf(flags: ClientFlags): GatewayClient {
   const { dataDir } = resolveSettings(flags['--data-dir'] === undefined ? {} : { dataDir: flags['--data-dir'] })
-  const token = flags['--token'] ?? process.env['SAVEPOINT_TOKEN'] ?? tokenOf(dataDir)
+  const given = flags['--token'] ?? process.env['SAVEPOINT_TOKEN']
+  const token = given ?? tokenOf(dataDir)
   const url = flags['--url'] ?? urlOf(dataDir)
   if (!/^https?:\/\/[^/]/.test(url)) throw usage('--url is an address such as http://127.0.0.1:8890.')
-  return new GatewayClient(url, token === '' ? null : token)
+  return new GatewayClient(url, token === '' ? null : token, given === undefined)
+}
+
+function ownTokenNeeded(url: string): SavepointError {
+  return new SavepointError(
+    'unauthorized',
+    `The gateway at ${url} does not take the token of the data folder: it was started with one of its own. Give that with --token T, or in SAVEPOINT_TOKEN.`,
+    { url },
+  )
 }
 
 /** The token that the data folder's gateway made; null: none. */

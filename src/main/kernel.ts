@@ -16,7 +16,7 @@ import { readSettings, type FileSettings, type SettingValues } from '../settings
 import { openConnectionFile } from '../sockets/connection-file.js'
 import { listenerTo } from '../worker/events.js'
 import { OwnZygote } from '../worker/own-zygote.js'
-import { makeRuntimeDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
+import { makeRuntimeDir, noteDataDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
 import { Workers } from '../worker/workers.js'
 import { parseFlags, usage } from './flags.js'
 import type { KernelInfo } from './kernel-info.js'
@@ -93,6 +93,7 @@ async function run(command: KernelCommand, companion: Companion | null): Promise
     const started = command.lazyWorker ? new Promise<void>(() => {}) : workers.start()
     // Whoever serves the kernel hears of a failure, but may have failed himself by then.
     started.catch(() => {})
+    noteDataDir(dir, command.settings.dataDir)
     const { serveKernel } = await import('./serve-kernel.js')
     const kernelInfo = info?.recalled ?? null
     return await serveKernel({ command, file, log, workers, started, inbox, early, kernelInfo })

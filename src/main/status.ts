@@ -5,15 +5,17 @@
  * folders that running kernels have. Whatever was left behind by what was killed is told apart, and said.
  */
 
-import { readdirSync } from 'node:fs'
 import { resolveSettings } from '../config.js'
-import { runtimeRoot } from '../worker/runtime-dir.js'
+import { kernelsWith, runtimeRoot } from '../worker/runtime-dir.js'
 import { parseFlags } from './flags.js'
 import { GatewayClient, tokenOf } from './gateway-client.js'
 import { isAlive, readRecord } from './gateway-record.js'
 import { EXIT } from './report.js'
 
 const FLAGS = { '--json': 'switch', '--data-dir': 'value', '--token': 'value' } as const
+const UNCOUNTED =
+  'The gateway does not take the token that is known here, so its kernels are not counted. Give its own with --token T, or in SAVEPOINT_TOKEN.'
+
 /** How long the gateway may take to say who it is. */
 const ANSWER_MS = 5_000
 
@@ -36,7 +38,7 @@ export async function runStatus(args: readonly string[]): Promise<number> {
   const { given } = parseFlags(args, FLAGS)
   const { dataDir } = resolveSettings(given['--data-dir'] === undefined ? {} : { dataDir: given['--data-dir'] })
   const token = given['--token'] ?? process.env['SAVEPOINT_TOKEN'] ?? tokenOf(dataDir)
-  const status = await detect(dataDir, token, singleKernels())
+  const status = await detect(dataDir, token, singleKernels(dataDir))
   process.stdout.write(given['--json'] ? `${JSON.stringify(status)}\n` : `${show(status)}\n`)
   return status.mode === 'none' ? EXIT.notFound : EXIT.done
 }
@@ -61,6 +63,7 @@ export async function detect(dataDir: string, token: string | null, singles: rea
   const client = new GatewayClient(url, token)
   try {
     await client.ask('GET', '/api', undefined, ANSWER_MS)
+    // To be told how many there are takes a token that is valid there; that it runs is told to anybody.
     const kernels = await client.ask('GET', '/api/kernels', undefined, ANSWER_MS).catch(() => null)
     return {
       mode: 'pool',
@@ -70,7 +73,7 @@ export async function detect(dataDir: string, token: string | null, singles: rea
       version: release,
       kernels: Array.isArray(kernels) ? kernels.length : null,
       single_pids: others,
-      notes: [],
+      notes: Array.isArray(kernels) ? [] : [UNCOUNTED],
     }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
@@ -80,11 +83,10 @@ export async function detect(dataDir: string, token: string | null, singles: rea
   }
 }
 
-/** Pids of kernels that run for themselves; each has a folder that carries its pid. */
-function singleKernels(): number[] {
+/** Pids of kernels that run for themselves with this data folder; each has a folder of its own that says so. */
+function singleKernels(dataDir: string): readonly number[] {
   try {
-    const pids = readdirSync(runtimeRoot()).flatMap((name) => /^k(\d+)$/.exec(name)?.[1] ?? [])
-    return pids.map(Number).filter(isAlive)
+    return kernelsWith(runtimeRoot(), dataDir).filter(isAlive)
   } catch {
     return []
   }

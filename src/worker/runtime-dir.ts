@@ -1,6 +1,6 @@
 /** The private folder of one running kernel: its link socket, its named pipes, and a note on interrupts. */
 
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { SavepointError } from '../errors.js'
@@ -44,6 +44,34 @@ export function makeRuntimeDir(root: string, name = `k${process.pid}`): RuntimeD
     stderr: join(path, 'stderr'),
     interrupts: join(path, 'interrupts'),
     remove: () => rmSync(path, { recursive: true, force: true }),
+  }
+}
+
+/** Says in the folder of a kernel, which runs for itself, with which data folder it does. */
+export function noteDataDir(dir: RuntimeDir, dataDir: string): void {
+  try {
+    writeFileSync(join(dir.path, DATA_DIR), dataDir, { mode: 0o600 })
+  } catch {
+    // Then nobody who asks is told of it; it runs all the same.
+  }
+}
+
+/** Pids of the kernels that said that of this data folder, whether they still live or not. */
+export function kernelsWith(root: string, dataDir: string): readonly number[] {
+  return readdirSync(root).flatMap((name) => {
+    const pid = /^k(\d+)$/.exec(name)?.[1]
+    return pid !== undefined && readQuietly(join(root, name, DATA_DIR)) === dataDir ? [Number(pid)] : []
+  })
+}
+
+const DATA_DIR = 'data-dir'
+
+/** null: it is not there, or no more. */
+function readQuietly(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
   }
 }
 

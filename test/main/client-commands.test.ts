@@ -112,17 +112,34 @@ describe('savepoint status', () => {
   )
 
   test(
-    'finds kernels without a gateway',
+    'needs no token, and says that it could not count',
+    async () => {
+      rmSync(join(dataDir, 'token'))
+      const { code, stdout } = await run('status', '--json')
+      expect([code, JSON.parse(stdout)]).toEqual([
+        0,
+        expect.objectContaining({ mode: 'pool', kernels: null, notes: [expect.stringContaining('SAVEPOINT_TOKEN')] }),
+      ])
+      expect(JSON.parse((await run('status', '--json', '--token', TOKEN)).stdout)).toMatchObject({ kernels: 0 })
+    },
+    SLOW,
+  )
+
+  test(
+    'finds kernels without a gateway, which use this data folder',
     async () => {
       rmSync(recordPath(dataDir))
       const folder = join(runtimeDir, `savepoint-${userInfo().uid}`, `k${process.pid}`)
       mkdirSync(folder, { recursive: true, mode: 0o700 })
+      writeFileSync(join(folder, 'data-dir'), dataDir)
       const { code, stdout } = await run('status', '--json')
-      rmSync(folder, { recursive: true })
       expect([code, JSON.parse(stdout)]).toEqual([
         0,
         expect.objectContaining({ mode: 'single', single_pids: [process.pid] }),
       ])
+      writeFileSync(join(folder, 'data-dir'), `${dataDir}-other`)
+      expect((await run('status')).code).toBe(3)
+      rmSync(folder, { recursive: true })
     },
     SLOW,
   )
@@ -161,6 +178,14 @@ describe('savepoint kernels', () => {
     'says what is wrong, with an exit code',
     async () => {
       expect((await run('kernels', 'list', '--token', 'wrong')).code).toBe(4)
+      writeFileSync(join(dataDir, 'token'), 'of another gateway')
+      for (const args of [
+        ['kernels', 'list'],
+        ['exec', '-c', '1'],
+      ]) {
+        const { code, stderr } = await run(...args)
+        expect([code, stderr]).toEqual([4, expect.stringContaining('--token T, or in SAVEPOINT_TOKEN')])
+      }
       expect((await run('kernels', 'list', '--url', 'http://127.0.0.1:1')).code).toBe(3)
       rmSync(recordPath(dataDir))
       expect(await run('kernels', 'list')).toMatchObject({
@@ -236,6 +261,23 @@ describe('savepoint exec', () => {
         kernel.end(received, { status: 'error', ...error })
       })
       expect(await run('exec', '-c', '1/0')).toEqual({ code: 1, stdout: '', stderr: 'trace\nback\n' })
+    },
+    SLOW,
+  )
+
+  test(
+    'ends with 5 when the deadline has passed',
+    async () => {
+      behave((kernel, received) => {
+        const error = { ename: 'KeyboardInterrupt', evalue: '', traceback: [] }
+        kernel.begin(received)
+        kernel.publish('error', error, received)
+        const warnings = ['The cell was interrupted at its deadline of 0.5 s.']
+        kernel.end(received, { status: 'error', ...error }, { savepoint: { warnings } })
+      })
+      const { code, stderr } = await run('exec', '-c', 'loop()', '--timeout', '0.5')
+      expect([code, stderr]).toEqual([5, expect.stringContaining('at its deadline of 0.5 s')])
+      expect((await run('exec', '-c', 'loop()', '--timeout', '9')).code).toBe(1)
     },
     SLOW,
   )
