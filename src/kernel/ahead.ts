@@ -7,6 +7,8 @@
  * first cell goes before it. So all that is decided here is decided as if nothing had been handed over.
  *
  * Only for cells that ask for nothing but to be run, and as long as nothing is open that the next reply could concern.
+ * Only on shell: what is sent on control is told from the rest by when it was done, and a cell that is begun before we
+ * have heard of the former's end starts earlier than the date in the former's reply.
  */
 
 import { SavepointError } from '../errors.js'
@@ -33,6 +35,7 @@ export function lookAhead(state: KernelState): void {
     return
   }
   if (!request || state.phase !== 'busy' || !turn?.cell?.plain || !turn.atWorker || turn.answered) return
+  if (turn.request.channel !== 'shell' || request.channel !== 'shell') return
   if (state.beside.size > 0 || !isQuiet(state)) return
   const cell = plainCell(state, request)
   state.ahead = { request, cell }

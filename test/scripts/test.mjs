@@ -62,7 +62,10 @@ function suites() {
     { name: 'clients', argv: [python, inTest('clients', 'run.py')], deadlineS: 600 },
     { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
     { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
-    { name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 },
+    // Minutes, and a check of its own where changes are accepted.
+    ...(long || only.some((wanted) => wanted.startsWith('conformance'))
+      ? [{ name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 }]
+      : []),
     { name: 'start', argv: [process.execPath, inTest('main', 'fresh-start.mjs')] },
     ...(libraries === null
       ? []
