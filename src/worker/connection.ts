@@ -2,8 +2,9 @@
 
 import type { Socket } from 'node:net'
 import type { Log } from '../log.js'
-import { encodeFrame, FrameReader } from '../link/framing.js'
+import { encodeFrame, type FrameReader } from '../link/framing.js'
 import type { Envelope, Frame } from '../link/protocol.js'
+import type { Turns } from './turns.js'
 
 export interface Connection {
   send(envelope: Envelope, parts?: readonly Buffer[]): void
@@ -23,27 +24,72 @@ export interface ConnectionHandlers {
   onClose(): void
 }
 
+export interface Beginning {
+  readonly turns: Turns
+  /** It may have read the beginning of a frame already. */
+  readonly reader: FrameReader
+  /** Frames that came before there was anybody to take them. */
+  readonly early: readonly Frame[]
+}
+
 /** Small frames are copied into one buffer: that is cheaper than a gathered write. */
 const JOINED_BYTES_MAX = 16_384
 
-/** Speaks frames over a connected socket. Bytes that are no frame end the connection with a line in the log. */
-export function frameConnection(socket: Socket, log: Log, handlers: ConnectionHandlers): Connection {
-  const reader = new FrameReader()
+/**
+ * Speaks frames over a connected socket. Bytes that are no frame end the connection with a line in the log.
+ *
+ * What was read is taken in by and by (`turns`), and nothing more is read meanwhile, so that at most what two reads
+ * bring waits here.
+ */
+export function frameConnection(
+  socket: Socket,
+  log: Log,
+  handlers: ConnectionHandlers,
+  { turns, reader, early }: Beginning,
+): Connection {
+  const frames: Frame[] = [...early]
+  let next = 0
+  let waits = false
+  let paused = false
+
+  const takeOne = (): boolean => {
+    const frame = frames[next]
+    next += 1
+    if (frame) handlers.onFrame(frame)
+    if (next < frames.length) return true
+    frames.length = 0
+    next = 0
+    if (waits) {
+      waits = false
+      if (!paused) socket.resume()
+    }
+    return false
+  }
+  const takeIn = (): void => {
+    if (waits || frames.length === 0 || turns.do(takeOne)) return
+    waits = true
+    socket.pause()
+  }
+
   socket.on('data', (chunk: Buffer) => {
-    let frames: Frame[]
     try {
-      frames = reader.push(chunk)
+      frames.push(...reader.push(chunk))
     } catch (error) {
+      while (frames.length > 0) takeOne()
       log('error', 'link_bad_frame', { message: error instanceof Error ? error.message : String(error) })
       handlers.onBroken?.()
       socket.destroy()
       return
     }
-    for (const frame of frames) handlers.onFrame(frame)
+    takeIn()
   })
   // A reset is how a killed process closes; `close` follows and is what counts.
   socket.on('error', () => {})
-  socket.on('close', () => handlers.onClose())
+  socket.on('close', () => {
+    while (frames.length > 0) takeOne()
+    handlers.onClose()
+  })
+  if (frames.length > 0) queueMicrotask(takeIn)
   return {
     send(envelope, parts) {
       if (socket.destroyed) return
@@ -66,8 +112,14 @@ export function frameConnection(socket: Socket, log: Log, handlers: ConnectionHa
         socket.uncork()
       }
     },
-    pause: () => void socket.pause(),
-    resume: () => void socket.resume(),
+    pause() {
+      paused = true
+      socket.pause()
+    },
+    resume() {
+      paused = false
+      if (!waits) socket.resume()
+    },
     close: () => void socket.destroy(),
   }
 }

@@ -10,6 +10,7 @@ import type { Log } from '../log.js'
 import { FrameReader } from '../link/framing.js'
 import type { Envelope, Frame, Hello } from '../link/protocol.js'
 import { frameConnection, type Connection, type ConnectionHandlers } from './connection.js'
+import { Turns } from './turns.js'
 
 /** Takes in a process that said hello, or refuses it (null). */
 export type Admit = (hello: Hello, connect: (handlers: ConnectionHandlers) => Connection) => boolean
@@ -21,6 +22,7 @@ export interface Door {
 /** Listens at `path` (at most 107 bytes, as unix sockets go). */
 export async function openDoor(path: string, admit: Admit, log: Log, helloMs: number): Promise<Door> {
   const waiting = new Set<Socket>()
+  const turns = new Turns()
   const server: Server = createServer((socket) => {
     waiting.add(socket)
     const refuse = (reason: string): void => {
@@ -43,18 +45,15 @@ export async function openDoor(path: string, admit: Admit, log: Log, helloMs: nu
         refuse('bytes that are no frame')
         return
       }
-      const [frame, ...more] = frames
+      const [frame, ...early] = frames
       if (!frame) return
       socket.off('data', first)
       clearTimeout(deadline)
       waiting.delete(socket)
       const hello = asHello(frame.envelope)
       // Whatever the process sent right behind its hello is heard after it was taken in.
-      const connect = (handlers: ConnectionHandlers): Connection => {
-        const connection = frameConnection(socket, log, handlers)
-        queueMicrotask(() => more.forEach((each) => handlers.onFrame(each)))
-        return connection
-      }
+      const connect = (handlers: ConnectionHandlers): Connection =>
+        frameConnection(socket, log, handlers, { turns, reader, early })
       if (!hello || !admit(hello, connect)) refuse('a hello that is not expected')
     })
   })

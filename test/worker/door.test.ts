@@ -118,6 +118,33 @@ describe('the door', () => {
     socket.destroy()
   })
 
+  test('hears everything that came before the end, in its order, also what had to wait', async () => {
+    const socket = await dial(bytes(HELLO))
+    while (visits.length === 0) await new Promise(setImmediate)
+    const count = 20_000
+    socket.end(Buffer.concat(Array.from({ length: count }, (_, n) => bytes({ kind: 'reply', n }))))
+    await visits[0]?.closed
+    expect(visits[0]?.frames.map(({ envelope }) => (envelope as Envelope & { n: number }).n)).toEqual([
+      ...Array(count).keys(),
+    ])
+  })
+
+  test('reads nothing while it is paused, and goes on where it was', async () => {
+    const socket = await dial(bytes(HELLO))
+    while (visits.length === 0) await new Promise(setImmediate)
+    const [visit] = visits
+    visit?.connection.pause()
+    const large = Buffer.alloc(4 * 1024 * 1024, 'x')
+    let written = false
+    socket.end(bytes({ kind: 'reply' }, large), () => (written = true))
+    for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate)
+    expect(written).toBe(false)
+    expect(visit?.frames).toEqual([])
+    visit?.connection.resume()
+    await visit?.closed
+    expect(visit?.frames[0]?.parts[0]?.equals(large)).toBe(true)
+  })
+
   test('shows out who says nothing', async () => {
     await shownOut()
     expect(said.join()).toContain('no hello in time')
