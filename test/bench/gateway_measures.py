@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import select
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gateways import OURS, TOKEN, Gateway
@@ -143,17 +147,9 @@ class GatewayMeasures:
         gateway.close_socket(LEGACY)  # A second client would slow the server.
         socket = gateway.socket(V1)
         keep: list[Message] = []
-        ended = threading.Event()
-
-        def look() -> None:
-            rest = Rest(gateway.base, TOKEN)
-            while not ended.wait(0.01):
-                begun = now()
-                rest("GET", "/api")
-                self.sample(gateway, f"GET_api_during_{label}", now() - begun)
-
-        looking = threading.Thread(target=look)
-        looking.start()
+        look = [sys.executable, str(Path(__file__).with_name("look.py")), gateway.base, TOKEN]
+        looking = subprocess.Popen(look, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert looking.stdout and looking.stdout.readline() == "ready\n"
         begun = now()
         try:
             _, idle = socket.run(code, 60, keep)
@@ -162,8 +158,8 @@ class GatewayMeasures:
             gateway.drop()
             return
         finally:
-            ended.set()
-            looking.join()
+            for seconds in json.loads(looking.communicate()[0]):
+                self.sample(gateway, f"GET_api_during_{label}", seconds)
         late = [message for message in socket.drain(0.3) if message.type in ("stream", "display_data")]
         outputs = [message for message in keep if message.type in ("stream", "display_data")]
         self.sample(gateway, label, idle.t - begun)
