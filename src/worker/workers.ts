@@ -152,7 +152,13 @@ export class Workers implements Resident {
       return
     }
     this.#kept = { token, told }
-    this.#fork(token, generation)
+    try {
+      this.#fork(token, generation)
+    } catch (error) {
+      // Its zygote has gone, too. Nobody is there who could catch this.
+      this.#expected.delete(token)
+      this.#listener.workerFailed(token, error instanceof Error ? error.message : String(error))
+    }
   }
 
   wake(snapshot: string, token: string, generation: number): void {
