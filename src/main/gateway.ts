@@ -86,6 +86,9 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
   // Of no kernel: it only looks after checkpoints.
   const store = stores.of('gateway', null)
   const runs = createRuns({ kernels, clock: systemClock, log, limits: runsLimitsOf(values) })
+  kernels.onChange((id, what) => {
+    if (what === 'ended') runs.kernelEnded(id)
+  })
   const gateway = await createGateway({
     baseUrl,
     version,

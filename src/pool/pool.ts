@@ -121,11 +121,13 @@ export class PoolShell implements Pool {
   async acquire(needs: PoolNeeds, deadline: number, signal?: AbortSignal): Promise<Lease> {
     const { key } = this.#startKeyOf(needs)
     this.#renewIfStale(key)
-    this.#requests += 1
-    const request = `r${this.#requests}`
+    const request = `r${(this.#requests += 1)}`
     const { spec, tenant, affinity } = needs
     return await new Promise((resolve, reject) => {
-      let cancel = (): void => {}
+      // Before it is asked for, since one that is ready is granted at once.
+      const inMs = Math.max(0, deadline - this.options.clock.now())
+      const late = (): void => this.tell({ on: 'withdrawn', request, late: true })
+      const cancel = deadline === Infinity ? () => {} : this.options.clock.after(inMs, late)
       const settle = (): void => {
         cancel()
         signal?.removeEventListener('abort', withdraw)
@@ -152,10 +154,6 @@ export class PoolShell implements Pool {
       })
       signal?.addEventListener('abort', withdraw)
       this.tell({ on: 'wanted', request, key, spec, tenant, affinity })
-      if (this.#askers.has(request) && deadline < Infinity) {
-        const inMs = Math.max(0, deadline - this.options.clock.now())
-        cancel = this.options.clock.after(inMs, () => this.tell({ on: 'withdrawn', request, late: true }))
-      }
     })
   }
 

@@ -30,6 +30,8 @@ export async function makeFifos(...paths: readonly string[]): Promise<void> {
 }
 
 const CHUNK_BYTES = 65_536
+/** Of all pipes: there are two for each kernel, and what was read is copied at once. */
+const chunkOfAll = Buffer.allocUnsafeSlow(CHUNK_BYTES)
 
 /**
  * Reads a named pipe; `onText` gets text escaped as the inside of a JSON string.
@@ -77,11 +79,10 @@ export function readFifo(path: string, mark: Buffer, onText: (text: Buffer) => v
   socket.on('data', deliver)
   socket.on('error', () => {})
   socket.unref()
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
   const drain = (): void => {
     for (let count = CHUNK_BYTES; count === CHUNK_BYTES;) {
-      count = readNow(fd, chunk)
-      if (count > 0) deliver(chunk.subarray(0, count))
+      count = readNow(fd, chunkOfAll)
+      if (count > 0) deliver(Buffer.from(chunkOfAll.subarray(0, count)))
     }
     if (cut.length > 0) {
       say(cut)

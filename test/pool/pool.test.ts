@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { systemClock } from '../../src/clock.js'
 import { packageRoot } from '../../src/config.js'
 import { startTestPool, until, waitForPoolReady, type TestPool } from '../support/pool.js'
 
@@ -110,6 +111,23 @@ describe('ready workers', () => {
     await Promise.all(kernels.map(async (each) => await each.stop()))
     await waitForPoolReady(stage)
     expect(ready()).toHaveLength(2)
+  })
+
+  test('leave nothing to wait for once they are leased', async () => {
+    const waits: number[] = []
+    const after = (ms: number, callback: () => void): (() => void) => {
+      waits.push(ms)
+      const cancel = systemClock.after(ms, callback)
+      return () => {
+        waits.splice(waits.indexOf(ms), 1)
+        cancel()
+      }
+    }
+    stage = await startTestPool({ size: 1, clock: { ...systemClock, after }, limits: { waitMs: 77_777 } })
+    await waitForPoolReady(stage)
+    const kernel = await stage.kernel().start()
+    expect(waits.filter((ms) => ms > 70_000)).toEqual([])
+    await kernel.stop()
   })
 
   test('PL-9: one that works is leased', async () => {

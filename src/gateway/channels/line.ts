@@ -67,6 +67,8 @@ export class Line {
   #cancelBehind: (() => void) | null = null
   #heardAt: number
   #writtenBytes = 0
+  /** The largest message of those that may still wait. */
+  #largestBytes = 0
 
   constructor(socket: WebSocket, options: LineOptions) {
     this.#socket = socket
@@ -87,10 +89,13 @@ export class Line {
   /** `mark` is handed back when this and everything before it has arrived. */
   send(channel: Channel, sealed: readonly Buffer[], mark: number): void {
     if (!this.#open) return
-    if (this.#socket.bufferedAmount > this.#options.limits.waitingBytesMax) return this.#cutOff()
+    // One message may be larger than all that may wait.
+    if (this.#socket.bufferedAmount > this.#options.limits.waitingBytesMax + this.#largestBytes) return this.#cutOff()
     this.#beginTurn()
+    if (this.#socket.bufferedAmount === 0) this.#largestBytes = 0
     for (const { data, binary } of this.#options.dialect.encode(channel, sealed)) {
       this.#writtenBytes += data.length
+      this.#largestBytes = Math.max(this.#largestBytes, data.length)
       this.#socket.send(data, { binary, compress: false })
     }
     this.#mark = mark

@@ -13,6 +13,8 @@ import { executeRoute, executionRoutes } from './routes.js'
 export interface RunsOfGateway {
   /** For `more` of a gateway's parts. */
   readonly addRoutes: (app: App, parts: RouteParts) => void
+  /** To be told of each kernel that has ended: an id may come again, and belongs to another kernel then. */
+  kernelEnded(id: string): void
   /** Ends the kernels that are kept for sessions. */
   close(): Promise<void>
 }
@@ -35,6 +37,7 @@ export function createRuns(parts: {
       executionRoutes(app, shared, { executions, oneShots, limits })
       executeRoute(app, shared, { executions, oneShots, limits })
     },
+    kernelEnded: (id) => executions.forgetKernel(id),
     close: () => oneShots.close(),
   }
 }

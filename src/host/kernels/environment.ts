@@ -13,6 +13,8 @@ const ALWAYS: readonly string[] = ['KERNEL_*']
 const ONLY_BY_NAME: readonly string[] = ['PATH', 'PYTHON*', 'LD_*', 'SAVEPOINT_*', 'JPY_*']
 const VALUE_CHARS_MAX = 4_096
 const NAMES_MAX = 256
+/** Half of a surrogate pair has no bytes in UTF-8. */
+const NO_TEXT = /[\0\p{Surrogate}]/u
 
 export interface KernelEnvironment {
   readonly environment: Readonly<Record<string, string>>
@@ -32,10 +34,9 @@ export function environmentOf(given: Readonly<Record<string, unknown>>, allowed:
       continue
     }
     if (typeof value !== 'string') throw bad(`The environment variable ${name} must be a string.`, { name })
-    if (value.length > VALUE_CHARS_MAX || value.includes('\0')) {
-      throw bad(`The environment variable ${name} must have ${VALUE_CHARS_MAX} characters at most, and no NUL.`, {
-        name,
-      })
+    if (value.length > VALUE_CHARS_MAX || NO_TEXT.test(value)) {
+      const rule = `must have ${VALUE_CHARS_MAX} characters at most, no NUL, and no half of a character`
+      throw bad(`The environment variable ${name} ${rule}.`, { name })
     }
     environment[name] = value
   }

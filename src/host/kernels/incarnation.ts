@@ -73,6 +73,7 @@ export class Incarnation {
   /** It has ended, and all that it had to keep is kept. Never rejects. */
   readonly stored: Promise<void>
   #closeStore: () => void = () => {}
+  #cancelGrace: () => void = () => {}
   #settleReady: (error: SavepointError | null) => void = () => {}
   /** Ops that wait for their answers. */
   readonly #asked = new Map<string, (outcome: OpOutcome) => void>()
@@ -207,7 +208,7 @@ export class Incarnation {
       this.abandon(restart ? 'restart' : 'end')
       return
     }
-    this.#parts.clock.after(graceMs, () => this.abandon(restart ? 'restart' : 'end'))
+    this.#cancelGrace = this.#parts.clock.after(graceMs, () => this.abandon(restart ? 'restart' : 'end'))
     // What is held up would not see that it is to end.
     this.#workers.resume()
     this.send('control', { routing: [] }, ownRequest('shutdown_request', { restart }))
@@ -255,6 +256,7 @@ export class Incarnation {
   #end(end: End, error: SavepointError): void {
     if (this.#over) return
     this.#over = true
+    this.#cancelGrace()
     this.#workers.abandon()
     this.#settleReady(error)
     const { code, message, details } = goneError()

@@ -19,7 +19,7 @@ import { begin, newActivity, note, type Activity, type ExecutionState } from './
 import type { CullFacts } from './culling.js'
 import { FanOut } from './fan-out.js'
 import { Incarnation, type End, type KernelSurroundings, type OpResult, type OpWishes } from './incarnation.js'
-import { MemoryMeter } from './memory.js'
+import { MemoryMeter, type Turns } from './memory.js'
 import { nextPhase, type KernelCue, type KernelPhase } from './lifecycle.js'
 import type { KernelStatus, LastDeath } from './kernel-status.js'
 import type { Attachment, AttachOptions, KernelClient, WorkerNeeds } from './ports.js'
@@ -46,6 +46,8 @@ export interface GatewayKernelParts extends KernelSurroundings {
   readonly owner: string
   readonly needs: WorkerNeeds
   readonly kernelLimits: KernelLimitsOfGateway
+  /** All kernels measure in turn. */
+  readonly turns: Turns
   /** It has ended; it is told once. */
   readonly onEnded: () => void
 }
@@ -85,7 +87,7 @@ export class GatewayKernel {
     this.name = parts.name
     this.owner = parts.owner
     this.#activity = newActivity(this.#now())
-    this.#meter = new MemoryMeter(parts.newUsage(), parts.clock, parts.kernelLimits.measuredMs)
+    this.#meter = new MemoryMeter(parts.newUsage(), parts.turns, parts.clock, parts.kernelLimits.measuredMs)
     this.#fanOut = new FanOut({
       clock: parts.clock,
       log: parts.log,

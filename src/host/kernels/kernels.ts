@@ -10,6 +10,7 @@ import { isToCull, type CullSettings } from './culling.js'
 import { environmentOf, workingFolder } from './environment.js'
 import type { KernelSurroundings } from './incarnation.js'
 import { GatewayKernel, type KernelLimitsOfGateway } from './kernel.js'
+import { Turns } from './memory.js'
 import type { KernelRequest } from './ports.js'
 
 export interface KernelsOptions extends KernelSurroundings {
@@ -43,6 +44,7 @@ export type KernelsListener = (id: string, what: 'started' | 'ended') => void
 export class Kernels {
   readonly #options: KernelsOptions
   readonly #listeners = new Set<KernelsListener>()
+  readonly #turns = new Turns()
   readonly #entries = new Map<string, Entry>()
   /** Of kernels that have ended and are still writing what they keep. */
   readonly #leaving = new Set<Promise<void>>()
@@ -102,6 +104,7 @@ export class Kernels {
         cwd,
         affinity: request.affinity,
       },
+      turns: this.#turns,
       onEnded: () => this.#ended(kernel),
     })
     this.#entries.set(kernelId, { kernel, spec })

@@ -13,10 +13,32 @@ export interface Memory {
   readonly snapshot_bytes: number | null
 }
 
+/** Measurements of all kernels at a time: those of a thousand at once would hold the gateway up for seconds. */
+const AT_ONCE_MAX = 2
+
+/** Lets a few measure at a time; the others wait for their turn, in the order in which they asked. */
+export class Turns {
+  readonly #waiting: (() => void)[] = []
+  #busy = 0
+
+  async take<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy >= AT_ONCE_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else this.#busy += 1
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next()
+      else this.#busy -= 1
+    }
+  }
+}
+
 const UNKNOWN: Memory = { memory_bytes: null, snapshot_bytes: null }
 
 export class MemoryMeter {
   readonly #usage: UsagePort
+  readonly #turns: Turns
   readonly #clock: Clock
   readonly #keepMs: number
   #latest = UNKNOWN
@@ -25,8 +47,9 @@ export class MemoryMeter {
   /** Of which the latest measurement is. */
   #pid: number | null = null
 
-  constructor(usage: UsagePort, clock: Clock, keepMs: number) {
+  constructor(usage: UsagePort, turns: Turns, clock: Clock, keepMs: number) {
     this.#usage = usage
+    this.#turns = turns
     this.#clock = clock
     this.#keepMs = keepMs
   }
@@ -46,15 +69,17 @@ export class MemoryMeter {
     if (facts === null || pid === null || this.#measuring) return
     if (this.#clock.now() - this.#measuredAt < this.#keepMs) return
     this.#measuring = true
-    void this.#usage.measure(pid, facts.frozen).then((usage) => {
-      const { kernel_memory, savepoint } = usage as {
-        readonly kernel_memory?: number
-        readonly savepoint?: { readonly snapshot_bytes?: number }
-      }
-      this.#measuring = false
-      if (pid !== this.#pid) return
-      this.#measuredAt = this.#clock.now()
-      this.#latest = { memory_bytes: kernel_memory ?? null, snapshot_bytes: savepoint?.snapshot_bytes ?? null }
-    })
+    void this.#turns
+      .take(() => this.#usage.measure(pid, facts.frozen))
+      .then((usage) => {
+        const { kernel_memory, savepoint } = usage as {
+          readonly kernel_memory?: number
+          readonly savepoint?: { readonly snapshot_bytes?: number }
+        }
+        this.#measuring = false
+        if (pid !== this.#pid) return
+        this.#measuredAt = this.#clock.now()
+        this.#latest = { memory_bytes: kernel_memory ?? null, snapshot_bytes: savepoint?.snapshot_bytes ?? null }
+      })
   }
 }

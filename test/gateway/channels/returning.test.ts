@@ -202,6 +202,16 @@ describe('a client that reads nothing', () => {
     await again.until(() => again.texts.includes('last'))
     expect(good.texts.length).toBeGreaterThanOrEqual(published)
   })
+  test('is told from one that reads, however large a message is', async () => {
+    stage = await openStage({ waitingBytesMax: 2 * MIB, keptBytesMax: 2 * MIB })
+    const client = await stage.connect('session_id=large')
+    stage.kernel.print('x'.repeat(8 * MIB))
+    stage.kernel.print('after')
+    await client.until(() => client.texts.includes('after'))
+    expect(client.texts.map((text) => text.length)).toEqual([8 * MIB, 'after'.length])
+    expect(stage.log).not.toContain('client_cut_off')
+  })
+
   test('does not keep a gateway from ending, nor its memory when the session is back', async () => {
     stage = await openStage({ waitingBytesMax: 8 * MIB })
     const deaf = await stage.connect('session_id=deaf')

@@ -11,6 +11,7 @@ import { testGateway, WITH_TOKEN, type TestGateway } from '../../support/gateway
 
 let gateway: TestGateway<FakeGatewayKernels>
 let runs: RunsOfGateway
+let kernels: FakeGatewayKernels
 let kernel: FakeGatewayKernel
 /** Ids of tokens that were revoked. */
 const gone = new Set<string>()
@@ -18,7 +19,7 @@ const gone = new Set<string>()
 const streams: ClientRequest[] = []
 
 async function setUp(limits: Partial<ExecutionLimits> = {}): Promise<void> {
-  const kernels = new FakeGatewayKernels()
+  kernels = new FakeGatewayKernels()
   runs = createRuns({ kernels, clock: systemClock, log: silentLog, limits })
   gateway = await testGateway({
     kernels,
@@ -58,6 +59,17 @@ describe('POST executions', () => {
     expect((await gateway.ask('GET', `${RUNS}/${body.id}/outputs`)).body).toEqual([
       { output_type: 'stream', name: 'stdout', text: 'hi' },
     ])
+  })
+
+  test('is for the kernel that has the id now', async () => {
+    kernel.onMessage = (received) => kernel.run(received, 'first')
+    const first = await gateway.ask('POST', RUNS, { code: 'x' })
+    runs.kernelEnded('k')
+    const again = kernels.add(new FakeGatewayKernel('k'))
+    again.onMessage = (received) => again.run(received, 'second')
+    const second = await gateway.ask('POST', RUNS, { code: 'x' })
+    expect([first.body.stdout, second.body.stdout]).toEqual(['first', 'second'])
+    expect((await gateway.ask('GET', RUNS)).body.items.map(({ id }: { id: string }) => id)).toEqual([second.body.id])
   })
 
   test('refuses what it does not understand', async () => {

@@ -35,9 +35,10 @@ describe('the environment that a client gives', () => {
 
   test('is refused where a value is no string, too long, or could not be one', () => {
     const refusal = expect.objectContaining({ code: 'bad_request', message: expect.stringContaining('KERNEL_X') })
-    for (const value of [1, null, ['a'], 'x'.repeat(4_097), 'a\0b']) {
+    for (const value of [1, null, ['a'], 'x'.repeat(4_097), 'a\0b', 'a\ud800b']) {
       expect(() => environmentOf({ KERNEL_X: value }, [])).toThrow(refusal)
     }
+    expect(environmentOf({ KERNEL_X: '\u{1f600}' }, []).environment).toEqual({ KERNEL_X: '\u{1f600}' })
     expect(environmentOf({ KERNEL_X: 'x'.repeat(4_096), OTHER: 1 }, []).ignored).toEqual(['OTHER'])
     const many = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`KERNEL_${i}`, '']))
     expect(() => environmentOf(many, [])).toThrow(expect.objectContaining({ code: 'bad_request' }))
