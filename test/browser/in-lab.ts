@@ -7,6 +7,7 @@
  */
 
 import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium, type Browser } from 'playwright-core'
 import { startLab, type Lab } from './lab.js'
@@ -27,23 +28,33 @@ const FLAGS = [
 ]
 
 /** What a test does once JupyterLab and a window of the browser are there. */
-export type Tour = (report: Report, lab: Lab, notebook: NotebookPage) => Promise<void>
+export type Tour<L extends Lab = Lab> = (report: Report, lab: L, notebook: NotebookPage) => Promise<void>
 
-/** Starts both, lets `tour` do its checks, ends both, and prints the result. Returns the exit code. */
+/** Starts JupyterLab and the browser, lets `tour` do its checks, ends both, and prints the result. Returns the exit code. */
 export async function inLab(tour: Tour): Promise<number> {
-  const folder = process.argv[2] ?? fileURLToPath(new URL('build/screenshots', ROOT))
+  return await inLabOf(startLab, tour)
+}
+
+/** The same with a JupyterLab that is started in another way; screenshots go into the folder `pictures`. */
+export async function inLabOf<L extends Lab>(
+  start: (python: string, sources: URL) => Promise<L>,
+  tour: Tour<L>,
+  pictures = '.',
+): Promise<number> {
+  const folder = join(process.argv[2] ?? fileURLToPath(new URL('build/screenshots', ROOT)), pictures)
   mkdirSync(folder, { recursive: true })
   const report = new Report()
-  let lab: Lab | null = null
+  let lab: L | null = null
   let browser: Browser | null = null
   try {
     const python = process.env['SAVEPOINT_TEST_PYTHON'] ?? 'python3'
-    const [server, window] = await Promise.allSettled([startLab(python, SOURCES), openBrowser()])
+    const [server, window] = await Promise.allSettled([start(python, SOURCES), openBrowser()])
     if (server.status === 'fulfilled') lab = server.value
     if (window.status === 'fulfilled') browser = window.value
     if (server.status === 'rejected') throw server.reason
     if (window.status === 'rejected') throw window.reason
-    const page = await window.value.newPage({ viewport: { width: 1280, height: 1000 } })
+    const context = await window.value.newContext({ viewport: { width: 1280, height: 1000 } })
+    const page = await context.newPage()
     const faults: string[] = []
     page.on('pageerror', (error) => faults.push(error.message))
     await tour(report, server.value, new NotebookPage(page, folder))
@@ -56,7 +67,7 @@ export async function inLab(tour: Tour): Promise<number> {
     await browser?.close()
     const left = (await lab?.stop()) ?? []
     await report.check('nothing is left running', async () => {
-      assert(left.length === 0, `these processes outlived JupyterLab: ${left.join(' ')}`)
+      assert(left.length === 0, `these processes outlived JupyterLab: ${left.join(', ')}`)
     })
   }
   return report.sumUp()

@@ -1,7 +1,8 @@
 """Starts JupyterLab for the browser test, on a free port of the loopback address, with everything private to this run.
 
-The first line on stdout is JSON: `url`, `token`, `notebooks` (of each the ids and tags of its cells, in order).
-SIGTERM, and the end of the process that started it, end it, and its kernels with it.
+The first line on stdout is JSON: `url`, `token`, `root` (where notebooks are), `notebooks` (of each the ids and tags of its cells, in order).
+SIGTERM, and the end of the process that started it, end it, and its kernels with it. Arguments are options of
+`jupyter lab`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def main() -> None:
         "everyday": everyday.build(everyday.DAY, KERNEL),
         "run_all": everyday.build(everyday.RUN_ALL, KERNEL),
         "debugged": everyday.build(everyday.DEBUGGED, KERNEL),
+        "shared": everyday.build(everyday.SHARED, KERNEL),
     }
     for name, notebook in notebooks.items():
         nbformat.write(notebook, root / f"{name}.ipynb")
@@ -68,6 +70,7 @@ def main() -> None:
             f"--IdentityProvider.token={token}",
             "--ServerApp.log_level=ERROR",
             "--LabApp.extension_manager=readonly",
+            *sys.argv[1:],
         ]
     )
     cells = {
@@ -75,7 +78,7 @@ def main() -> None:
         for name, notebook in notebooks.items()
     }
     url = f"http://127.0.0.1:{server.port}{server.base_url}"
-    print(json.dumps({"url": url, "token": token, "notebooks": cells}), flush=True)
+    print(json.dumps({"url": url, "token": token, "root": str(root), "notebooks": cells}), flush=True)
     server.start()
 
 

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { family, kill } from './processes.js'
+import { described, family, kill } from './processes.js'
 
 export interface CellOfNotebook {
   readonly id: string
@@ -14,12 +14,20 @@ export interface CellOfNotebook {
 export interface Lab {
   readonly url: string
   readonly token: string
+  /** The folder of its notebooks. */
+  readonly root: string
   /** The cells of each notebook, by its name. */
   readonly notebooks: Readonly<Record<string, readonly CellOfNotebook[]>>
   /** Processes of the kernels that it runs now. */
   kernelProcesses(): number[]
   /** Ends the server and what it started. Returns the processes that an orderly end would have left behind: ended, too. */
-  stop(): Promise<number[]>
+  stop(): Promise<string[]>
+}
+
+export interface LabOptions {
+  /** Put behind those of `jupyter lab`. */
+  readonly arguments?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 const START_WITHIN_MS = 60_000
@@ -30,11 +38,14 @@ const STOP_WITHIN_MS = 10_000
  *
  * The tests are compiled into another folder than their sources, and `lab.py` is not copied there.
  */
-export async function startLab(python: string, sources: URL): Promise<Lab> {
-  const server = spawn(python, [fileURLToPath(new URL('lab.py', sources))], { stdio: ['ignore', 'pipe', 'inherit'] })
+export async function startLab(python: string, sources: URL, options: LabOptions = {}): Promise<Lab> {
+  const server = spawn(python, [fileURLToPath(new URL('lab.py', sources)), ...(options.arguments ?? [])], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...options.environment },
+  })
   const exited = new Promise<void>((resolve) => server.once('close', () => resolve()))
   const { pid } = server
-  const stop = async (): Promise<number[]> => {
+  const stop = async (): Promise<string[]> => {
     if (pid === undefined) return []
     const members = family(pid)
     server.kill('SIGTERM')
@@ -43,8 +54,9 @@ export async function startLab(python: string, sources: URL): Promise<Lab> {
     clearTimeout(late)
     // Those of ours that still run have been left to another parent.
     const left = members.filter((member) => family(member).length > 0)
+    const told = left.map(described)
     kill(left)
-    return left
+    return told
   }
   try {
     const lines = createInterface({ input: server.stdout })
@@ -53,8 +65,8 @@ export async function startLab(python: string, sources: URL): Promise<Lab> {
       throw new Error('JupyterLab ended before it accepted connections; its log is above.')
     })
     const [line] = (await Promise.race([once(lines, 'line', { signal }), ended])) as [string]
-    const { url, token, notebooks } = JSON.parse(line) as Pick<Lab, 'url' | 'token' | 'notebooks'>
-    return { url, token, notebooks, kernelProcesses: () => family(pid ?? 0).slice(1), stop }
+    const facts = JSON.parse(line) as Pick<Lab, 'url' | 'token' | 'root' | 'notebooks'>
+    return { ...facts, kernelProcesses: () => family(pid ?? 0).slice(1), stop }
   } catch (error) {
     await stop()
     throw error

@@ -10,12 +10,14 @@ export class NotebookPage {
   readonly page: Page
   private cells: readonly CellOfNotebook[] = []
   private readonly folder: string
+  private readonly prefix: string
   private readonly kernel = new EventEmitter()
   private taken = 0
 
-  constructor(page: Page, folder: string) {
+  constructor(page: Page, folder: string, prefix = '') {
     this.page = page
     this.folder = folder
+    this.prefix = prefix
     page.setDefaultTimeout(PATIENCE_MS)
     page.on('websocket', (socket) => {
       if (!socket.url().includes('/channels')) return
@@ -44,6 +46,17 @@ export class NotebookPage {
     await this.waitUntilIdle()
   }
 
+  /** Loads the page anew, as a person does who presses F5, and waits until its kernel has answered. */
+  async reload(): Promise<void> {
+    await Promise.all([this.greeting(), this.page.reload({ waitUntil: 'domcontentloaded' })])
+    await this.cell(this.cells.at(-1)?.id ?? '').waitFor({ state: 'attached' })
+  }
+
+  /** Another tab of the same browser; its pictures have names that begin so. */
+  async anotherTab(pictures: string): Promise<NotebookPage> {
+    return new NotebookPage(await this.page.context().newPage(), this.folder, pictures)
+  }
+
   cell(id: string): Locator {
     const index = this.cells.findIndex((cell) => cell.id === id)
     if (index < 0) throw new Error(`The notebook has no cell '${id}'.`)
@@ -60,7 +73,19 @@ export class NotebookPage {
 
   /** The kernel's state as the notebook's toolbar shows it. */
   async waitUntilIdle(): Promise<void> {
-    await this.page.locator('.jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor()
+    await this.waitForState('idle')
+  }
+
+  async waitForState(state: 'idle' | 'busy'): Promise<void> {
+    await this.page
+      .locator(`.jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status="${state}"]`)
+      .waitFor()
+  }
+
+  /** Chooses an item of a menu, by their names. */
+  async choose(menu: string, item: string | RegExp): Promise<void> {
+    await this.page.getByRole('menuitem', { name: menu, exact: true }).click()
+    await this.page.getByRole('menuitem', { name: item }).first().click()
   }
 
   async select(id: string): Promise<void> {
@@ -77,11 +102,16 @@ export class NotebookPage {
     await this.page.keyboard.insertText(text)
   }
 
-  /** Runs a cell as Ctrl+Enter does, and waits until its number is there. */
-  async run(id: string): Promise<void> {
+  /** Runs a cell as Ctrl+Enter does, and does not wait. */
+  async begin(id: string): Promise<void> {
     await this.select(id)
-    const before = await this.number(id)
     await this.page.keyboard.press('Control+Enter')
+  }
+
+  /** The same, and waits until its number is there. */
+  async run(id: string): Promise<void> {
+    const before = await this.number(id)
+    await this.begin(id)
     // The number of the last run stays until the new one replaces it.
     const again = before === null ? /^\[\d+\]:$/ : new RegExp(`^\\[(?!${before}\\])\\d+\\]:$`)
     await this.cell(id).locator('.jp-InputPrompt', { hasText: again }).waitFor()
@@ -126,7 +156,7 @@ export class NotebookPage {
       )
     }
     this.taken += 1
-    const path = `${this.folder}/${String(this.taken).padStart(2, '0')}-${name}.png`
+    const path = `${this.folder}/${this.prefix}${String(this.taken).padStart(2, '0')}-${name}.png`
     await this.page.screenshot({ path })
   }
 }

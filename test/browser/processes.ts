@@ -17,6 +17,15 @@ export function family(root: number): number[] {
   return members
 }
 
+/** The pid with its command line, for people. */
+export function described(pid: number): string {
+  try {
+    return `${pid} (${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()})`
+  } catch {
+    return `${pid} (ended)`
+  }
+}
+
 /** SIGKILL for each of them; those that have ended meanwhile are none. */
 export function kill(pids: readonly number[]): void {
   for (const pid of pids) {

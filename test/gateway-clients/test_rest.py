@@ -44,6 +44,16 @@ class Kernels(unittest.TestCase):
         self.assertEqual(self.rest.ask("POST", f"/api/kernels/{kernel_id}/interrupt", {}).status, 204)
         self.assertEqual(channels.until("execute_reply", msg_id)["content"]["ename"], "KeyboardInterrupt")
 
+    def test_whoever_joins_while_a_cell_runs_gets_what_it_printed_so_far(self) -> None:
+        kernel = self.kernel()
+        first = self.channels(kernel)
+        first.send("execute_request", {"code": "print('so far')\nwhile True: pass", "silent": False})
+        first.until("stream")
+        second = self.channels(kernel)
+        self.assertEqual(second.until("stream")["content"]["text"], "so far\n")
+        said = [(each["msg_type"], each["content"].get("execution_state")) for each in second.messages]
+        self.assertEqual(said, [("status", "busy"), ("execute_input", None), ("stream", None)])
+
     def test_a_restart_keeps_the_id_and_forgets_the_variables(self) -> None:
         kernel_id = self.kernel()
         channels = self.channels(kernel_id)

@@ -1,4 +1,4 @@
-"""What a person does all day, as notebooks for the browser: single cells, one for Run All, one to debug."""
+"""What a person does all day, as notebooks for the browser: single cells, one for Run All, one to debug, one to share."""
 
 from __future__ import annotations
 
@@ -85,6 +85,53 @@ RUN_ALL = {
 DEBUGGED = {
     "stops": "def double(number):\n    result = number * 2\n    return result\n\nprint('doubled:', double(21))",
     "afterwards": "print('went', 'on')",
+}
+
+#: For a kernel behind a gateway, and for several clients of one kernel.
+SHARED = {
+    "place": "import pathlib\nprint('beside it:', pathlib.Path('shared.ipynb').exists())",
+    "picture": """
+import struct
+import zlib
+import ipywidgets
+
+def png(width, height):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    row = b"\\0" + bytes(n % 256 for x in range(width) for n in (3 * x, 120, 255 - x))
+    return b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(row * height)) + chunk(b"IEND", b"")
+
+image = ipywidgets.Image(value=png(80, 40), format="png")
+image
+""",
+    "upload": """
+upload = ipywidgets.FileUpload()
+said = ipywidgets.Output()
+
+@said.capture()
+def heard(change):
+    [file] = change["new"]
+    data = bytes(file["content"])
+    print(file["name"], "has", len(data), "bytes, their sum is", sum(data))
+
+upload.observe(heard, "value")
+ipywidgets.VBox([upload, said])
+""",
+    "waits": """
+import os
+import time
+
+print("it has", "begun", flush=True)
+while not os.path.exists("go-on"):
+    time.sleep(0.02)
+os.remove("go-on")
+told = "it has " + "ended"
+print(told)
+""",
+    "told": "print(told)",
+    "said": 'print("said by", "the notebook")',
 }
 
 

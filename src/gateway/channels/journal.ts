@@ -30,7 +30,7 @@ export class Journal implements KernelClient {
 
   publish(topic: string, frames: readonly Buffer[]): void {
     this.#kept.add('iopub', frames)
-    if (topic.endsWith('.status')) this.#noteStatus(frames)
+    if (topic === 'status') this.#noteStatus(frames)
   }
 
   /** It asks for nothing. */

@@ -15,6 +15,9 @@ import type { KeptMessage, KeptTotal } from './kept.js'
 import type { ChannelsLimits } from './limits.js'
 import type { Line } from './line.js'
 
+/** A client that says nothing counts as one that comes for the first time for so long. */
+const NEW_FOR_MS = 10_000
+
 export interface SeatOptions {
   readonly kernel: GatewayKernel
   readonly limits: ChannelsLimits
@@ -32,7 +35,9 @@ export class Seat implements KernelClient {
   readonly #options: SeatOptions
   readonly #kept: Kept
   readonly #attachment: Attachment
+  readonly #beganAt: number
   #line: Line | null = null
+  #spoken = false
   #over = false
   #cancelExpiry: (() => void) | null = null
 
@@ -40,6 +45,7 @@ export class Seat implements KernelClient {
   constructor(options: SeatOptions) {
     this.#options = options
     this.#kept = new Kept(options.limits, options.total)
+    this.#beganAt = options.clock.now()
     this.#attachment = options.kernel.attach(this)
     if (this.#over) throw new SavepointError('kernel_dead', 'The kernel has ended.')
   }
@@ -61,6 +67,7 @@ export class Seat implements KernelClient {
   }
 
   send(channel: RequestChannel, message: IncomingMessage): void {
+    this.#spoken = true
     this.#attachment.send(channel, message)
   }
 
@@ -76,7 +83,7 @@ export class Seat implements KernelClient {
    */
   sit(line: Line, replay: string | null): void {
     const stale = this.#line
-    const isNew = this.#kept.newest === 0 && stale === null
+    const isFirst = this.#kept.newest === 0 && stale === null
     this.#line = line
     this.#cancelExpiry?.()
     this.#cancelExpiry = null
@@ -86,11 +93,11 @@ export class Seat implements KernelClient {
       return
     }
     const { journal } = this.#options
-    if (replay === null && isNew) return this.#repeat(line, journal.ofRunning())
     const { messages, bytes } = this.#kept.dropped
     if (messages > 0) {
       line.send('iopub', this.#options.complain(lossText(messages, bytes)), 0)
     }
+    if (replay === null && (isFirst || this.#isNew())) return this.#begin(line)
     const missed = this.#kept.replay()
     if (replay === null) return this.#repeat(line, missed)
     // The journal has the publications, and more of them.
@@ -121,6 +128,28 @@ export class Seat implements KernelClient {
   /** Nothing is kept any more, and a WebSocket that is still there is closed. */
   end(code: number, reason: string): void {
     this.#end(code, reason)
+  }
+
+  /**
+   * JupyterLab opens a WebSocket twice at its start, and what the first one got is lost, even if a Jupyter server between
+   * us has taken it: nobody has had anything until somebody has spoken. Who only listens is new for a while.
+   */
+  #isNew(): boolean {
+    return !this.#spoken && this.#options.clock.now() - this.#beganAt < NEW_FOR_MS
+  }
+
+  /** Hands over what belongs to the cells that are running, and what came since for an earlier WebSocket. */
+  #begin(line: Line): void {
+    const running = this.#options.journal.ofRunning()
+    const known = new Set(running.map(({ frames }) => frames))
+    const missed = this.#kept.replay().filter(({ frames }) => !known.has(frames))
+    this.#kept.clear()
+    for (const { channel, frames } of [...running, ...missed]) {
+      if (saysRestarting(frames)) continue
+      // Kept like what comes now, for it may get lost as well.
+      this.#kept.add(channel, frames)
+      line.send(channel, frames, this.#kept.newest)
+    }
   }
 
   #repeat(line: Line, messages: readonly KeptMessage[]): void {

@@ -47,7 +47,7 @@ export type NewUsage = () => UsagePort
 
 /** Somebody who speaks to a kernel: a WebSocket, the kernel's ZeroMQ channels, a run of a cell by REST. */
 export interface KernelClient {
-  /** A message on iopub, for everybody. `frames` as `wire/codec` seals them, without routing and topic. */
+  /** A message on iopub, for everybody. `topic` is its type; `frames` as `wire/codec` seals them, without routing and topic. */
   publish(topic: string, frames: readonly Buffer[]): void
   /** An answer or a question for this client alone. */
   reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): void

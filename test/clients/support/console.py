@@ -14,17 +14,19 @@ from .subject import KERNEL
 # Everything that moves the cursor or colours text: CSI sequences, OSC titles, and two-character escapes.
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_=>()][0-9A-B]?|[\x00\x08]")
 PATIENCE_S = 20.0
+OTHERS_TOO = "--ZMQTerminalInteractiveShell.include_other_output=True"
 INTERRUPT = "\x03"
 END_OF_FILE = "\x04"
 
 
 class Console:
-    """One console and the kernel that it starts."""
+    """One console and the kernel that it starts; or the one of a connection file, whose other clients it shows as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, existing: str | None = None) -> None:
         # Without an answer to "where is the cursor?" the prompt would warn and wait; this terminal does not answer.
         env = {**os.environ, "PROMPT_TOOLKIT_NO_CPR": "1", "NO_COLOR": "1"}
-        arguments = ["-m", "jupyter_console", "--kernel", KERNEL, "--ZMQTerminalInteractiveShell.banner="]
+        of_whom = ["--kernel", KERNEL] if existing is None else ["--existing", existing, OTHERS_TOO]
+        arguments = ["-m", "jupyter_console", *of_whom, "--ZMQTerminalInteractiveShell.banner="]
         self.terminal = pexpect.spawn(
             sys.executable, arguments, env=env, encoding="utf-8", dimensions=(50, 200), timeout=None
         )

@@ -155,6 +155,27 @@ describe('a session that comes for the first time', () => {
     expect(client.texts).toEqual(texts)
   })
 
+  test('gets it again as long as it has said nothing, which JupyterLab does not with its first WebSocket', async () => {
+    const first = await stage.connect('session_id=new')
+    await first.until(() => first.texts.includes('three'))
+    await first.close()
+    print('running', 'four')
+    const second = await stage.connect('session_id=new')
+    await second.until(() => second.texts.includes('four'))
+    expect(second.texts).toEqual(['two', 'three', 'four'])
+    const pinged = once(second.socket, 'ping')
+    print('running', 'and')
+    await pinged
+    const requests = stage.kernel.requests.length
+    second.send('shell', 'ask')
+    while (stage.kernel.requests.length === requests) await new Promise((resolve) => setImmediate(resolve))
+    await second.close()
+    print('running', 'five')
+    const third = await stage.connect('session_id=new')
+    await third.until(() => third.texts.includes('five'))
+    expect(third.texts).toEqual(['five'])
+  })
+
   test('gets what came after a message that it knows', async () => {
     const first = await stage.connect('session_id=new&replay=all')
     await first.until(() => first.texts.includes('three'))

@@ -73,7 +73,7 @@ export class StageKernel implements GatewayKernel {
 
   publish(wish: Wish): void {
     const sealed = frames(wish)
-    for (const client of [...this.watchers, ...this.clients]) client.publish(`kernel.${this.id}.${wish.type}`, sealed)
+    for (const client of [...this.watchers, ...this.clients]) client.publish(wish.type, sealed)
   }
 
   end(): void {
