@@ -97,6 +97,8 @@ export interface ChannelsOpening {
 }
 
 export interface Channels {
+  /** Keeps the newest of what a kernel publishes from now on, for WebSockets that come later. */
+  watch(kernel: GatewayKernel): void
   /** Serves it until either side ends. */
   open(socket: WebSocket, opening: ChannelsOpening): void
   /** WebSockets that are open. */

@@ -83,6 +83,10 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
     bindChannelsIn({ folder: pythonSide.folder, env: process.env, log, outboxBytesMax }),
   )
   const channels = createChannels({ log, gate, limits: channelsLimitsOf(values) })
+  kernels.onChange((id, what) => {
+    const kernel = kernels.find(id)
+    if (what === 'started' && kernel) channels.watch(kernel)
+  })
   // Of no kernel: it only looks after checkpoints.
   const store = stores.of('gateway', null)
   const runs = createRuns({ kernels, clock: systemClock, log, limits: runsLimitsOf(values) })

@@ -104,6 +104,20 @@ class Kernels(unittest.TestCase):
         after = self.rest.ask("POST", f"{executions}?wait_s=60", {"code": "print('x' in globals())"}).body
         self.assertEqual((after["stdout"], after["execution_count"]), ("False\n", 2))
 
+    def test_what_rest_has_run_is_there_for_a_websocket_that_comes_later(self) -> None:
+        kernel_id = self.kernel()
+        executions = f"/api/kernels/{kernel_id}/executions?wait_s=60"
+        self.assertEqual(self.rest.ask("POST", executions, {"code": "print('of REST')"}).body["status"], "ok")
+        channels = self.rest.channels(kernel_id, "new&replay=all")
+        self.addCleanup(channels.close)
+        self.assertEqual(channels.until("stream")["content"]["text"], "of REST\n")
+        asking = self.rest.ask("POST", executions, {"code": "print('it runs', flush=True); input()"}).body
+        late = self.rest.channels(kernel_id, "late")
+        self.addCleanup(late.close)
+        # Of what has ended nothing, unless it is asked for.
+        self.assertEqual(late.until("stream")["content"]["text"], "it runs\n")
+        self.rest.ask("DELETE", f"/api/kernels/{kernel_id}/executions/{asking['id']}")
+
     def test_a_session_has_a_kernel_and_ends_with_it(self) -> None:
         wanted = {"path": "work/a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "python3"}}
         session = self.rest.ask("POST", "/api/sessions", wanted).body

@@ -55,6 +55,14 @@ class KernelChannels implements Channels {
     this.#journalTotal = new KeptTotal(this.#limits.journalTotalBytesMax)
   }
 
+  watch(kernel: GatewayKernel): void {
+    try {
+      this.#journalOf(kernel)
+    } catch (error) {
+      this.#log('warn', 'kernel_not_attached', { kernel: kernel.id, why: String(error) })
+    }
+  }
+
   open(socket: WebSocket, opening: ChannelsOpening): void {
     const seat = this.#seatFor(socket, opening)
     if (seat === null) return

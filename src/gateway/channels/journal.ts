@@ -2,7 +2,7 @@
  * The newest publications of one kernel, for WebSockets that come later: a new session gets the output of the cells that
  * are running, and any may ask for all that there still is, or for what came after a message that it knows.
  *
- * Bounded like what is kept for sessions. It begins with the first WebSocket of a kernel.
+ * Bounded like what is kept for sessions. It begins with its kernel, whose first client may be a request of REST.
  */
 
 import type { Attachment, KernelClient } from '../../host/kernels/ports.js'

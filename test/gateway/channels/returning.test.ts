@@ -176,6 +176,17 @@ describe('a session that comes for the first time', () => {
     expect(third.texts).toEqual(['five'])
   })
 
+  test('gets what was published before any WebSocket came, once its kernel is watched', async () => {
+    await stage.stop()
+    stage = await openStage()
+    stage.channels.watch(stage.kernel)
+    busy('running')
+    print('running', 'early')
+    const client = await stage.connect('session_id=new')
+    await client.until(() => client.texts.includes('early'))
+    expect(stage.kernel.clients).toHaveLength(1)
+  })
+
   test('gets what came after a message that it knows', async () => {
     const first = await stage.connect('session_id=new&replay=all')
     await first.until(() => first.texts.includes('three'))
