@@ -14,6 +14,12 @@ beforeAll(async () => {
   stage = await openStage()
 }, 60_000)
 
+// A socket that a test left open when it failed would keep this process from ending.
+const open: { close(): void }[] = []
+afterEach(() => {
+  for (const each of open.splice(0)) each.close()
+})
+
 afterAll(async () => {
   await stage.close()
 }, 30_000)
@@ -27,14 +33,16 @@ function frontendOf({ connection_info: info }: ConnectionFacts): DummyFrontend {
     control: port('control'),
     hb: port('hb'),
   }
-  return new DummyFrontend({ ip: String(info['ip']), key: String(info['key']), ports })
+  const frontend = new DummyFrontend({ ip: String(info['ip']), key: String(info['key']), ports })
+  open.push({ close: () => frontend.closes() })
+  return frontend
 }
 
-/** Of a cell; what else is answered on shell may come before or after it. */
-async function executeReply(frontend: DummyFrontend): Promise<unknown> {
+/** Of that cell; what else is answered on shell may come before or after it. */
+async function replyTo(id: string, frontend: DummyFrontend): Promise<unknown> {
   for (;;) {
-    const { type, content } = await frontend.hears('shell', 'bob')
-    if (type === 'execute_reply') return content
+    const { type, parent, content } = await frontend.hears('shell', 'bob')
+    if (type === 'execute_reply' && parent === id) return content
   }
 }
 
@@ -73,10 +81,10 @@ test('both kinds of clients see each other, replies and questions go to the aske
   const execute = async (code: string, more = {}): Promise<string> =>
     await bob.says({ ...NOTHING, channel: 'shell', type: 'execute_request', content: { code, ...more }, by: 'bob' })
 
-  await execute('print(x, input())', { allow_stdin: true })
+  const asking = await execute('print(x, input())', { allow_stdin: true })
   expect(await bob.hears('stdin', 'bob')).toMatchObject({ type: 'input_request' })
   await bob.says({ ...NOTHING, channel: 'stdin', type: 'input_reply', content: { value: 'ok' }, by: 'bob' })
-  expect(await executeReply(bob)).toMatchObject({ status: 'ok' })
+  expect(await replyTo(asking, bob)).toMatchObject({ status: 'ok' })
   await ann.next(({ type }) => type === 'stream')
   expect(ann.text).toBe('7 ok\n')
   expect(ann.heard.filter(({ channel }) => channel === 'stdin')).toEqual([])
@@ -90,9 +98,7 @@ test('both kinds of clients see each other, replies and questions go to the aske
   await kernel.restart()
   expect(connections.of(kernel)).toBe(facts)
   await bob.leftovers('bob')
-  await execute('x')
-  expect(await executeReply(bob)).toMatchObject({ status: 'error', ename: 'NameError' })
-  bob.closes()
+  expect(await replyTo(await execute('x'), bob)).toMatchObject({ status: 'error', ename: 'NameError' })
   await kernel.shutdown()
   await connections.closeAll()
   expect(existsSync(facts.connection_file)).toBe(false)
@@ -103,6 +109,7 @@ test('a ZeroMQ client that does not read costs others a moment and no memory, an
   const kernel = await kernels.start(requestFor())
   const { connection_info: info } = await connections.open(kernel)
   const stalled = new Subscriber({ linger: 0, receiveHighWaterMark: 1 })
+  open.push(stalled)
   stalled.connect(`ipc://${String(info['ip'])}-${String(info['iopub_port'])}`)
   stalled.subscribe()
   await stalled.receive()
@@ -122,6 +129,5 @@ for i in range(4000):
   void reading.then(() => (over = true))
   while (!over) await ann.run('print("after all")')
   expect(heard).toBeLessThan(4000)
-  stalled.close()
   await kernel.shutdown()
 }, 60_000)
