@@ -50,8 +50,8 @@ export function takeBodies(app: FastifyInstance): void {
 }
 
 /** Keys of a body that its route does not know: they are ignored, and named in `warnings`. */
-export function warningsAbout(body: object, known: Readonly<Record<string, unknown>>): string[] {
+export function warningsAbout(body: object, known: Readonly<Record<string, unknown>>, prefix = ''): string[] {
   return Object.keys(body)
     .filter((key) => !Object.hasOwn(known, key))
-    .map((key) => `There is no field ${JSON.stringify(key.slice(0, 100))} here; it was ignored.`)
+    .map((key) => `There is no field ${JSON.stringify(prefix + key.slice(0, 100))} here; it was ignored.`)
 }

@@ -1,15 +1,26 @@
 /** What a request for a kernel asks for, as data. Nothing of it is ever part of a command or of a template. */
 
 import type { Static } from 'typebox'
+import { SavepointError } from '../errors.js'
 import type { KernelRequest } from '../host/kernels/ports.js'
 import type { Principal } from './auth/principal.js'
+import { warningsAbout } from './body.js'
 import type { startKernelSchema } from './schemas.js'
 
+/** Throws `unknown_op` for what would have to change the kernel and is not there: without it, it would be another one. */
 export function kernelRequest(
   body: Static<typeof startKernelSchema>,
   defaultName: string,
   principal: Principal,
 ): KernelRequest {
+  const { checkpoint, guard } = (body.savepoint ?? {}) as { readonly checkpoint?: unknown; readonly guard?: unknown }
+  if (checkpoint !== undefined && checkpoint !== null) {
+    const remedy = 'Start the kernel, then restore the checkpoint: POST /api/kernels/{id}/restore.'
+    throw new SavepointError('unknown_op', `A kernel cannot be started from a checkpoint yet. ${remedy}`)
+  }
+  if (guard !== undefined && guard !== null && guard !== false) {
+    throw new SavepointError('unknown_op', 'There is no guard yet. Leave savepoint.guard out, or say false.')
+  }
   return {
     name: body.name || defaultName,
     kernelId: body.kernel_id || null,
@@ -19,4 +30,19 @@ export function kernelRequest(
     owner: principal.subject,
     affinity: body.savepoint?.lease?.client ?? null,
   }
+}
+
+const FIELDS = { name: true, env: true, path: true, kernel_id: true, savepoint: true }
+const SAVEPOINT_FIELDS = { lease: true, checkpoint: true, guard: true }
+
+const LEASE =
+  'savepoint.lease changes nothing yet: a worker ends with its kernel. Keep the kernel, or name a session: POST /api/execute.'
+
+/** What of it was ignored. */
+export function kernelRequestWarnings(body: Static<typeof startKernelSchema>): string[] {
+  return [
+    ...(body.savepoint?.lease === undefined ? [] : [LEASE]),
+    ...warningsAbout(body, FIELDS),
+    ...warningsAbout(body.savepoint ?? {}, SAVEPOINT_FIELDS, 'savepoint.'),
+  ]
 }

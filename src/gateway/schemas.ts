@@ -37,6 +37,14 @@ export const kernelModelSchema = Type.Object(
   { title: 'Kernel' },
 )
 
+export const startedKernelSchema = Type.Object(
+  {
+    ...kernelModelSchema.properties,
+    warnings: Type.Optional(Type.Array(Type.String(), { description: 'What was ignored of the request, if anything' })),
+  },
+  { title: 'Kernel' },
+)
+
 export const startKernelSchema = Type.Object({
   name: Type.Optional(Type.Union([text, Type.Null()], { description: 'Kernelspec; the default one if there is none' })),
   env: Type.Optional(
@@ -51,7 +59,7 @@ export const startKernelSchema = Type.Object({
           client: Type.String({
             minLength: 1,
             maxLength: 200,
-            description: 'Who asks again under this name gets the worker back that it left, if that still lives',
+            description: 'Changes nothing yet: a worker ends with its kernel',
           }),
         }),
       ),

@@ -23,6 +23,9 @@ export type OnUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer)
 
 /** The listener for `upgrade` of the HTTP server. */
 export function upgradeHandler(parts: RouteParts, webSockets: WebSocketServer): OnUpgrade {
+  webSockets.on('wsClientError', ({ message }, socket) => {
+    refuse(parts, socket, new SavepointError('bad_request', `This is no handshake of a WebSocket: ${message}.`))
+  })
   return (request, socket, head) => {
     // Until somebody else listens: a peer that goes away is nothing to die of.
     const onError = (): void => void socket.destroy()
@@ -65,6 +68,11 @@ class Refused extends Error {
 }
 
 async function admit({ gate, kernels, baseUrl }: RouteParts, request: IncomingMessage): Promise<Admission> {
+  const protocol = request.headers.upgrade ?? ''
+  if (protocol.toLowerCase() !== 'websocket') {
+    const message = `There is no upgrade to ${protocol.slice(0, 100)} here. Send the request without one.`
+    throw new SavepointError('bad_request', message)
+  }
   const url = routeUrl(request, baseUrl)
   const [path = '', search = ''] = url.split('?', 2)
   const [, id] = PATH.exec(path) ?? []

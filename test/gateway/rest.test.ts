@@ -46,8 +46,25 @@ describe('kernels', () => {
 
   test('get environment and path as they were sent', async () => {
     const env = { KERNEL_USERNAME: 'bob', KERNEL_WORKING_DIR: '/tmp' }
-    await gateway.ask('POST', '/api/kernels', { env, path: 'a/b.ipynb', savepoint: { lease: { client: 'me' } } })
-    expect(gateway.kernels.list()[0]?.request).toMatchObject({ environment: env, path: 'a/b.ipynb', affinity: 'me' })
+    await gateway.ask('POST', '/api/kernels', { env, path: 'a/b.ipynb' })
+    expect(gateway.kernels.list()[0]?.request).toMatchObject({ environment: env, path: 'a/b.ipynb' })
+  })
+
+  test('are told which fields nobody knows, and are not started without what is asked of them', async () => {
+    const told = await gateway.ask('POST', '/api/kernels', { color: 'red', savepoint: { guard: false, speed: 9 } })
+    expect(told.status).toBe(201)
+    expect(told.body.warnings).toEqual([
+      'There is no field "color" here; it was ignored.',
+      'There is no field "savepoint.speed" here; it was ignored.',
+    ])
+    const leased = await gateway.ask('POST', '/api/kernels', { savepoint: { lease: { client: 'me' } } })
+    expect(leased.body.warnings).toEqual([expect.stringContaining('savepoint.lease changes nothing yet')])
+    await gateway.ask('DELETE', `/api/kernels/${leased.body.id}`)
+    for (const savepoint of [{ checkpoint: 'cp_1' }, { guard: true }]) {
+      const { status, body } = await gateway.ask('POST', '/api/kernels', { savepoint })
+      expect([status, body.code]).toEqual([400, 'unknown_op'])
+    }
+    expect(gateway.kernels.list()).toHaveLength(1)
   })
 
   test('are interrupted with 204, restarted with 200 and the model, ended with 204', async () => {
@@ -105,6 +122,8 @@ describe('kernelspecs', () => {
   test('have logos with their type, and nothing else of the disk', async () => {
     const logo = await gateway.ask('GET', '/kernelspecs/python3/logo-64x64.png')
     expect([logo.status, logo.headers['content-type']]).toEqual([200, 'image/png'])
+    // A page of another origin that may use the gateway shows it.
+    expect(logo.headers['cross-origin-resource-policy']).toBe('cross-origin')
     const svg = await gateway.ask('GET', '/kernelspecs/python3/logo-svg.svg')
     expect(svg.headers['content-type']).toBe('image/svg+xml')
     for (const file of ['kernel.json', 'logo-1.png', '..%2f..%2fpackage.json', '%2e%2e', '..%00']) {
@@ -157,6 +176,27 @@ describe('sessions', () => {
     expect(gateway.kernels.list().map(({ id }) => id)).toEqual([moved.body.kernel.id])
     const { status, body } = await gateway.ask('PATCH', `/api/sessions/${before.id}`, { kernel: { id: 'none' } })
     expect([status, body.code]).toEqual([400, 'bad_request'])
+  })
+
+  test('leave no kernel behind when several requests give them one, or end them, at the same time', async () => {
+    const { kernels } = gateway
+    const { id } = (await gateway.ask('POST', '/api/sessions', wanted)).body
+    /** Something else happens while a kernel starts. */
+    const meanwhile = (happens: () => Promise<unknown>): void => {
+      const start = kernels.start.bind(kernels)
+      kernels.start = async (request) => {
+        kernels.start = start
+        await happens()
+        return await start(request)
+      }
+    }
+    meanwhile(() => gateway.ask('PATCH', `/api/sessions/${id}`, { kernel: { name: 'savepoint' } }))
+    const moved = await gateway.ask('PATCH', `/api/sessions/${id}`, { kernel: { name: 'python' } })
+    expect(kernels.list().map((kernel) => kernel.id)).toEqual([moved.body.kernel.id])
+    meanwhile(() => gateway.ask('DELETE', `/api/sessions/${id}`))
+    const late = await gateway.ask('PATCH', `/api/sessions/${id}`, { kernel: { name: 'python' } })
+    expect([late.status, late.body.code]).toEqual([404, 'unknown_session'])
+    expect(kernels.list()).toEqual([])
   })
 
   test('end with their kernel; 410 when it went first, 404 after that', async () => {

@@ -125,7 +125,17 @@ describe('upgrades', () => {
       `GET /api/kernels/${id}/channels HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: token ${TOKEN}\r\n\r\n`,
     )
     expect(said).toMatch(/^HTTP\/1\.1 400 /)
+    expect(bodyOf(said)).toMatchObject({ code: 'bad_request', message: expect.stringContaining('Sec-WebSocket-Key') })
     expect((await gateway.ask('GET', `/api/kernels/${id}`)).status).toBe(200)
+  })
+
+  test('to another protocol say that there is none', async () => {
+    gateway = await testGateway()
+    const said = await raw(
+      `GET /api/kernels HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nAuthorization: token ${TOKEN}\r\n\r\n`,
+    )
+    expect(said).toMatch(/^HTTP\/1\.1 400 /)
+    expect(bodyOf(said).message).toContain('There is no upgrade to h2c here.')
   })
 
   test('lead to the kernel, below a base URL and with the token in the path as well', async () => {

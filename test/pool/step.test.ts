@@ -2,7 +2,7 @@ import { CLOSED, failed, present, succeeded } from '../../src/pool/breaker.js'
 import { next, TRANSITIONS, type Cue, type Phase } from '../../src/pool/lifecycle.js'
 import { poolLimits } from '../../src/pool/limits.js'
 import { startKey } from '../../src/pool/start-key.js'
-import type { PoolEffect, PoolEvent } from '../../src/pool/state.js'
+import type { PoolEffect, PoolEvent, StartFailure } from '../../src/pool/state.js'
 import { addShelf, newPool, step } from '../../src/pool/step.js'
 
 type Done<D extends PoolEffect['do']> = Extract<PoolEffect, { readonly do: D }>
@@ -37,9 +37,9 @@ function stage({ target = 0, limits = {}, affinityMs = 1_000 } = {}) {
         if (phase === 'initializing') tell({ on: 'dialled', place, pid: (pid += 1) })
       }
     },
-    fail: () => {
+    fail: (reason: StartFailure = 'connect_exited') => {
       const [first] = [...state.members.values()].filter(({ phase }) => phase === 'initializing')
-      if (first) tell({ on: 'start_failed', place: first.place, reason: 'connect_exited', message: 'it ended' })
+      if (first) tell({ on: 'start_failed', place: first.place, reason, message: 'it ended' })
       return first !== undefined
     },
     granted: () => of('grant').map(({ request }) => request),
@@ -165,6 +165,18 @@ describe('starts that fail', () => {
     expect(of('refuse')).toMatchObject([{ request: 'a', code: 'internal', details: { reason: 'connect_exited' } }])
     expect(fail()).toBe(false)
   })
+
+  test.each(['connect_failed', 'connect_exited', 'connect_error'] as const)(
+    'PL-3: %s has its own name for who waits and in the counts',
+    (reason) => {
+      const { want, up, tell, fail, of, state } = stage()
+      want('a')
+      up()
+      while (fail(reason)) tell({ on: 'retry', key: 'k' })
+      expect(of('refuse')).toMatchObject([{ request: 'a', code: 'internal', details: { reason } }])
+      expect(state.removed).toEqual({ [reason]: 4 })
+    },
+  )
 
   test('five in a row open the breaker; later one thing is tried at a time', () => {
     const { tell, up, fail, of, want, pass, dial, state } = stage({ target: 3 })

@@ -44,7 +44,8 @@ interface Ran {
 }
 
 interface Answer {
-  readonly code: string
+  /** Kernelspec, session and code. */
+  readonly asked: string
   readonly model: Promise<Record<string, unknown>>
   bytes: number
 }
@@ -62,16 +63,17 @@ export class OneShots {
   /** The execution's model, when it has ended. Rejects with what the kernels say, `timeout` or `cancelled`. */
   async run(shot: OneShot): Promise<Record<string, unknown>> {
     const { idempotencyKey, code } = shot.run
+    const asked = JSON.stringify([shot.kernelName, shot.affinity, code])
     if (idempotencyKey === null) return (await this.#lease(shot)).model
     const key = JSON.stringify([shot.owner, idempotencyKey])
     const before = this.#answers.get(key)
-    if (before && before.code !== code) {
-      throw new SavepointError('already_exists', 'This idempotency_key was used for other code. Use another one.')
+    if (before && before.asked !== asked) {
+      throw new SavepointError('already_exists', 'This idempotency_key was used for another request. Use another one.')
     }
     if (before) return await before.model
     // Others may wait for the same answer: that one of them hangs up does not end it.
     const leased = this.#lease({ ...shot, signal: new AbortController().signal })
-    const answer: Answer = { code, model: leased.then(({ model }) => model), bytes: code.length }
+    const answer: Answer = { asked, model: leased.then(({ model }) => model), bytes: asked.length }
     // Perhaps nobody else waits for it; the failure is told below.
     answer.model.catch(() => {})
     this.#answers.set(key, answer)

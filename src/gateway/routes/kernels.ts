@@ -8,10 +8,16 @@ import Type from 'typebox'
 import { kernelFor } from '../access.js'
 import { owns } from '../auth/principal.js'
 import { warningsAbout } from '../body.js'
-import { kernelRequest } from '../kernel-request.js'
+import { kernelRequest, kernelRequestWarnings } from '../kernel-request.js'
 import { kernelModel } from '../models.js'
 import type { Connections } from '../ports.js'
-import { connectionSchema, kernelIdParams, kernelModelSchema, startKernelSchema } from '../schemas.js'
+import {
+  connectionSchema,
+  kernelIdParams,
+  kernelModelSchema,
+  startedKernelSchema,
+  startKernelSchema,
+} from '../schemas.js'
 import { SavepointError } from '../../errors.js'
 import { answers, type App, type RouteParts } from './route.js'
 
@@ -34,14 +40,15 @@ export function kernelRoutes(app: App, { kernels, specs, baseUrl }: RouteParts):
       tags,
       summary: 'Start a kernel',
       body: startKernelSchema,
-      response: answers({ 201: kernelModelSchema }, 400, 401, 403, 404, 409, 429),
+      response: answers({ 201: startedKernelSchema }, 400, 401, 403, 404, 409, 429),
     },
     handler: async ({ body, principal }, reply) => {
       const kernel = await kernels.start(kernelRequest(body, specs.defaultName, principal))
+      const warnings = kernelRequestWarnings(body)
       return await reply
         .code(201)
         .header('location', `${baseUrl}api/kernels/${encodeURIComponent(kernel.id)}`)
-        .send(kernelModel(kernel))
+        .send({ ...kernelModel(kernel), ...(warnings.length > 0 ? { warnings } : {}) })
     },
   })
 

@@ -2,12 +2,12 @@
 
 import Type from 'typebox'
 import { SavepointError } from '../../errors.js'
+import { FILE_HEADERS } from '../auth/headers.js'
 import { kernelSpecSchema, kernelSpecsSchema, specNameParams } from '../schemas.js'
 import type { KernelSpecModel } from '../kernelspecs.js'
 import { answers, type App, type RouteParts } from './route.js'
 
 const tags = ['kernelspecs']
-const LOGO_SECONDS = 60 * 60 * 24 * 30
 
 export function kernelSpecRoutes(app: App, { specs }: RouteParts): void {
   const specOf = (name: string): KernelSpecModel => {
@@ -49,7 +49,7 @@ export function kernelSpecRoutes(app: App, { specs }: RouteParts): void {
       const file = specs.file(params.name, params.file)
       if (file === null)
         throw new SavepointError('not_found', `The kernelspec has no file ${params.file.slice(0, 100)}.`)
-      return reply.header('content-type', file.type).header('cache-control', `max-age=${LOGO_SECONDS}`).send(file.bytes)
+      return reply.headers(FILE_HEADERS).header('content-type', file.type).send(file.bytes)
     },
   })
 }

@@ -90,7 +90,8 @@ export function sessionRoutes(app: App, parts: RouteParts): void {
       if (hasNoBody) throw new SavepointError('bad_request', 'No JSON data provided')
       const before = sessionFor(params.id, principal)
       const { path, type } = described(body)
-      let kernelId = before.kernelId
+      let kernelId: string | null = null
+      let started: GatewayKernel | null = null
       if (body.kernel?.id) {
         const kernel = kernels.find(body.kernel.id)
         if (kernel === undefined || !owns(principal, kernel.owner)) {
@@ -98,16 +99,22 @@ export function sessionRoutes(app: App, parts: RouteParts): void {
         }
         kernelId = kernel.id
       } else if (body.kernel?.name) {
-        kernelId = (await kernelForSession(parts, principal, body.kernel, before.path, before.name)).id
+        started = await kernelForSession(parts, principal, body.kernel, before.path, before.name)
+        kernelId = started.id
       }
+      // While a kernel started, another request may have given the session another one, or ended it.
+      const replaced = sessions.get(before.id)?.kernelId
       const after = sessions.change(before.id, {
-        kernelId,
+        ...(kernelId === null ? {} : { kernelId }),
         ...(path === undefined ? {} : { path }),
         ...(type === undefined ? {} : { type }),
         ...(body.name === undefined ? {} : { name: body.name ?? '' }),
       })
-      if (after === null) throw unknown(before.id)
-      if (kernelId !== before.kernelId) await kernels.find(before.kernelId)?.shutdown()
+      if (after === null) {
+        await started?.shutdown()
+        throw unknown(before.id)
+      }
+      if (replaced !== undefined && replaced !== after.kernelId) await kernels.find(replaced)?.shutdown()
       return await reply.send(modelOf(after))
     },
   })

@@ -17,8 +17,8 @@ export interface KernelStatus {
   readonly last_activity: string
   /** Clients that are attached and count. */
   readonly connections: number
-  /** Why it is dead, in a sentence; null: it is not. */
-  readonly reason: string | null
+  /** Why it is dead, in a sentence. Of others it is not there, as in jupyter_server. */
+  readonly reason?: string
   readonly savepoint: {
     readonly phase: string
     readonly worker: { readonly pid: number; readonly generation: number; readonly started_at: string } | null

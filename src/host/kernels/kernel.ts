@@ -168,7 +168,7 @@ export class GatewayKernel {
       execution_state: this.#activity.executionState,
       last_activity: new Date(this.#activity.lastActivity).toISOString(),
       connections: this.#fanOut.connections,
-      reason: this.#phase === 'dead' ? (this.#reason ?? 'The kernel died.') : null,
+      ...(this.#phase === 'dead' ? { reason: this.#reason ?? 'The kernel died.' } : {}),
       savepoint: {
         phase: this.#phase === 'ready' && facts ? facts.phase : this.#phase,
         worker: facts?.worker && since !== null ? { ...facts.worker, started_at: new Date(since).toISOString() } : null,

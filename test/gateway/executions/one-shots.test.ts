@@ -103,6 +103,8 @@ describe('a run of code in a kernel of its own', () => {
     expect(kernels.requests).toHaveLength(1)
     await expect(run('y', {}, 'k')).rejects.toMatchObject({ code: 'already_exists' })
     expect(await run('y', { owner: 'bob' }, 'k')).toMatchObject({ stdout: 'y' })
+    const elsewhere = run('x', { affinity: 's' }, 'k')
+    await expect(elsewhere).rejects.toMatchObject({ code: 'already_exists' })
   })
 
   test('answers that are kept for a key are bounded', async () => {
