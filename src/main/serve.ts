@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { resolveSettings, type Settings } from '../config.js'
+import { SavepointError } from '../errors.js'
 import { lineLog, type Log } from '../log.js'
 import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
 import { workerPython } from '../provision/worker-python.js'
@@ -36,14 +37,16 @@ export async function runServe(args: readonly string[]): Promise<number> {
   })
   const { dataDir } = settings
   await prepareDataDir(dataDir, log)
-  tellOfAnother(dataDir)
   const python = await pythonFor(settings)
   const configured = await withPythons(command, settings, python)
   const version = productVersion()
   const token = values.token ?? ownToken(dataDir)
   const specs = gatewaySpecs({ python, preload: values['pool.preload'], configured, env: process.env })
   surviveFaults(redactingLog(log, token))
-  const gateway = await startGateway({ values, token, dataDir, specs, tls, version, log })
+  const gateway = await startGateway({ values, token, dataDir, specs, tls, version, log }).catch((error: unknown) => {
+    throw runningAlready(error, dataDir, values['server.port']) ?? error
+  })
+  tellOfAnother(dataDir)
   writeRecord(dataDir, { url: gateway.url, release: version, startedAt: new Date() })
   try {
     const ended = untilEnded(gateway, command, log)
@@ -80,6 +83,16 @@ async function withPythons(
     found[name] = { ...spec, worker }
   }
   return found
+}
+
+/** Who has the port, mostly; null: somebody else. */
+function runningAlready(error: unknown, dataDir: string, port: number): SavepointError | null {
+  const found = readRecord(dataDir)
+  if (!(error instanceof SavepointError) || error.code !== 'PORT_IN_USE' || !found?.alive) return null
+  const { url, pid } = found.record
+  if (new URL(url).port !== String(port)) return null
+  const message = `A gateway runs at ${url} already (process ${pid}). Use that one, or start another with --port 0.`
+  return new SavepointError(error.code, message, error.details, { cause: error })
 }
 
 /** Two gateways of one data folder share history, checkpoints and token; other commands find the younger one. */

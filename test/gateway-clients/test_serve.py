@@ -53,6 +53,11 @@ class Serve(unittest.TestCase):
         done = self.run_serve("--port", port, "--data-dir", self.folder())
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"Port {port} of 127.0.0.1 is in use", done.stderr)
+        # Of the same data folder it is known who has it.
+        done = self.run_serve("--port", port)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"A gateway runs at {Rest().url} already", done.stderr)
+        self.assertNotIn("Another gateway", done.stderr)
 
     def test_wrong_usage_is_exit_code_2_and_starts_nothing(self) -> None:
         folder = self.folder()
