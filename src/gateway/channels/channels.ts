@@ -41,6 +41,8 @@ class KernelChannels implements Channels {
   readonly #complain: Complain
   readonly #total: KeptTotal
   readonly #journalTotal: KeptTotal
+  /** Sessions of whose missing channels the log has told. */
+  readonly #withoutChannel = new WeakSet<Seat>()
   readonly #seats = new Map<string, Seat>()
   readonly #journals = new Map<string, Journal>()
   readonly #sockets = new Map<WebSocket, Line>()
@@ -165,7 +167,11 @@ class KernelChannels implements Channels {
   }
 
   #forward(kernelId: string, seat: Seat, { channel, message, channelMissing }: Received): void {
-    if (channelMissing) this.#log('warn', 'channel_missing', { kernel: kernelId, taken: channel })
+    if (channelMissing && !this.#withoutChannel.has(seat)) {
+      // Some clients never say a channel: once is enough.
+      this.#withoutChannel.add(seat)
+      this.#log('warn', 'channel_missing', { kernel: kernelId, taken: channel })
+    }
     try {
       seat.send(channel, message)
     } catch (error) {
