@@ -92,8 +92,8 @@ export interface ChannelsOpening {
   readonly userAgent: string
   /** `replay` of the query. */
   readonly replay: string | null
-  /** What the WebSocket is on: with it, the messages of one turn go out in one write. */
-  readonly stream?: Duplex
+  /** What the WebSocket is on. */
+  readonly stream: Duplex
 }
 
 export interface Channels {

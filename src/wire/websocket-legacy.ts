@@ -27,7 +27,8 @@ const BEFORE_METADATA = Buffer.from(',"metadata":')
 const BEFORE_CONTENT = Buffer.from(',"content":')
 
 export interface LegacyFrame {
-  readonly data: Buffer
+  /** In their order; large ones are the message's own. */
+  readonly parts: readonly Buffer[]
   readonly binary: boolean
 }
 
@@ -43,8 +44,8 @@ export function encodeLegacy(channel: Channel, sealed: readonly Buffer[]): Legac
   const names = `,"msg_id":${JSON.stringify(msg_id)},"msg_type":${JSON.stringify(msg_type)},"parent_header":`
   const end = Buffer.from(`,"channel":"${channel}"${binary ? '' : ',"buffers":[]'}}`)
   const object = [BEFORE_HEADER, header, Buffer.from(names), parent, BEFORE_METADATA, metadata, BEFORE_CONTENT, content]
-  const json = Buffer.concat([...object, end])
-  return binary ? { data: withBuffers(json, buffers), binary } : { data: json, binary }
+  const json = [...object, end]
+  return { parts: binary ? [offsetsOf(json, buffers), ...json, ...buffers] : json, binary }
 }
 
 /**
@@ -118,14 +119,16 @@ export function decodeLegacyBinary(frame: Buffer): Received {
   return decodeLegacyText(json, buffers)
 }
 
-function withBuffers(json: Buffer, buffers: readonly Buffer[]): Buffer {
-  const parts = [json, ...buffers]
-  const table = Buffer.allocUnsafe(WORD * (parts.length + 1))
-  table.writeUInt32BE(parts.length, 0)
+/** How many parts there are, and where each of them begins. */
+function offsetsOf(json: readonly Buffer[], buffers: readonly Buffer[]): Buffer {
+  const table = Buffer.allocUnsafe(WORD * (buffers.length + 2))
+  table.writeUInt32BE(buffers.length + 1, 0)
   let at = table.length
-  for (const [i, part] of parts.entries()) {
-    table.writeUInt32BE(at, (i + 1) * WORD)
-    at += part.length
+  table.writeUInt32BE(at, WORD)
+  for (const part of json) at += part.length
+  for (const [i, buffer] of buffers.entries()) {
+    table.writeUInt32BE(at, (i + 2) * WORD)
+    at += buffer.length
   }
-  return Buffer.concat([table, ...parts])
+  return table
 }

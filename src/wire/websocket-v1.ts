@@ -19,23 +19,25 @@ const WORD_HIGH = 2 ** 32
 /** The channel before the parts, and the end of the last one after them. */
 const OFFSETS_BESIDE_PARTS = 2
 
-/** The frame of a message that `wire/codec` sealed. Its bytes are copied once. */
-export function encodeV1(channel: Channel, sealed: readonly Buffer[]): Buffer {
+/** The parts, in their order, of the frame of a message that `wire/codec` sealed. None of the message's bytes is copied. */
+export function encodeV1(channel: Channel, sealed: readonly Buffer[]): Buffer[] {
   const count = sealed.length - SEALED_BEFORE_PARTS + OFFSETS_BESIDE_PARTS
   const start = WORD * (count + 1)
-  let bytes = start + channel.length
-  for (let i = SEALED_BEFORE_PARTS; i < sealed.length; i += 1) bytes += sealed[i]?.length ?? 0
-  const frame = Buffer.allocUnsafe(bytes)
-  writeWord(frame, 0, count)
-  writeWord(frame, 1, start)
-  let at = start + frame.write(channel, start, 'latin1')
-  writeWord(frame, 2, at)
+  const table = Buffer.allocUnsafe(start + channel.length)
+  table.write(channel, start, 'latin1')
+  writeWord(table, 0, count)
+  writeWord(table, 1, start)
+  let at = table.length
+  writeWord(table, 2, at)
+  const parts: Buffer[] = [table]
   for (let i = SEALED_BEFORE_PARTS; i < sealed.length; i += 1) {
     const part = sealed[i]
-    if (part !== undefined) at += part.copy(frame, at)
-    writeWord(frame, i - SEALED_BEFORE_PARTS + OFFSETS_BESIDE_PARTS + 1, at)
+    if (part === undefined) continue
+    parts.push(part)
+    at += part.length
+    writeWord(table, i - SEALED_BEFORE_PARTS + OFFSETS_BESIDE_PARTS + 1, at)
   }
-  return frame
+  return parts
 }
 
 /**

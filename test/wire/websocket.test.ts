@@ -9,8 +9,8 @@ import { EMPTY_OBJECT, json } from '../../src/wire/message.js'
 import type { Channel, RequestChannel } from '../../src/wire/message.js'
 import { PARTS_MAX, V1_SUBPROTOCOL } from '../../src/wire/websocket.js'
 import type { Received } from '../../src/wire/websocket.js'
-import { decodeLegacyBinary, decodeLegacyText, encodeLegacy } from '../../src/wire/websocket-legacy.js'
-import { decodeV1, encodeV1 } from '../../src/wire/websocket-v1.js'
+import { decodeLegacyBinary, decodeLegacyText, encodeLegacy as legacyParts } from '../../src/wire/websocket-legacy.js'
+import { decodeV1, encodeV1 as v1Parts } from '../../src/wire/websocket-v1.js'
 
 interface Vector {
   readonly name: string
@@ -38,6 +38,11 @@ const partsOf = ({ message }: Received): Buffer[] => [
 const isBinary = ({ parts }: Vector): boolean => parts.length > 4
 const decodeLegacy = (frame: Buffer, binary: boolean): Received =>
   binary ? decodeLegacyBinary(frame) : decodeLegacyText(frame)
+const encodeV1 = (...args: Parameters<typeof v1Parts>): Buffer => Buffer.concat(v1Parts(...args))
+const encodeLegacy = (...args: Parameters<typeof legacyParts>): { data: Buffer; binary: boolean } => {
+  const { parts, binary } = legacyParts(...args)
+  return { data: Buffer.concat(parts), binary }
+}
 /** JupyterLab's reader wants an ArrayBuffer of its own. */
 const arrayBufferOf = (bytes: Buffer): ArrayBuffer => new Uint8Array(bytes).buffer
 

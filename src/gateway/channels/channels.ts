@@ -68,7 +68,7 @@ class KernelChannels implements Channels {
   open(socket: WebSocket, opening: ChannelsOpening): void {
     const seat = this.#seatFor(socket, opening)
     if (seat === null) return
-    const { kernel, principal, subprotocol, userAgent, replay, stream = null } = opening
+    const { kernel, principal, subprotocol, userAgent, replay, stream } = opening
     const dialect = dialectOf(subprotocol, userAgent, this.#complain)
     const line = new Line(socket, {
       dialect,

@@ -9,7 +9,7 @@
  */
 
 import type { Duplex } from 'node:stream'
-import type { WebSocket } from 'ws'
+import { WebSocket } from 'ws'
 import type { Clock } from '../../clock.js'
 import { SavepointError } from '../../errors.js'
 import type { Channel } from '../../wire/message.js'
@@ -23,8 +23,8 @@ export interface LineOptions {
   readonly dialect: Dialect
   readonly limits: ChannelsLimits
   readonly clock: Clock
-  /** What the WebSocket is on; null: not known, and each frame is a write of its own. */
-  readonly stream: Duplex | null
+  /** What the WebSocket is on. Messages are written to it as frames; everything else is left to `ws`. */
+  readonly stream: Duplex
   onMessage(received: Received): void
   /** The message was no good, or was too large; the connection goes on. */
   onRefused(error: SavepointError): void
@@ -37,6 +37,7 @@ export interface LineOptions {
   onEnd(why: string): void
 }
 
+const { OPEN } = WebSocket
 /** The least pause between two questions whether everything has arrived; the first one goes out with the messages. */
 const CONFIRM_MS = 10
 /** Pings without an answer after which the other side counts as gone. */
@@ -88,15 +89,16 @@ export class Line {
 
   /** `mark` is handed back when this and everything before it has arrived. */
   send(channel: Channel, sealed: readonly Buffer[], mark: number): void {
-    if (!this.#open) return
+    // Once the other side has sent its close frame, nothing may follow ours, which answers it.
+    if (!this.#open || this.#socket.readyState !== OPEN) return
     // One message may be larger than all that may wait.
     if (this.#socket.bufferedAmount > this.#options.limits.waitingBytesMax + this.#largestBytes) return this.#cutOff()
     this.#beginTurn()
     if (this.#socket.bufferedAmount === 0) this.#largestBytes = 0
-    for (const { data, binary } of this.#options.dialect.encode(channel, sealed)) {
-      this.#writtenBytes += data.length
-      this.#largestBytes = Math.max(this.#largestBytes, data.length)
-      this.#socket.send(data, { binary, compress: false })
+    for (const { pieces, bytes } of this.#options.dialect.encode(channel, sealed)) {
+      this.#writtenBytes += bytes
+      this.#largestBytes = Math.max(this.#largestBytes, bytes)
+      for (const piece of pieces) this.#options.stream.write(piece)
     }
     this.#mark = mark
     if (this.#cancelBehind === null && this.#socket.bufferedAmount > this.#options.limits.waitingBytesMax / 2) {
@@ -136,11 +138,11 @@ export class Line {
     if (this.#inTurn) return
     this.#inTurn = true
     const { stream } = this.#options
-    stream?.cork()
+    stream.cork()
     process.nextTick(() => {
       this.#inTurn = false
       if (this.#open) this.#confirm()
-      stream?.uncork()
+      stream.uncork()
     })
   }
 
