@@ -108,6 +108,9 @@ def _wait_for_gateway(path: str, starter: int) -> None:
 
 def _import_stack(stack: str | None) -> None:
     """Everything that a worker needs, imported now, for all workers: afterwards each of them would pay for it."""
+    # What tornado imports when a loop is first asked for: 1.6 MB of each worker.
+    import tornado.platform.asyncio  # noqa: F401
+
     from . import commands, worker  # noqa: F401
     from .copies import snapshot  # noqa: F401
     from .ipython import build  # noqa: F401
