@@ -18,6 +18,8 @@ export interface OfferedSpec {
   }
   /** Folder with its logos. */
   readonly folder: string
+  /** Another name of one that is listed: there for whoever asks for it, and no second entry in launchers and pickers. */
+  readonly isAlias?: boolean
 }
 
 export interface KernelSpecModel {
@@ -43,6 +45,7 @@ const FILE_BYTES_MAX = 1_048_576
 export class KernelSpecs {
   readonly defaultName: string
   readonly #models: ReadonlyMap<string, KernelSpecModel>
+  readonly #listed: Readonly<Record<string, KernelSpecModel>>
   readonly #files: ReadonlyMap<string, SpecFile>
 
   /** `offered` is in the order in which clients list them; the first is the default. */
@@ -59,11 +62,14 @@ export class KernelSpecs {
       return [name, { name, spec, resources }]
     })
     this.#models = new Map(models)
+    const aliases = new Set(offered.filter(({ isAlias }) => isAlias).map(({ name }) => name))
+    this.#listed = Object.fromEntries(models.filter(([name]) => !aliases.has(name)))
     this.#files = files
   }
 
+  /** Without aliases. */
   all(): Readonly<Record<string, KernelSpecModel>> {
-    return Object.fromEntries(this.#models)
+    return this.#listed
   }
 
   get(name: string): KernelSpecModel | null {

@@ -71,6 +71,7 @@ function specOf(
     offered: {
       name,
       folder,
+      isAlias: name !== canonical,
       spec: {
         ...readTemplate(),
         language: 'python',

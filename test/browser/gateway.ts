@@ -148,12 +148,14 @@ async function launcher(report: Report, lab: LabWithGateway, notebook: NotebookP
   const { page } = notebook
   await report.check('the launcher offers the kernel of the gateway, with its logo', async () => {
     await notebook.choose('File', 'New Launcher')
-    const card = page.locator('.jp-LauncherCard[data-category="Notebook"]').first()
+    const card = page.locator('.jp-LauncherCard[data-category="Notebook"]')
     const logo = card.locator('img')
     await logo.waitFor()
     await page.waitForFunction(
       `document.querySelector('.jp-LauncherCard[data-category="Notebook"] img').naturalWidth > 0`,
     )
+    const cards = await card.count()
+    assert(cards === 1, `there are ${cards} of them`)
     await notebook.picture('launcher')
     await Promise.all([notebook.greeting(), card.click()])
     await notebook.waitUntilIdle()

@@ -80,6 +80,9 @@ class Serve(unittest.TestCase):
         rest = Rest(server.url, server.token)
         specs = rest.ask("GET", "/api/kernelspecs").body["kernelspecs"]
         self.assertEqual(specs["lab"]["spec"]["display_name"], "The lab")
+        # Nobody has to choose between names of one and the same; who knows another name may use it.
+        self.assertTrue({"python", "savepoint"}.isdisjoint(specs), list(specs))
+        self.assertEqual(rest.ask("GET", "/api/kernelspecs/savepoint").body["name"], "savepoint")
         channels = rest.channels(rest.start_kernel(name="lab"))
         self.assertEqual(channels.text("import os; print(os.environ['ANSWER'])"), "42\n")
 

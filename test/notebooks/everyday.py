@@ -137,6 +137,11 @@ print(told)
 
 def build(cells: dict[str, str], kernel: str) -> nbformat.NotebookNode:
     """A notebook of these cells for a kernel."""
-    notebook = new_notebook(metadata={"kernelspec": {"display_name": kernel, "language": "python", "name": kernel}})
+    notebook = new_notebook(
+        metadata={
+            "kernelspec": {"display_name": kernel, "language": "python", "name": kernel},
+            "language_info": {"name": "python", "file_extension": ".py"},
+        }
+    )
     notebook.cells = [new_code_cell(code.strip("\n"), id=name) for name, code in cells.items()]
     return notebook
