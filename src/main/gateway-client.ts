@@ -2,12 +2,11 @@
 
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as SecureAgent, request as httpsRequest } from 'node:https'
-import { join } from 'node:path'
 import { resolveSettings } from '../config.js'
 import { PUBLIC_CODES, SavepointError, type PublicCode } from '../errors.js'
-import { readPrivateFile } from '../gateway/auth/secret-file.js'
 import { usage } from './flags.js'
 import { readRecord } from './gateway-record.js'
+import { keptToken } from './token-file.js'
 
 /** Flags of every command that speaks to a gateway. */
 export const CLIENT_FLAGS = { '--url': 'value', '--token': 'value', '--data-dir': 'value' } as const
@@ -79,7 +78,7 @@ export class GatewayClient {
 export function gatewayOf(flags: ClientFlags): GatewayClient {
   const { dataDir } = resolveSettings(flags['--data-dir'] === undefined ? {} : { dataDir: flags['--data-dir'] })
   const given = flags['--token'] ?? process.env['SAVEPOINT_TOKEN']
-  const token = given ?? tokenOf(dataDir)
+  const token = given ?? keptToken(dataDir)
   const url = flags['--url'] ?? urlOf(dataDir)
   if (!/^https?:\/\/[^/]/.test(url)) throw usage('--url is an address such as http://127.0.0.1:8890.')
   return new GatewayClient(url, token === '' ? null : token, given === undefined)
@@ -91,11 +90,6 @@ function ownTokenNeeded(url: string): SavepointError {
     `The gateway at ${url} does not take the token of the data folder: it was started with one of its own. Give that with --token T, or in SAVEPOINT_TOKEN.`,
     { url },
   )
-}
-
-/** The token that the data folder's gateway made; null: none. */
-export function tokenOf(dataDir: string): string | null {
-  return readPrivateFile(join(dataDir, 'token'))?.toString('utf8').trim() || null
 }
 
 function urlOf(dataDir: string): string {

@@ -8,9 +8,10 @@
 import { resolveSettings } from '../config.js'
 import { kernelsWith, runtimeRoot } from '../worker/runtime-dir.js'
 import { parseFlags } from './flags.js'
-import { GatewayClient, tokenOf } from './gateway-client.js'
+import { GatewayClient } from './gateway-client.js'
 import { isAlive, readRecord } from './gateway-record.js'
 import { EXIT } from './report.js'
+import { keptToken } from './token-file.js'
 
 const FLAGS = { '--json': 'switch', '--data-dir': 'value', '--token': 'value' } as const
 const UNCOUNTED =
@@ -37,7 +38,7 @@ export interface Status {
 export async function runStatus(args: readonly string[]): Promise<number> {
   const { given } = parseFlags(args, FLAGS)
   const { dataDir } = resolveSettings(given['--data-dir'] === undefined ? {} : { dataDir: given['--data-dir'] })
-  const token = given['--token'] ?? process.env['SAVEPOINT_TOKEN'] ?? tokenOf(dataDir)
+  const token = given['--token'] ?? process.env['SAVEPOINT_TOKEN'] ?? keptToken(dataDir)
   const status = await detect(dataDir, token, singleKernels(dataDir))
   process.stdout.write(given['--json'] ? `${JSON.stringify(status)}\n` : `${show(status)}\n`)
   return status.mode === 'none' ? EXIT.notFound : EXIT.done

@@ -1,6 +1,6 @@
 /** What people read about the settings, made from their table. */
 
-import { SETTINGS, variableOf, type Setting, type SettingName } from '../settings.js'
+import { SETTINGS, variableOf, type Setting } from '../settings.js'
 
 const all = Object.entries<Setting<unknown>>(SETTINGS)
 
@@ -61,10 +61,4 @@ export function settingsSchema(): object {
     additionalProperties: false,
     properties,
   }
-}
-
-/** Which setting a flag of `serve` sets. */
-export function settingOfFlag(flag: string): SettingName | null {
-  const [name] = all.find(([, setting]) => setting.flag === flag) ?? []
-  return (name as SettingName | undefined) ?? null
 }

@@ -1,9 +1,10 @@
 /** Running code over HTTP: executions of a kernel, and runs in a kernel of their own. */
 
-import { SavepointError } from '../../errors.js'
 import { kernelFor } from '../access.js'
 import type { Principal } from '../auth/principal.js'
+import { hungUpSignal } from '../hung-up.js'
 import { answers, type App, type RouteParts } from '../routes/route.js'
+import { waitMsOf } from '../wait.js'
 import { lastEventId, streamEvents } from './event-stream.js'
 import { isOver } from './execution.js'
 import type { Executions } from './executions.js'
@@ -45,7 +46,7 @@ export function executionRoutes(app: App, { kernels, clock, gate }: RouteParts, 
       response: answers({ 200: executionModel, 202: executionModel }, 400, 404, 409, 410, 429),
     },
     handler: async ({ params, query, body, principal }, reply) => {
-      const waitMs = waitMsOf(query.wait_s, limits.waitS, limits)
+      const waitMs = waitMsOf(query.wait_s, limits.waitS, limits.waitSMax)
       const kernel = kernelFor(kernels, params.id, principal)
       const execution = executions.start(kernel, principal.subject, runRequestOf(body, true))
       await executions.wait(execution, waitMs)
@@ -76,7 +77,7 @@ export function executionRoutes(app: App, { kernels, clock, gate }: RouteParts, 
     },
     handler: async ({ params, query, principal }, reply) => {
       const { execution } = find(params, principal)
-      await executions.wait(execution, waitMsOf(query.wait_s, 0, limits))
+      await executions.wait(execution, waitMsOf(query.wait_s, 0, limits.waitSMax))
       return await reply.send(executions.model(execution))
     },
   })
@@ -159,28 +160,16 @@ export function executeRoute(app: App, { specs }: RouteParts, { oneShots }: Exec
       response: answers({ 200: executionModel }, 400, 404, 409, 429, 504),
     },
     handler: async ({ body, principal }, reply) => {
-      const hungUp = new AbortController()
-      reply.raw.once('close', () => {
-        if (!reply.raw.writableFinished) hungUp.abort()
-      })
       const model = await oneShots.run({
         kernelName: body.kernel_name ?? specs.defaultName,
         owner: principal.subject,
         affinity: body.session ?? null,
         run: runRequestOf(body, false, ['kernel_name', 'session']),
-        signal: hungUp.signal,
+        signal: hungUpSignal(reply),
       })
       return await reply.send(model)
     },
   })
-}
-
-/** Milliseconds. Throws `bad_request`. */
-function waitMsOf(text: string | undefined, initialS: number, { waitSMax }: ExecutionLimits): number {
-  if (text === undefined) return initialS * 1_000
-  const seconds = /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : NaN
-  if (seconds <= waitSMax) return seconds * 1_000
-  throw new SavepointError('bad_request', `wait_s must be a number of seconds from 0 to ${waitSMax}.`, { wait_s: text })
 }
 
 const EVENT_STREAM = {

@@ -1,8 +1,11 @@
 /** Ops of a kernel over HTTP: they wait for their turn in its queue, for as long as the request says. */
 
-import { SavepointError } from '../../errors.js'
+import type { ServerResponse } from 'node:http'
+import { kernelFor } from '../access.js'
 import type { Principal } from '../auth/principal.js'
-import type { GatewayKernel } from '../ports.js'
+import { hungUpSignal } from '../hung-up.js'
+import type { GatewayKernel, GatewayKernels } from '../ports.js'
+import { waitMsOf } from '../wait.js'
 
 export const TRANSACTIONS = 'savepoint.transaction'
 export const CHECKPOINTS = 'savepoint.checkpoint'
@@ -35,10 +38,19 @@ export async function askKernel(
   return { ...(result as object), ...(warnings.length > 0 ? { warnings } : {}) }
 }
 
-/** Milliseconds of `wait_s`. Throws `bad_request`. */
-export function waitMsOf(text: string | undefined, initialS: number, maxS: number): number {
-  if (text === undefined) return initialS * 1_000
-  const seconds = /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : NaN
-  if (seconds <= maxS) return seconds * 1_000
-  throw new SavepointError('bad_request', `wait_s must be a number of seconds from 0 to ${maxS}.`, { wait_s: text })
+/** A request that asks a kernel for an op. */
+export interface OpRequest {
+  readonly params: { readonly id: string }
+  readonly query: { readonly wait_s?: string }
+  readonly principal: Principal
+}
+
+/** How such requests are asked, until their client hangs up. The function throws `unknown_kernel`. */
+export function opCallsOf(kernels: GatewayKernels) {
+  return ({ params, query, principal }: OpRequest, reply: { readonly raw: ServerResponse }): OpCall => ({
+    kernel: kernelFor(kernels, params.id, principal),
+    principal,
+    wait: query.wait_s,
+    signal: hungUpSignal(reply),
+  })
 }

@@ -5,13 +5,11 @@
  * `admin`.
  */
 
-import type { FastifyReply } from 'fastify'
 import { SavepointError } from '../../errors.js'
 import { kernelFor } from '../access.js'
 import type { Principal } from '../auth/principal.js'
 import { answers, type App, type RouteParts } from '../routes/route.js'
-import { askKernel, CHECKPOINTS, type OpCall } from './ask.js'
-import { hungUpSignal } from './hung-up.js'
+import { askKernel, CHECKPOINTS, opCallsOf } from './ask.js'
 import type { CheckpointRecord, CheckpointStore } from './ports.js'
 import {
   checkpoint,
@@ -31,17 +29,7 @@ const refusals = [400, 403, 404, 409, 410, 422, 429] as const
 const LIMIT = 100
 
 export function kernelCheckpointRoutes(app: App, { kernels }: RouteParts, store: CheckpointStore): void {
-  interface Asked {
-    readonly params: { readonly id: string }
-    readonly query: { readonly wait_s?: string }
-    readonly principal: Principal
-  }
-  const callOf = ({ params, query, principal }: Asked, reply: FastifyReply): OpCall => ({
-    kernel: kernelFor(kernels, params.id, principal),
-    principal,
-    wait: query.wait_s,
-    signal: hungUpSignal(reply),
-  })
+  const callOf = opCallsOf(kernels)
 
   app.get('/api/kernels/:id/checkpoints', {
     schema: {
@@ -69,7 +57,7 @@ export function kernelCheckpointRoutes(app: App, { kernels }: RouteParts, store:
     },
     handler: async (request, reply) => {
       const op = request.body['op'] ?? 'create'
-      const told = await askKernel(callOf(request, reply as FastifyReply), CHECKPOINTS, { ...request.body, op })
+      const told = await askKernel(callOf(request, reply), CHECKPOINTS, { ...request.body, op })
       return await reply.code(op === 'create' ? 201 : 200).send(told)
     },
   })
@@ -85,7 +73,7 @@ export function kernelCheckpointRoutes(app: App, { kernels }: RouteParts, store:
     },
     handler: async (request, reply) => {
       const data = { ...request.body, op: 'restore' }
-      return await reply.send(await askKernel(callOf(request, reply as FastifyReply), CHECKPOINTS, data))
+      return await reply.send(await askKernel(callOf(request, reply), CHECKPOINTS, data))
     },
   })
 }

@@ -1,12 +1,8 @@
 /** `/api/kernels/{id}/transactions`: the kernel's open transactions, and ops on them. */
 
-import type { FastifyReply } from 'fastify'
 import { SavepointError } from '../../errors.js'
-import { kernelFor } from '../access.js'
-import type { Principal } from '../auth/principal.js'
 import { answers, type App, type RouteParts } from '../routes/route.js'
-import { askKernel, TRANSACTIONS, type OpCall } from './ask.js'
-import { hungUpSignal } from './hung-up.js'
+import { askKernel, TRANSACTIONS, opCallsOf, type OpCall } from './ask.js'
 import {
   kernelParams,
   listOf,
@@ -24,17 +20,7 @@ const refusals = [400, 404, 409, 410, 422, 429] as const
 export function transactionRoutes(app: App, { kernels }: RouteParts): void {
   const all = { tags, params: kernelParams, querystring: waitQuery }
   const one = { tags, params: transactionParams, querystring: waitQuery }
-  interface Asked {
-    readonly params: { readonly id: string }
-    readonly query: { readonly wait_s?: string }
-    readonly principal: Principal
-  }
-  const callOf = ({ params, query, principal }: Asked, reply: FastifyReply): OpCall => ({
-    kernel: kernelFor(kernels, params.id, principal),
-    principal,
-    wait: query.wait_s,
-    signal: hungUpSignal(reply),
-  })
+  const callOf = opCallsOf(kernels)
   const openOf = async (call: OpCall): Promise<readonly Record<string, unknown>[]> => {
     const { transactions } = await askKernel(call, TRANSACTIONS, { op: 'status' })
     return transactions as readonly Record<string, unknown>[]
@@ -47,7 +33,7 @@ export function transactionRoutes(app: App, { kernels }: RouteParts): void {
       response: answers({ 200: listOf(transaction) }, 404, 409),
     },
     handler: async (request, reply) => {
-      const items = await openOf(callOf(request, reply as FastifyReply))
+      const items = await openOf(callOf(request, reply))
       return await reply.send({ items, total_count: items.length })
     },
   })
@@ -61,7 +47,7 @@ export function transactionRoutes(app: App, { kernels }: RouteParts): void {
     },
     handler: async (request, reply) => {
       const op = request.body['op'] ?? 'begin'
-      const told = await askKernel(callOf(request, reply as FastifyReply), TRANSACTIONS, { ...request.body, op })
+      const told = await askKernel(callOf(request, reply), TRANSACTIONS, { ...request.body, op })
       return await reply.code(op === 'begin' ? 201 : 200).send(told)
     },
   })
@@ -69,7 +55,7 @@ export function transactionRoutes(app: App, { kernels }: RouteParts): void {
   app.get('/api/kernels/:id/transactions/:tx', {
     schema: { ...one, summary: 'An open transaction', response: answers({ 200: transaction }, 404, 409) },
     handler: async (request, reply) => {
-      const open = await openOf(callOf(request, reply as FastifyReply))
+      const open = await openOf(callOf(request, reply))
       const found = open.find(({ id }) => id === request.params.tx)
       if (found) return await reply.send(found)
       throw new SavepointError('unknown_transaction', 'No transaction of this id is open.', {
@@ -82,7 +68,7 @@ export function transactionRoutes(app: App, { kernels }: RouteParts): void {
     schema: { ...one, summary: 'Roll it back', response: answers({ 200: result }, ...refusals) },
     handler: async (request, reply) => {
       const data = { op: 'rollback', transaction: request.params.tx }
-      return await reply.send(await askKernel(callOf(request, reply as FastifyReply), TRANSACTIONS, data))
+      return await reply.send(await askKernel(callOf(request, reply), TRANSACTIONS, data))
     },
   })
 
@@ -90,7 +76,7 @@ export function transactionRoutes(app: App, { kernels }: RouteParts): void {
     schema: { ...one, summary: 'Roll it back', body: rollbackBody, response: answers({ 200: result }, ...refusals) },
     handler: async (request, reply) => {
       const data = { ...request.body, op: 'rollback', transaction: request.params.tx }
-      return await reply.send(await askKernel(callOf(request, reply as FastifyReply), TRANSACTIONS, data))
+      return await reply.send(await askKernel(callOf(request, reply), TRANSACTIONS, data))
     },
   })
 
@@ -98,7 +84,7 @@ export function transactionRoutes(app: App, { kernels }: RouteParts): void {
     schema: { ...one, summary: 'Commit it', response: answers({ 200: result }, ...refusals) },
     handler: async (request, reply) => {
       const data = { op: 'commit', transaction: request.params.tx }
-      return await reply.send(await askKernel(callOf(request, reply as FastifyReply), TRANSACTIONS, data))
+      return await reply.send(await askKernel(callOf(request, reply), TRANSACTIONS, data))
     },
   })
 }
