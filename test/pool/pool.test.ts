@@ -102,6 +102,21 @@ describe('ready workers', () => {
     expect([isAlive(kernel.pid), stage.pool.status().leases]).toEqual([false, 1])
   })
 
+  test('know nothing of the cells that the zygote has rehearsed with, and wake nobody but themselves', async () => {
+    stage = await startTestPool({ size: 2 })
+    await waitForPoolReady(stage)
+    const kernels = await Promise.all([stage.kernel().start(), stage.kernel().start()])
+    const code = [
+      'import os, threading',
+      'print(get_ipython().execution_count, In[1:], Out, [name for name in ("_", "_i") if globals().get(name)],',
+      '      threading.active_count())',
+      'print(os.fstat(get_ipython().kernel.worker.loop._csock.fileno()).st_ino)',
+    ].join('\n')
+    const told = (await Promise.all(kernels.map(async (each) => await each.run(code)))).map((text) => text.split('\n'))
+    expect(told.map(([facts]) => facts)).toEqual(['1 [] {} [] 1', '1 [] {} [] 1'])
+    expect(told[0]?.[1]).not.toBe(told[1]?.[1])
+  })
+
   test('are enough for twenty kernels that start at once, whatever their number', async () => {
     stage = await startTestPool({ size: 2 })
     const kernels = await Promise.all(Array.from({ length: 20 }, async () => await stage.kernel().start()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from savepoint.errors import SavepointError
 
-from . import interrupts
+from . import ending, interrupts
 from .cells import execution
 from .ipython.session import pack
 from .link import Frame
@@ -96,7 +96,7 @@ def _namespace(worker: Worker, frame: Frame) -> None:
 
 
 def _stop(worker: Worker, frame: Frame) -> None:
-    worker.end()
+    ending.end(worker)
 
 
 _COMMANDS: dict[str, Callable[[Worker, Frame], None]] = {

@@ -93,8 +93,10 @@ class Promised:
 class Inbox:
     """What has come over the link and was not taken yet."""
 
-    def __init__(self, link: Link) -> None:
-        self.link = link
+    #: Given by `reset`.
+    link: Link
+
+    def __init__(self) -> None:
         #: Frames for the worker itself, oldest first.
         self.commands: deque[Frame] = deque()
         #: Called, in whatever thread reads, with each message beside a cell.

@@ -107,7 +107,7 @@ def install() -> None:
     global _state
     _state = _State()
     _state.reading = True
-    signal.signal(signal.SIGINT, _on_sigint)
+    _signal.signal(signal.SIGINT, _on_sigint)
 
 
 def watch(request_waits: Callable[[], bool], acknowledge: Callable[[], None], notes: str | None) -> None:
@@ -130,7 +130,7 @@ def reinstall() -> None:
     """Take SIGINT back from whatever the last cell put there. (A cell's own handler lasts as long as the cell.)"""
     # The function of C: Python's own looks for an enumeration's member first, and does not find one.
     if _signal.getsignal(signal.SIGINT) is not _on_sigint:
-        signal.signal(signal.SIGINT, _on_sigint)
+        _signal.signal(signal.SIGINT, _on_sigint)
         # What has come meanwhile was that handler's.
         _state.noticed = _read_note()
 
@@ -167,6 +167,11 @@ def end_request(seq: int) -> None:
     # To ask the link takes as long as much else here; an interrupt that comes behind this line asks by itself.
     if _state.pending and not _state.requests and not _state.request_waits():
         _state.pending = False
+
+
+def latest_ended() -> int | None:
+    """Seq of the request that ended last."""
+    return _state.ended
 
 
 def forget(requests: int) -> None:

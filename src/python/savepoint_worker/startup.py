@@ -23,6 +23,7 @@ from .zygote import IGNORED, STOPPED, Options, Zygote
 if TYPE_CHECKING:
     from .ipython.kernel import WorkerKernel
     from .birth import WorkerSpec
+    from .worker import Worker
 
 SETTINGS_TIMEOUT_S = 10.0
 
@@ -65,11 +66,9 @@ def start(options: Options, arguments: list[str] | None, stack: str | None, star
 
         zygote.facts = facts_about(preload, stack)
     zygote.prepare()
+    prepared = None
     if warm:
-        from .cells.warmth import prepare_for_workers
-
-        prepare_for_workers(kernel.shell)
-        _warm_up(kernel)
+        prepared = _prepare_for_many(kernel)
     else:
         # What exists now is never collected, so that no collection in a worker copies its pages.
         gc.freeze()
@@ -87,7 +86,7 @@ def start(options: Options, arguments: list[str] | None, stack: str | None, star
     lifeline.die_with_parent(pid)
     from . import worker
 
-    worker.Worker.main(spec, kernel)
+    worker.Worker.main(spec, kernel, prepared)
 
 
 def _wait_for_gateway(path: str, starter: int) -> None:
@@ -144,6 +143,23 @@ def _warm_up(built: WorkerKernel) -> None:
     warm_up(built)
     gc.collect()
     gc.freeze()
+
+
+def _prepare_for_many(built: WorkerKernel) -> Worker:
+    """What all workers would do first, done once: it is their time, and memory that they share. The worker to be."""
+    from . import rehearsal, room
+    from .cells.warmth import prepare_for_workers
+    from .ipython.build import warm_up
+    from .worker import Worker
+
+    prepare_for_workers(built.shell)
+    warm_up(built)
+    prepared = Worker(built)
+    rehearsal.rehearse(prepared)
+    gc.collect()
+    room.fill()
+    gc.freeze()
+    return prepared
 
 
 def _serve_gateways(zygote: Zygote) -> WorkerSpec | None:

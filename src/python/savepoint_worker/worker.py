@@ -7,29 +7,28 @@ them and while a cell awaits. Which request comes next, and what is queued, is t
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextvars
 import os
 import selectors
 import signal
 import sys
 import threading
-import time
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import commands, interrupts, lease, own_handlers, requests
+from . import commands, ending, interrupts, lease, own_handlers, requests
 from .asks import Answer, Asks
 from .besides import Besides
 from .birth import WorkerSpec, enter
 from .cells.warmth import Warmth
 from .debug import doorbell, facts
-from .debug.teardown import remove_texts
 from .inbox import Inbox
 from .ipython import history
 from .ipython.build import become_worker
 from .ipython.kernel import WorkerKernel
 from .ipython.session import pack
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
+from .loops import renew_pipe
 from .reporting import safe_text
 from .subshells import Subshells
 
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from .debug.thread import DebuggerThread
 
 WELCOME_TIMEOUT_S = 30.0
-#: How long exit handlers and threads of the user may take at the end.
-END_TIMEOUT_S = 1.0
 EXIT_LINK_LOST = 70
 #: How long the one who answers the bell looks for what was announced.
 RING_S = 0.2
@@ -57,13 +54,16 @@ class Woken(NamedTuple):
 class Worker:
     """The worker of this process."""
 
-    def __init__(self, spec: WorkerSpec, kernel: WorkerKernel, link: Link) -> None:
-        self.spec = spec
+    #: Both are given to it at its birth.
+    spec: WorkerSpec
+    link: Link
+
+    def __init__(self, kernel: WorkerKernel) -> None:
+        """Make what any worker of this kernel has, whichever process it is going to be."""
         self.kernel = kernel
         self.shell = kernel.shell
-        self.link = link
         self.outlet = kernel.parent.outlet
-        self.inbox = Inbox(link)
+        self.inbox = Inbox()
         self.generation = 0
         self.loop: Any = asyncio.SelectorEventLoop(selectors.PollSelector())
         #: Snapshots and other children of ours, hidden from the user's `os.wait`.
@@ -81,6 +81,9 @@ class Worker:
         self.warmth = Warmth(self.loop, self.shell, lambda: self.request is not None)
         self._requests: asyncio.Queue[Frame] = asyncio.Queue()
         self._asks = Asks(self)
+        #: Serves requests.
+        self._server: asyncio.Task[None] | None = None
+        self._wire()
 
     @staticmethod
     def current() -> Worker | None:
@@ -90,15 +93,17 @@ class Worker:
     # --------------------------------------------------------------------------------------------- birth and end
 
     @classmethod
-    def main(cls, spec: WorkerSpec, kernel: WorkerKernel) -> NoReturn:
-        """Be a worker in this process, which was just forked, until it ends."""
+    def main(cls, spec: WorkerSpec, kernel: WorkerKernel, prepared: Worker | None = None) -> NoReturn:
+        """Be a worker in this process, which was just forked, until it ends. `prepared`: all but what is its own."""
         try:
             interrupts.install()
-            own_handlers.install()
             doorbell.install(_read_link)
             enter(spec)
             link = Link.dial(spec.link_path, "worker", spec.kernel, spec.token)
-            worker = cls(spec, kernel, link)
+            worker = prepared or cls(kernel)
+            worker.spec, worker.link = spec, link
+            if prepared is not None:
+                renew_pipe(worker.loop)
             if spec.ready:
                 # However long that takes; when the gateway is gone, the link says so.
                 lease.apply(worker, link.receive())
@@ -115,30 +120,12 @@ class Worker:
             os._exit(1)
         os._exit(0)
 
-    def _begin(self, welcome: Frame) -> None:
-        """Take up work as the gateway's `welcome` says."""
-        global _current
-        _current = self
-        if self.spec.custodian_fd >= 0:
-            from .copies import snapshot
-
-            self.snapshots = snapshot.Snapshots(self.spec.custodian_fd)
-        envelope = welcome.envelope
-        self.generation = envelope["generation"]
-        become_worker(self.kernel, envelope["session"])
-        history.connect(self)
-        self._set_execution_count(envelope["execution_count"])
-        self.kernel.worker = self
-        self.kernel.session.on_reply = self._on_reply
-        asyncio.set_event_loop(self.loop)
+    def _wire(self) -> None:
+        """Connect what stays connected, through forks as well."""
+        own_handlers.install()
         interrupts.held(Link.send)
-        interrupts.watch(
-            self._request_waits,
-            self._acknowledge_interrupt,
-            self.spec.interrupts
-            or os.path.join(os.path.dirname(os.path.abspath(self.spec.link_path)), "interrupts"),
-        )
-        signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
+        history.connect(self)
+        self.kernel.session.on_reply = self._on_reply
         self.inbox.on_commands = self._schedule_commands
         self.inbox.on_beside = self.besides.add
         self.inbox.on_subshell = self.subshells.hear
@@ -148,9 +135,43 @@ class Worker:
         for channel in (self.kernel.shell_stream, self.kernel.stdin_socket, self.kernel.iopub_socket):
             channel.fileno = lambda: self.link.fileno()
             channel.waits = self._request_waits
-        self._connect(self.link)
+
+    def _begin(self, welcome: Frame) -> None:
+        """Take up work as the gateway's `welcome` says."""
+        if self.spec.custodian_fd >= 0:
+            from .copies import snapshot
+
+            self.snapshots = snapshot.Snapshots(self.spec.custodian_fd)
+        beside_link = os.path.join(os.path.dirname(os.path.abspath(self.spec.link_path)), "interrupts")
+        interrupts.watch(self._request_waits, self._acknowledge_interrupt, self.spec.interrupts or beside_link)
+        signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
+        self._take_up(welcome)
         if self.kernel.can_debug:
             self.link.send({"kind": "debug_info"}, pack(facts.info()))
+
+    def _take_up(self, welcome: Frame) -> None:
+        global _current
+        _current = self
+        envelope = welcome.envelope
+        self.generation = envelope["generation"]
+        become_worker(self.kernel, envelope["session"])
+        self._set_execution_count(envelope["execution_count"])
+        self.kernel.worker = self
+        asyncio.set_event_loop(self.loop)
+        self._connect(self.link)
+
+    def rehearse(self, link: Link, welcome: Frame, work: Coroutine[Any, Any, None]) -> None:
+        """In the zygote: be a worker for as long as `work` takes, then be nobody again."""
+        global _current
+        self.link = link
+        self._take_up(welcome)
+        self._serve_in_task()
+        self.loop.run_until_complete(work)
+        _current = None
+        asyncio.set_event_loop(None)
+        self.loop.remove_reader(link.fileno())
+        self.kernel.worker = self.kernel.session.link = self.outlet.link = None
+        self.kernel.watch = self.kernel.latest_changes = None
 
     def _connect(self, link: Link) -> None:
         self.link = link
@@ -162,9 +183,7 @@ class Worker:
         self.loop.call_soon(self._on_readable)
 
     def _run(self) -> None:
-        # The task is kept here: the loop itself only holds tasks weakly.
-        options = {} if self.context is None else {"context": self.context}
-        server = self.loop.create_task(self._serve(), name="savepoint-requests", **options)
+        server = self._serve_in_task()
         while not (self.shell.exit_now or server.done()):
             try:
                 self.loop.run_forever()
@@ -176,7 +195,14 @@ class Worker:
                     self.log("warn", f"Something raised in the event loop: {type(error).__name__}: {safe_text(error)}")
         if server.done():
             server.result()
-        self.end()
+        ending.end(self)
+
+    def _serve_in_task(self) -> asyncio.Task[None]:
+        if self._server is None:
+            # The task is kept here: the loop itself only holds tasks weakly.
+            options: dict[str, Any] = {} if self.context is None else {"context": self.context}
+            self._server = self.loop.create_task(self._serve(), name="savepoint-requests", **options)
+        return self._server
 
     async def _serve(self) -> None:
         from tornado.ioloop import IOLoop
@@ -198,20 +224,6 @@ class Worker:
                     task = asyncio.current_task()
                     while task is not None and task.cancelling():
                         task.uncancel()
-
-    def end(self) -> NoReturn:
-        """End this process in order: threads of the user are waited for and exit handlers run, for at most a second."""
-        threading.Thread(target=_end_at_last, daemon=True).start()
-        try:
-            threading._shutdown()  # type: ignore[attr-defined]
-            atexit._run_exitfuncs()
-            self.flush_streams()
-            if self.debugger is not None:
-                remove_texts()
-        except BaseException:
-            # Nothing that an exit handler does may keep the process alive.
-            os._exit(0)
-        os._exit(0)
 
     # -------------------------------------------------------------------------------------------------- the link
 
@@ -393,11 +405,6 @@ def _read_link() -> None:
         # What was sent before the bell rang may still be on its way.
         wait_readable([_current.link.fileno()], RING_S)
         _current.inbox.pump()
-
-
-def _end_at_last() -> None:
-    time.sleep(END_TIMEOUT_S)
-    os._exit(0)
 
 
 def _forget_worker() -> None:

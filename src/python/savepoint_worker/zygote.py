@@ -12,6 +12,7 @@ the forked child, with what the worker is to be.
 
 from __future__ import annotations
 
+import _signal
 import os
 import resource
 import select
@@ -133,9 +134,10 @@ class Zygote:
     def become_child(self) -> None:
         """In a forked child: let go of everything that is the zygote's."""
         signal.set_wakeup_fd(-1)
+        # The functions of C: Python's own look for an enumeration's member, and each page that they touch is copied.
         for number in (*IGNORED, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+            _signal.signal(number, _signal.SIG_DFL)
+        _signal.signal(signal.SIGINT, _signal.default_int_handler)
         resource.setrlimit(resource.RLIMIT_NOFILE, self.limits)
         if self.link is not None:
             self.link.close()

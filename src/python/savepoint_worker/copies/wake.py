@@ -13,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ..link import Link
+from ..loops import renew_pipe
 from ..processes import children, custodian, lifeline
 from . import imports
 from .freeze import Frozen, start_time
@@ -70,12 +71,7 @@ def come_back(worker: Worker, permit: dict[str, str], connection: int, frozen: F
 
 def _renew_loop(loop: Any) -> None:
     """Give the event loop a self-pipe, and make it the running loop of this process, too."""
-    ends = socket.socketpair()
-    for end, place in zip(ends, (loop._ssock, loop._csock)):
-        with end:
-            # The flag belongs to the open description, so it is set before the number is.
-            end.setblocking(False)
-            os.dup2(end.fileno(), place.fileno(), inheritable=False)
+    renew_pipe(loop)
     if asyncio._get_running_loop() is None:
         # The C implementation compares process ids and finds that the loop runs in another process.
         asyncio._set_running_loop(None)

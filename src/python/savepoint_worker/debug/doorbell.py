@@ -7,6 +7,7 @@ user put in the worker's place is not ended by it.
 
 from __future__ import annotations
 
+import _signal
 import _thread
 import signal
 from collections.abc import Callable
@@ -26,6 +27,6 @@ def install(read: Callable[[], None]) -> None:
             # There is no room for another thread; the gateway does not wait for ever.
             pass
 
-    signal.signal(signal.SIGURG, on_ring)
+    _signal.signal(signal.SIGURG, on_ring)
     # What user code waits for in C goes on.
     signal.siginterrupt(signal.SIGURG, False)
