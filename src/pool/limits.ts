@@ -18,4 +18,5 @@ export const poolLimits: PoolLimits = Object.freeze({
   usesMax: 1_000,
   memoryBytesMax: 2_147_483_648,
   affineMax: 64,
+  startsMax: 256,
 })

@@ -51,6 +51,8 @@ export interface PoolLimits {
   readonly usesMax: number
   readonly memoryBytesMax: number
   readonly affineMax: number
+  /** Ways to start a zygote that are remembered although none is in use. */
+  readonly startsMax: number
 }
 
 export interface PoolOptions {

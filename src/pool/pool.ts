@@ -14,11 +14,11 @@ import { seatIn, type SeatPaths } from '../worker/seat.js'
 import { Workers } from '../worker/workers.js'
 import type { Hello } from '../link/protocol.js'
 import { KernelBacking } from './kernel-backing.js'
-import type { PoolNeeds, PoolOptions, PoolSpec } from './options.js'
+import type { PoolNeeds, PoolOptions } from './options.js'
 import { Places } from './places.js'
 import type { PooledProcess } from './process.js'
 import { SharedZygote } from './shared-zygote.js'
-import { startKey, type StartKey } from './start-key.js'
+import { Starts } from './starts.js'
 import type { PoolEffect, PoolEvent, PoolState } from './state.js'
 import { statusOf, type PoolStatus } from './status.js'
 import { addShelf, newPool, step } from './step.js'
@@ -66,7 +66,7 @@ export class PoolShell implements Pool {
   readonly #zygotes = new Map<number, SharedZygote>()
   readonly #places: Places
   readonly #askers = new Map<string, Asker>()
-  readonly #starts = new Map<string, { readonly spec: PoolSpec; readonly atStart: StartKey['atStart'] }>()
+  readonly #starts: Starts
   readonly #events: PoolEvent[] = []
   readonly #readyWaits = new Set<() => void>()
   readonly #timers = new Set<() => void>()
@@ -80,6 +80,7 @@ export class PoolShell implements Pool {
     this.options = options
     this.#link = join(options.folder, 'link')
     this.#state = newPool(options.limits, options.affinityMs)
+    this.#starts = new Starts(options.spec, options.limits.startsMax, (key) => this.#state.shelves.has(key))
     this.#places = new Places(options, {
       tell: (event) => this.tell(event),
       zygoteOf: (place) => this.#zygotes.get(this.#state.members.get(place)?.zygote ?? 0) ?? null,
@@ -92,7 +93,7 @@ export class PoolShell implements Pool {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     this.#door = await openDoor(this.#link, (hello, connect) => this.#admit(hello, connect), log, workerLimits.helloMs)
     if (size > 0) {
-      const { key } = this.#startKeyOf({ spec: defaultSpec, tenant: defaultTenant, environment: {} })
+      const { key } = this.#starts.keyOf({ spec: defaultSpec, tenant: defaultTenant, environment: {} })
       addShelf(this.#state, key, defaultSpec, defaultTenant, size)
       this.tell({ on: 'refill' })
     }
@@ -106,7 +107,7 @@ export class PoolShell implements Pool {
       {
         cwd: needs.cwd,
         // Who asks for a kernelspec that there is none of hears of it at the start.
-        workerEnvironment: this.options.spec(needs.spec) === null ? {} : this.#startKeyOf(needs).atLease,
+        workerEnvironment: this.options.spec(needs.spec) === null ? {} : this.#starts.keyOf(needs).atLease,
         connectionFile: connectionFile(needs.kernelId),
         clock,
         log,
@@ -119,16 +120,15 @@ export class PoolShell implements Pool {
 
   /** Leases a worker. Rejects with `unknown_kernelspec`, `queue_full`, `timeout`, `cancelled`, or `internal` if none can be started. */
   async acquire(needs: PoolNeeds, deadline: number, signal?: AbortSignal): Promise<Lease> {
-    const { key } = this.#startKeyOf(needs)
+    const { key } = this.#starts.keyOf(needs)
     this.#renewIfStale(key)
     const request = `r${(this.#requests += 1)}`
     const { spec, tenant, affinity } = needs
     return await new Promise((resolve, reject) => {
-      // Before it is asked for, since one that is ready is granted at once.
-      const inMs = Math.max(0, deadline - this.options.clock.now())
-      const late = (): void => this.tell({ on: 'withdrawn', request, late: true })
-      const cancel = deadline === Infinity ? () => {} : this.options.clock.after(inMs, late)
+      let waits = true
+      let cancel = (): void => {}
       const settle = (): void => {
+        waits = false
         cancel()
         signal?.removeEventListener('abort', withdraw)
       }
@@ -152,8 +152,13 @@ export class PoolShell implements Pool {
           reject(error)
         },
       })
-      signal?.addEventListener('abort', withdraw)
       this.tell({ on: 'wanted', request, key, spec, tenant, affinity })
+      if (!waits) return
+      signal?.addEventListener('abort', withdraw)
+      if (deadline < Infinity) {
+        const inMs = Math.max(0, deadline - this.options.clock.now())
+        cancel = this.options.clock.after(inMs, () => this.tell({ on: 'withdrawn', request, late: true }))
+      }
     })
   }
 
@@ -188,8 +193,9 @@ export class PoolShell implements Pool {
 
   /** Those that wait to be leased for the first time. */
   readyProcesses(): readonly PooledProcess[] {
-    const ready = [...this.#state.members.values()].filter(({ phase }) => phase === 'ready')
-    return ready.flatMap(({ place }) => this.#places.process(place) ?? [])
+    return [...this.#state.members.values()].flatMap(({ phase, place }) =>
+      phase === 'ready' ? (this.#places.process(place) ?? []) : [],
+    )
   }
 
   zygote(id: number): SharedZygote | null {
@@ -227,8 +233,8 @@ export class PoolShell implements Pool {
   }
 
   status(): PoolStatus {
-    const kernelOf = (request: string): string | null => this.#askers.get(request)?.kernelId ?? null
-    return statusOf(this.#state, this.#zygotes, kernelOf, this.options.clock.now())
+    const { clock } = this.options
+    return statusOf(this.#state, this.#zygotes, (request) => this.#askers.get(request)?.kernelId ?? null, clock.now())
   }
 
   async stop(): Promise<void> {
@@ -236,7 +242,7 @@ export class PoolShell implements Pool {
     this.tell({ on: 'stop' })
     for (const cancel of this.#timers) cancel()
     const zygotes = [...this.#zygotes.values()]
-    await Promise.all(zygotes.map(({ zygote }) => new Promise<void>((resolve) => zygote.stop(false, resolve))))
+    await Promise.all(zygotes.map((each) => new Promise<void>((resolve) => each.stop(resolve))))
     this.#places.close()
     this.#door?.close()
     rmSync(this.options.folder, { recursive: true, force: true })
@@ -266,7 +272,7 @@ export class PoolShell implements Pool {
       case 'stop_zygote': {
         const found = this.#zygotes.get(effect.zygote)
         this.#zygotes.delete(effect.zygote)
-        return found?.zygote.stop(false, () => {})
+        return found?.stop(() => {})
       }
       case 'fork':
         return this.#places.fork(effect.place, effect.zygote)
@@ -295,10 +301,11 @@ export class PoolShell implements Pool {
   }
 
   #startZygote(id: number, key: string): void {
-    const start = this.#starts.get(key)
+    const start = this.#starts.of(key)
     if (!start) return
     const lost = (): void => {
       if (!this.#zygotes.delete(id)) return
+      made.close()
       const places = [...this.#state.members.values()].filter(({ zygote }) => zygote === id).map(({ place }) => place)
       const message = 'the Python process that workers are forked from ended'
       this.tell({ on: 'zygote_lost', zygote: id, reason: 'connect_exited', message })
@@ -366,15 +373,6 @@ export class PoolShell implements Pool {
     }
   }
 
-  #startKeyOf(needs: Pick<PoolNeeds, 'spec' | 'tenant' | 'environment'>): StartKey {
-    const spec = this.options.spec(needs.spec)
-    if (spec === null)
-      throw new SavepointError('unknown_kernelspec', `There is no kernelspec ${needs.spec}.`, { name: needs.spec })
-    const found = startKey(needs.spec, spec, needs.tenant, needs.environment)
-    if (!this.#starts.has(found.key)) this.#starts.set(found.key, { spec, atStart: found.atStart })
-    return found
-  }
-
   #renewIfStale(key: string): void {
     const id = this.#state.shelves.get(key)?.zygote ?? null
     const folder = id === null ? null : (this.#zygotes.get(id)?.changedFolder() ?? null)
@@ -393,6 +391,7 @@ export class PoolShell implements Pool {
 
   #sweepLater(): void {
     this.#later(this.options.limits.sweepMs, () => {
+      for (const zygote of this.#zygotes.values()) zygote.lookAgain()
       this.tell({ on: 'sweep' })
       this.#sweepLater()
     })

@@ -71,6 +71,22 @@ export class SharedZygote {
     return this.#freshness?.changed() ?? null
   }
 
+  /** Other machines may have installed something. */
+  lookAgain(): void {
+    this.#freshness?.lookAgain()
+  }
+
+  /** No lease asks for it any more: it is gone, or is to go. */
+  close(): void {
+    this.#freshness?.close()
+  }
+
+  /** Ends it, and everything below it. */
+  stop(stopped: () => void): void {
+    this.close()
+    this.zygote.stop(false, stopped)
+  }
+
   /** It is gone, and everything below it. */
   tellResidents(): void {
     for (const resident of [...this.residents]) resident.zygoteDied()

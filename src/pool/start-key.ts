@@ -9,6 +9,9 @@
 import { createHash } from 'node:crypto'
 import type { PoolSpec } from './options.js'
 
+/** Enough for every tenant and environment of one moment; beyond that the oldest is computed anew. */
+const KEPT_MAX = 1_024
+
 /** Told to kernels about themselves; nothing reads them at its start. */
 const TOLD = /^(KERNEL_|JPY_)/
 /** Read by the loader, by Python or by IPython when they start. */
@@ -34,10 +37,36 @@ export function startKey(
     !TOLD.test(name) && (spec.preload.length > 0 || READ_AT_START.test(name))
   const atStart = changes.filter(isForStart).toSorted()
   const atLease = changes.filter((each) => !isForStart(each))
-  const facts = [name, spec.python, spec.stack, spec.preload, tenant, atStart]
   return {
-    key: createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16),
+    key: keyOf(JSON.stringify([name, tenant, atStart, specDigest(spec)])),
     atStart: Object.fromEntries(atStart),
     atLease: Object.fromEntries(atLease),
   }
+}
+
+const keys = new Map<string, string>()
+const specDigests = new WeakMap<PoolSpec, string>()
+
+function keyOf(facts: string): string {
+  const known = keys.get(facts)
+  if (known !== undefined) return known
+  const [oldest] = keys.size < KEPT_MAX ? [] : keys.keys()
+  if (oldest !== undefined) keys.delete(oldest)
+  const key = digest(facts)
+  keys.set(facts, key)
+  return key
+}
+
+/** All that a kernelspec says: one that is defined anew under its old name gets workers of its own. */
+function specDigest(spec: PoolSpec): string {
+  const known = specDigests.get(spec)
+  if (known !== undefined) return known
+  const environment = Object.entries(spec.environment).toSorted()
+  const made = digest(JSON.stringify([spec.python, spec.stack, spec.preload, environment]))
+  specDigests.set(spec, made)
+  return made
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

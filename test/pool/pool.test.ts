@@ -239,6 +239,8 @@ describe('ready workers', () => {
       await waitForPoolReady(stage)
       mkdirSync(join(site, 'new_package-1.0.dist-info'))
       writeFileSync(join(site, 'new_package.py'), 'here = True')
+      // The system tells of it in the next turn of the loop. Who installs is another process, which takes its time.
+      await until(() => stage.pool.zygote(1)?.changedFolder() === site, 'it is noticed')
       const kernel = await stage.kernel().start()
       expect(await kernel.run('import new_package, os; print(new_package.here)')).toBe('True')
       expect(await kept.run('import os; print(os.getppid())')).not.toBe(await kernel.run('print(os.getppid())'))

@@ -19,7 +19,7 @@ import type { Workers } from '../../src/worker/workers.js'
 const PATIENCE_MS = 30_000
 
 export interface TestPool {
-  readonly pool: Pool
+  readonly pool: PoolShell
   readonly folder: string
   readonly logged: readonly { readonly event: string; readonly fields: object }[]
   kernel(needs?: Partial<PoolNeeds>): PoolKernel
