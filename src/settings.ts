@@ -185,7 +185,7 @@ export const SETTINGS = {
   },
   'pool.affinity_s': {
     ...integer(300, 0, secondsMax),
-    about: 'how long a worker that a client left waits for the same client',
+    about: 'how long a kernel that was started with `savepoint.lease.client`, and shut down, waits for the same client',
   },
 
   'executions.kept_max': {

@@ -35,14 +35,7 @@ export function kernelRequest(
 const FIELDS = { name: true, env: true, path: true, kernel_id: true, savepoint: true }
 const SAVEPOINT_FIELDS = { lease: true, checkpoint: true, guard: true }
 
-const LEASE =
-  'savepoint.lease changes nothing yet: a worker ends with its kernel. Keep the kernel, or name a session: POST /api/execute.'
-
 /** What of it was ignored. */
 export function kernelRequestWarnings(body: Static<typeof startKernelSchema>): string[] {
-  return [
-    ...(body.savepoint?.lease === undefined ? [] : [LEASE]),
-    ...warningsAbout(body, FIELDS),
-    ...warningsAbout(body.savepoint ?? {}, SAVEPOINT_FIELDS, 'savepoint.'),
-  ]
+  return [...warningsAbout(body, FIELDS), ...warningsAbout(body.savepoint ?? {}, SAVEPOINT_FIELDS, 'savepoint.')]
 }

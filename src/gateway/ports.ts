@@ -63,6 +63,8 @@ export interface GatewayKernels {
   /** Undefined if there is none, or none any more. */
   find(id: string): GatewayKernel | undefined
   list(): readonly GatewayKernel[]
+  /** A client is done with it: it ends, unless the same client may have it again. Never rejects. */
+  leave(kernel: GatewayKernel): Promise<void>
 }
 
 /** A connection file, and where it lies. */

@@ -59,7 +59,8 @@ export async function startGateway(given: GatewayOptions): Promise<RunningGatewa
     defaultSpec,
     defaultTenant: LOCAL_SUBJECT,
     size: values['pool.size'],
-    affinityMs: values['pool.affinity_s'] * 1_000,
+    // A kernel keeps its worker while it rests.
+    affinityMs: 0,
     log,
   })
   try {
@@ -191,6 +192,7 @@ function newKernels({ values, specs, log }: GatewayOptions, { newWorkers }: Pyth
       connected: values['kernels.cull_connected'],
       busy: values['kernels.cull_busy'],
     },
+    resting: { waitMs: values['pool.affinity_s'] * 1_000, kernelsMax: config.kernels.restingMax },
   })
 }
 

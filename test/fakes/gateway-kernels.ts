@@ -173,6 +173,10 @@ export class FakeGatewayKernels implements GatewayKernels {
     return [...this.#kernels.values()]
   }
 
+  async leave(kernel: { shutdown(): Promise<void> }): Promise<void> {
+    await kernel.shutdown()
+  }
+
   /** The only one that there is. */
   one(): FakeGatewayKernel {
     const [kernel, ...others] = this.#kernels.values()

@@ -94,4 +94,8 @@ export class FakeKernels implements GatewayKernels {
   list(): readonly FakeKernel[] {
     return [...this.#kernels.values()]
   }
+
+  async leave(kernel: { shutdown(): Promise<void> }): Promise<void> {
+    await kernel.shutdown()
+  }
 }

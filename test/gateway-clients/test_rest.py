@@ -81,6 +81,15 @@ class Kernels(unittest.TestCase):
             self.rest.channels(kernel_id)
         self.assertEqual(refused.exception.status_code, 404)
 
+    def test_one_that_its_client_may_have_again_comes_back_with_its_variables(self) -> None:
+        lease = {"savepoint": {"lease": {"client": "me"}}}
+        kernel_id = self.kernel(**lease)
+        self.channels(kernel_id).execute("import os; x = os.getpid()")
+        self.assertEqual(self.rest.ask("DELETE", f"/api/kernels/{kernel_id}").status, 204)
+        self.assertEqual(self.rest.ask("GET", f"/api/kernels/{kernel_id}").status, 404)
+        self.assertEqual(self.kernel(**lease), kernel_id)
+        self.assertEqual(self.channels(kernel_id).text("print(x == os.getpid())"), "True\n")
+
     def test_a_websocket_needs_the_token(self) -> None:
         kernel_id = self.kernel()
         for token in ("", "wrong"):

@@ -60,7 +60,7 @@ export function kernelRoutes(app: App, { kernels, specs, baseUrl }: RouteParts):
   app.delete('/api/kernels/:id', {
     schema: { tags, summary: 'End a kernel', params: kernelIdParams, response: answers({ 204: null }, 404) },
     handler: async ({ params, principal }, reply) => {
-      await kernelFor(kernels, params.id, principal).shutdown()
+      await kernels.leave(kernelFor(kernels, params.id, principal))
       return await reply.code(204).send()
     },
   })

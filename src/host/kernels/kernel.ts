@@ -153,6 +153,17 @@ export class GatewayKernel {
     return this.#restarting
   }
 
+  /**
+   * Has its clients believe that it has ended, and keeps it for another one to come. False, with nothing done, while it
+   * does anything or somebody else's transaction is open: nobody could tell its next client what that is about.
+   */
+  rest(): boolean {
+    const facts = this.#incarnation?.facts
+    const atRest = this.#phase === 'ready' && facts?.phase === 'idle' && facts.queue === 0 && facts.transactions === 0
+    if (atRest) this.#fanOut.notice('ended')
+    return atRest
+  }
+
   /** Ends it, in order if that does not take too long. Never rejects. */
   shutdown(graceMs = this.#parts.kernelLimits.endGraceMs): Promise<void> {
     this.#ending ??= this.#shutdown(graceMs)

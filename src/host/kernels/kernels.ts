@@ -12,6 +12,7 @@ import type { KernelSurroundings } from './incarnation.js'
 import { GatewayKernel, type KernelLimitsOfGateway } from './kernel.js'
 import { Turns } from './memory.js'
 import type { KernelRequest } from './ports.js'
+import { Resting, type RestingLimits } from './resting.js'
 
 export interface KernelsOptions extends KernelSurroundings {
   readonly kernelLimits: KernelLimitsOfGateway
@@ -26,6 +27,8 @@ export interface KernelsOptions extends KernelSurroundings {
   /** Names and beginnings (`APP_*`) of variables that clients may set beside KERNEL_*. */
   readonly allowedEnvironment: readonly string[]
   readonly culling: CullSettings & { readonly intervalMs: number }
+  /** For kernels that their client may have again. */
+  readonly resting: RestingLimits
 }
 
 export interface SpecFacts {
@@ -37,6 +40,8 @@ export interface SpecFacts {
 interface Entry {
   readonly kernel: GatewayKernel
   readonly spec: SpecFacts
+  /** Who may have it again after it was left, as a key of `Resting`; null: nobody. */
+  readonly affinity: string | null
 }
 
 export type KernelsListener = (id: string, what: 'started' | 'ended') => void
@@ -46,6 +51,7 @@ export class Kernels {
   readonly #listeners = new Set<KernelsListener>()
   readonly #turns = new Turns()
   readonly #entries = new Map<string, Entry>()
+  readonly #resting: Resting
   /** Of kernels that have ended and are still writing what they keep. */
   readonly #leaving = new Set<Promise<void>>()
   #cancelCulling: (() => void) | null = null
@@ -53,11 +59,13 @@ export class Kernels {
 
   constructor(options: KernelsOptions) {
     this.#options = options
+    this.#resting = new Resting(options.clock, options.resting)
     this.#cullLater()
   }
 
   /**
-   * A new kernel, once it is ready; or the one of the id that was asked for, if it is the same owner's.
+   * A new kernel, once it is ready; or the one of the id that was asked for, if it is the same owner's; or the one that
+   * the same client has left, if it asks for the same.
    *
    * Throws SavepointError: `unknown_kernelspec`, `bad_request`, `already_exists`, `quota_exceeded`, and what kept the
    * worker from coming up.
@@ -89,8 +97,20 @@ export class Kernels {
       await existing.start()
       return existing
     }
-    this.#checkRoom(request.owner)
     const cwd = workingFolder({ ...request, environment }, this.#options.root)
+    const affinity = affinityOf(request, environment, cwd)
+    const rested = affinity === null ? undefined : this.#resting.take(affinity, id)
+    if (rested) {
+      this.#entries.set(rested.id, { kernel: rested, spec, affinity })
+      this.#tell(rested.id, 'started')
+      return rested
+    }
+    const inTheWay = id === null ? undefined : this.#resting.find(id)
+    if (inTheWay) {
+      if (inTheWay.owner !== request.owner) throw taken(inTheWay.id)
+      await inTheWay.shutdown()
+    }
+    this.#checkRoom(request.owner)
     const kernelId = id ?? randomUUID()
     const kernel = new GatewayKernel({
       ...this.#options,
@@ -107,7 +127,7 @@ export class Kernels {
       turns: this.#turns,
       onEnded: () => this.#ended(kernel),
     })
-    this.#entries.set(kernelId, { kernel, spec })
+    this.#entries.set(kernelId, { kernel, spec, affinity })
     this.#tell(kernelId, 'started')
     await kernel.start()
     return kernel
@@ -115,6 +135,7 @@ export class Kernels {
 
   #checkRoom(owner: string): void {
     const { kernelsMax, kernelsPerOwnerMax } = this.#options
+    if (kernelsMax !== null && this.#entries.size + this.#resting.size >= kernelsMax) this.#resting.endOldest()
     if (kernelsMax !== null && this.#entries.size >= kernelsMax) {
       throw full(`There may be ${kernelsMax} kernels at a time. Shut one down first.`, { kernels_max: kernelsMax })
     }
@@ -124,6 +145,20 @@ export class Kernels {
       const details = { kernels_per_owner_max: kernelsPerOwnerMax }
       throw full(`You may have ${kernelsPerOwnerMax} kernels at a time. Shut one down first.`, details)
     }
+  }
+
+  /**
+   * A client is done with it. It ends, unless its client may have it again and it is at rest: then it has ended for
+   * everybody but that client. Never rejects.
+   */
+  async leave(kernel: GatewayKernel): Promise<void> {
+    const entry = this.#entries.get(kernel.id)
+    if (entry?.kernel !== kernel || entry.affinity === null || !this.#resting.put(entry.affinity, kernel)) {
+      await kernel.shutdown()
+      return
+    }
+    this.#entries.delete(kernel.id)
+    this.#tell(kernel.id, 'ended')
   }
 
   /** Undefined if there is none, or none any more. */
@@ -150,13 +185,17 @@ export class Kernels {
   async stopAll(graceMs?: number): Promise<void> {
     this.#stopping = true
     this.#cancelCulling?.()
-    await Promise.all([...this.list().map((kernel) => kernel.shutdown(graceMs)), ...this.#leaving])
+    const ends = this.list().map((kernel) => kernel.shutdown(graceMs))
+    await Promise.all([...ends, this.#resting.endAll(graceMs), ...this.#leaving])
   }
 
   #ended(kernel: GatewayKernel): void {
-    this.#entries.delete(kernel.id)
     const left = kernel.shutdown().finally(() => this.#leaving.delete(left))
     this.#leaving.add(left)
+    // Of one that rests everybody has heard that it ended.
+    this.#resting.forget(kernel)
+    if (this.#entries.get(kernel.id)?.kernel !== kernel) return
+    this.#entries.delete(kernel.id)
     this.#tell(kernel.id, 'ended')
   }
 
@@ -188,6 +227,16 @@ export class Kernels {
 function checkedId(id: string | null): string | null {
   if (id === null || /^(?=.{9,64}$)\w+(-\w+){4}$/.test(id)) return id
   throw new SavepointError('bad_request', 'A kernel_id must look like a UUID: five words joined by "-".')
+}
+
+/** The same client gets the same only if it asks for the same: whatever a kernel was made from is part of the key. */
+function affinityOf(
+  { affinity, owner, name }: KernelRequest,
+  { KERNEL_ID: _, ...environment }: Readonly<Record<string, string>>,
+  cwd: string,
+): string | null {
+  if (affinity === null) return null
+  return JSON.stringify([owner, affinity, name, cwd, Object.entries(environment).toSorted()])
 }
 
 function taken(id: string): SavepointError {

@@ -2,6 +2,7 @@
 
 import { SavepointError } from '../../../src/errors.js'
 import { Kernels, type KernelsOptions } from '../../../src/host/kernels/kernels.js'
+import type { KernelRequest } from '../../../src/host/kernels/ports.js'
 import { FakeClock } from '../../fakes/clock.js'
 import { FakeFarm } from '../../fakes/kernel-workers.js'
 import { FakePorts } from '../../fakes/ports.js'
@@ -44,6 +45,7 @@ function stage(more: Partial<KernelsOptions> = {}): Stage {
     root: '/tmp',
     allowedEnvironment: ['LANG'],
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 10_000 },
+    resting: { waitMs: 60_000, kernelsMax: 2 },
     ...more,
   })
   return { kernels, farm, clock }
@@ -328,5 +330,80 @@ describe('a client that cannot keep up', () => {
     await ann.replyTo(ann.send('kernel_info_request'))
     await kernel.shutdown()
     expect(ann.heard.at(-1)?.type).toBe('ended')
+  })
+})
+
+describe('kernels that their client may have again', () => {
+  const leased = (more: Partial<KernelRequest> = {}): KernelRequest => requestFor({ affinity: 'me', ...more })
+
+  test('have ended for everybody, and come back with the same worker to who asks for the same', async () => {
+    const { kernels, farm } = stage()
+    const kernel = await kernels.start(leased())
+    const told: string[] = []
+    kernels.onChange((id, what) => void told.push(`${what} ${id === kernel.id}`))
+    const ann = new Listener(kernel)
+    await kernels.leave(kernel)
+    expect(ann.heard.at(-1)?.type).toBe('ended')
+    expect([kernels.find(kernel.id), kernels.list()]).toEqual([undefined, []])
+    for (const other of [
+      leased({ owner: 'bob' }),
+      leased({ affinity: 'you' }),
+      requestFor(),
+      leased({ name: 'short' }),
+    ]) {
+      expect(await kernels.start(other)).not.toBe(kernel)
+    }
+    expect(await kernels.start(leased({ environment: { KERNEL_USERNAME: 'u' } }))).not.toBe(kernel)
+    const made = farm.made.length
+    expect(await kernels.start(leased())).toBe(kernel)
+    expect(farm.made.length).toBe(made)
+    expect(kernels.find(kernel.id)).toBe(kernel)
+    expect(told.filter((each) => each.endsWith('true'))).toEqual(['ended true', 'started true'])
+    expect(kernel.status.savepoint.phase).toBe('idle')
+  })
+
+  test('wait for so long, in so great a number, and not past the end of the gateway', async () => {
+    const { kernels, clock } = stage()
+    const [first, second, third, fourth] = await Promise.all([1, 2, 3, 4].map(() => kernels.start(leased())))
+    if (!first || !second || !third || !fourth) throw new Error('There are fewer than four.')
+    for (const each of [first, second, third]) await kernels.leave(each)
+    await first.shutdown()
+    expect([first.phase, second.phase, third.phase]).toEqual(['ended', 'ready', 'ready'])
+    clock.advance(60_000)
+    await Promise.all([second.shutdown(), third.shutdown()])
+    expect(await kernels.start(leased())).not.toBe(third)
+    await kernels.leave(fourth)
+    await kernels.stopAll()
+    expect(fourth.phase).toBe('ended')
+  })
+
+  test('really end where they are not at rest', async () => {
+    const { kernels } = stage()
+    const kernel = await kernels.start(leased())
+    const ann = new Listener(kernel)
+    ann.send('execute_request', { code: 'long' })
+    await kernels.leave(kernel)
+    expect(kernel.phase).toBe('ended')
+  })
+
+  test('give way to a kernel of their id for their owner, and to nobody else', async () => {
+    const { kernels } = stage()
+    const kernel = await kernels.start(leased())
+    await kernels.leave(kernel)
+    await expect(kernels.start(requestFor({ kernelId: kernel.id, owner: 'bob' }))).rejects.toMatchObject({
+      code: 'already_exists',
+    })
+    expect((await kernels.start(requestFor({ kernelId: kernel.id }))).id).toBe(kernel.id)
+    expect(kernel.phase).toBe('ended')
+  })
+
+  test('make room for others', async () => {
+    const { kernels } = stage({ kernelsMax: 1 })
+    const kernel = await kernels.start(leased())
+    await kernels.leave(kernel)
+    await kernels.start(requestFor())
+    await kernel.shutdown()
+    expect(kernel.phase).toBe('ended')
+    await expect(kernels.start(leased())).rejects.toMatchObject({ code: 'quota_exceeded' })
   })
 })

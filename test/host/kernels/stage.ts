@@ -53,6 +53,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     root: folder,
     allowedEnvironment: [],
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 60_000 },
+    resting: { waitMs: 0, kernelsMax: 0 },
     ...options,
   })
   const sockets = { folder: join(folder, 's'), env, log, outboxBytesMax: 1_048_576, holdMaxMs: 200 }
