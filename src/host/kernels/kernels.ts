@@ -232,11 +232,12 @@ function checkedId(id: string | null): string | null {
 /** The same client gets the same only if it asks for the same: whatever a kernel was made from is part of the key. */
 function affinityOf(
   { affinity, owner, name }: KernelRequest,
-  { KERNEL_ID: _, ...environment }: Readonly<Record<string, string>>,
+  environment: Readonly<Record<string, string>>,
   cwd: string,
 ): string | null {
   if (affinity === null) return null
-  return JSON.stringify([owner, affinity, name, cwd, Object.entries(environment).toSorted()])
+  const variables = Object.entries(environment).filter(([variable]) => variable !== 'KERNEL_ID')
+  return JSON.stringify([owner, affinity, name, cwd, variables.toSorted()])
 }
 
 function taken(id: string): SavepointError {
