@@ -94,6 +94,8 @@ export const config = Object.freeze({
     holdMaxMs: 10_000,
     /** Messages that may wait while a kernel restarts. */
     waitingMax: 1_000,
+    /** Of one owner. */
+    sessionsMax: 10_000,
     /** Kernels that wait for a client who may have them again; the oldest goes first. */
     restingMax: 64,
     /** How old the memory in a kernel's model may be before it is measured again. */

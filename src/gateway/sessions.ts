@@ -5,6 +5,8 @@
  */
 
 import { randomUUID } from 'node:crypto'
+import { config } from '../config.js'
+import { SavepointError } from '../errors.js'
 import type { GatewayKernel, GatewayKernels } from './ports.js'
 import { kernelModel, type KernelModel } from './models.js'
 
@@ -31,8 +33,12 @@ export class Sessions {
   readonly #kernels: GatewayKernels
   readonly #sessions = new Map<string, NotebookSession>()
 
-  constructor(kernels: GatewayKernels) {
+  readonly #perOwnerMax: number
+
+  /** A kernel may have many sessions, so that a bound on kernels is none on them. */
+  constructor(kernels: GatewayKernels, perOwnerMax: number = config.kernels.sessionsMax) {
     this.#kernels = kernels
+    this.#perOwnerMax = perOwnerMax
   }
 
   /** Of living kernels. */
@@ -50,6 +56,14 @@ export class Sessions {
 
   ofPath(path: string, owner: string): NotebookSession | null {
     return this.list().find((session) => session.path === path && session.owner === owner) ?? null
+  }
+
+  /** Throws `quota_exceeded` where `owner` has as many as one may have. */
+  checkRoom(owner: string): void {
+    const own = this.list().filter((session) => session.owner === owner)
+    if (own.length < this.#perOwnerMax) return
+    const message = `You may have ${this.#perOwnerMax} sessions at a time. End one first.`
+    throw new SavepointError('quota_exceeded', message, { sessions_max: this.#perOwnerMax })
   }
 
   add(session: Omit<NotebookSession, 'id'>): NotebookSession {

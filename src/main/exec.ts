@@ -140,13 +140,15 @@ function listenToInterrupts(): Interrupts {
 
 /** How often events are asked for again without one more having come. */
 const ATTEMPTS_MAX = 3
+/** After which a connection counts as cut: the gateway gives a sign of life every 15 s. */
+const SILENCE_MS = 60_000
 
 /** Until the execution has ended. A connection may be cut: the events go on where they ended. */
 async function follow(running: Running, asJson: boolean): Promise<void> {
   let lastId = 0
   for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts += 1) {
     const headers = { 'last-event-id': String(lastId) }
-    const answer = await running.gateway.open('GET', `${running.path}/events`, undefined, headers, 0)
+    const answer = await running.gateway.open('GET', `${running.path}/events`, undefined, headers, SILENCE_MS)
     for await (const event of readEvents(answer)) {
       attempts = 0
       lastId = event.id

@@ -53,6 +53,7 @@ export function sessionRoutes(app: App, parts: RouteParts): void {
       if (type === undefined) throw missing('type')
       let session = sessions.ofPath(path, principal.subject)
       if (session === null) {
+        sessions.checkRoom(principal.subject)
         const name = body.name ?? ''
         const kernel = await kernelForSession(parts, principal, body.kernel ?? {}, path, name)
         // Another request for the same document may have been quicker.
