@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../dist/clock.js'
 import { config, places } from '../../dist/config.js'
 import { makeRuntimeDir, runtimeRoot } from '../../dist/worker/runtime-dir.js'
+import { OwnZygote } from '../../dist/worker/own-zygote.js'
 import { Workers } from '../../dist/worker/workers.js'
 
 const [python, cells = '100'] = process.argv.slice(2)
@@ -31,24 +32,26 @@ function deferred() {
 const token = randomBytes(16).toString('hex')
 const stopped = deferred()
 const up = deferred()
+const log = (level, event, fields) => process.stderr.write(`${level} ${event} ${JSON.stringify(fields ?? {})}\n`)
+const backing = new OwnZygote({
+  kernel: `k${process.pid}`,
+  dir,
+  python,
+  starter: places.starter,
+  stack: null,
+  kernelArguments: [],
+  environment: { ...process.env, PYTHONPATH: places.python },
+  rendezvous: null,
+  lingerS: 0,
+  token: randomBytes(16).toString('hex'),
+  early: null,
+  clock: systemClock,
+  log,
+  limits: config.workers,
+})
 const workers = new Workers(
-  {
-    kernel: `k${process.pid}`,
-    dir,
-    python,
-    stack: null,
-    kernelArguments: [],
-    environment: { ...process.env, PYTHONPATH: places.python },
-    rendezvous: null,
-    lingerS: 0,
-    cwd: null,
-    workerEnvironment: {},
-    token: randomBytes(16).toString('hex'),
-    early: null,
-    clock: systemClock,
-    log: (level, event, fields) => process.stderr.write(`${level} ${event} ${JSON.stringify(fields ?? {})}\n`),
-    limits: config.workers,
-  },
+  { cwd: null, workerEnvironment: {}, clock: systemClock, log, limits: config.workers },
+  backing,
   {
     zygoteReady: () => workers.fork(token, 1),
     zygoteDied: () => up.reject(new Error('The zygote has died.')),
