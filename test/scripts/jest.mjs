@@ -15,6 +15,8 @@ try {
     jest,
     '--json',
     `--outputFile=${report}`,
+    // Jest leaves one core to others; here there are none, and what takes long is waiting.
+    '--maxWorkers=2',
   ]
   // The report goes to a file; what jest prints besides goes to stderr.
   spawnSync(process.execPath, [...flags, ...process.argv.slice(2)], {
