@@ -191,10 +191,10 @@ export class PoolShell implements Pool {
     return paths
   }
 
-  /** Those that wait to be leased for the first time. */
+  /** Those that wait to be leased for the first time, in the order in which they will be. */
   readyProcesses(): readonly PooledProcess[] {
-    return [...this.#state.members.values()].flatMap(({ phase, place }) =>
-      phase === 'ready' ? (this.#places.process(place) ?? []) : [],
+    return [...this.#state.shelves.values()].flatMap(({ ready }) =>
+      [...ready].flatMap(({ place }) => this.#places.process(place) ?? []),
     )
   }
 
