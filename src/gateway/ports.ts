@@ -6,10 +6,16 @@
 
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
-import type { Attachment, AttachOptions, KernelClient, KernelRequest } from '../host/kernels/ports.js'
+import type { ExecutionState } from '../host/kernels/activity.js'
+import type {
+  Attachment,
+  AttachOptions,
+  KernelClient,
+  KernelRequest,
+  OpResult,
+  OpWishes,
+} from '../host/kernels/ports.js'
 import type { Principal } from './auth/principal.js'
-
-export type ExecutionState = 'starting' | 'idle' | 'busy' | 'restarting' | 'dead'
 
 /** What can be told of a kernel at any time without asking it; names as on the wire. */
 export interface KernelStatus {
@@ -18,19 +24,6 @@ export interface KernelStatus {
   readonly last_activity: string
   readonly connections: number
   readonly savepoint: object
-}
-
-export interface OpWishes {
-  /** Who asks, for records. */
-  readonly by: string
-  readonly waitMs: number
-  /** Takes it back, if it has not begun. */
-  readonly signal?: AbortSignal
-}
-
-export interface OpResult {
-  readonly result: unknown
-  readonly warnings: readonly string[]
 }
 
 export interface GatewayKernel {

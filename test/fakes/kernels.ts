@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { SavepointError } from '../../src/errors.js'
-import type { GatewayKernel, GatewayKernels, KernelStatus, OpResult, OpWishes } from '../../src/gateway/ports.js'
-import type { Attachment, KernelClient, KernelRequest } from '../../src/host/kernels/ports.js'
+import type { GatewayKernel, GatewayKernels, KernelStatus } from '../../src/gateway/ports.js'
+import type { Attachment, KernelClient, KernelRequest, OpResult, OpWishes } from '../../src/host/kernels/ports.js'
 
 export class FakeKernel implements GatewayKernel {
   readonly id: string

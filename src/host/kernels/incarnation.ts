@@ -19,7 +19,16 @@ import { Host } from '../host.js'
 import type { PacerLimits } from '../pacer.js'
 import type { ClientPort } from '../ports.js'
 import { ownRequest } from './own-requests.js'
-import type { KernelStorePort, KernelWorkers, NewStore, NewUsage, NewWorkers, WorkerNeeds } from './ports.js'
+import type {
+  KernelStorePort,
+  KernelWorkers,
+  NewStore,
+  NewUsage,
+  NewWorkers,
+  OpResult,
+  OpWishes,
+  WorkerNeeds,
+} from './ports.js'
 
 /** What all kernels of a gateway have in common. */
 export interface KernelSurroundings {
@@ -44,20 +53,6 @@ export interface IncarnationParts extends KernelSurroundings {
   readonly onDeath: (cause: DeathCause, atRest: boolean) => void
   /** Told once, when there is nothing left of it. */
   readonly onEnd: (end: End) => void
-}
-
-export interface OpWishes {
-  /** Who asks, for records. */
-  readonly by: string
-  /** How long it may wait for its turn. */
-  readonly waitMs: number
-  /** Takes it back, if it has not begun. */
-  readonly signal?: AbortSignal
-}
-
-export interface OpResult {
-  readonly result: unknown
-  readonly warnings: readonly string[]
 }
 
 /** `restart`, `end`: a client asked for it. `lost`: it ended for another reason. */

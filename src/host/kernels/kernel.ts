@@ -18,11 +18,11 @@ import type { Signer } from '../../wire/signature.js'
 import { begin, newActivity, note, type Activity, type ExecutionState } from './activity.js'
 import type { CullFacts } from './culling.js'
 import { FanOut } from './fan-out.js'
-import { Incarnation, type End, type KernelSurroundings, type OpResult, type OpWishes } from './incarnation.js'
+import { Incarnation, type End, type KernelSurroundings } from './incarnation.js'
 import { MemoryMeter, type Turns } from './memory.js'
 import { nextPhase, type KernelCue, type KernelPhase } from './lifecycle.js'
 import type { KernelStatus, LastDeath } from './kernel-status.js'
-import type { Attachment, AttachOptions, KernelClient, WorkerNeeds } from './ports.js'
+import type { Attachment, AttachOptions, KernelClient, OpResult, OpWishes, WorkerNeeds } from './ports.js'
 
 export interface KernelLimitsOfGateway {
   /** For a worker to be there, counted from the request. */

@@ -83,6 +83,21 @@ export interface Attachment {
   detach(): void
 }
 
+/** How an op of one of our comm targets is asked for without a comm. */
+export interface OpWishes {
+  /** Who asks, for records. */
+  readonly by: string
+  /** How long it may wait for its turn. */
+  readonly waitMs: number
+  /** Takes it back, if it has not begun. */
+  readonly signal?: AbortSignal
+}
+
+export interface OpResult {
+  readonly result: unknown
+  readonly warnings: readonly string[]
+}
+
 /** What a client asks for when it asks for a kernel. */
 export interface KernelRequest {
   /** Name of the kernelspec, as it was asked for. */
