@@ -171,6 +171,7 @@ describe('the documents', () => {
       'limits',
       'pool',
       'protocol',
+      'transactions',
       'websockets',
       'security',
       'using-gateway',
