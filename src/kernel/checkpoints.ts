@@ -12,7 +12,7 @@ import { refuseWhileDebugged } from './debugger-state.js'
 import { waitFor, type Operation } from './operation.js'
 import { command, log } from './send.js'
 import { mint, type KernelState } from './state.js'
-import { checkName } from './transactions.js'
+import { checkName } from './terms.js'
 
 export interface CheckpointRequest {
   readonly name: unknown

@@ -18,10 +18,11 @@ import { log, publish, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, type Cell, type KernelState, type Turn } from './state.js'
 import { forkFresh } from './switching.js'
-import { loseAll, rollback, type Transaction } from './transactions.js'
+import { rollback } from './rollback.js'
+import { loseAll, type Transaction } from './transactions.js'
 
 /** Waits that only a living worker can end. */
-const WORKER_WAITS = ['opened:', 'handed_over:', 'forked_writer:', 'restored:', 'namespace:']
+const WORKER_WAITS = ['taken:', 'handed_over:', 'forked_writer:', 'restored:', 'namespace:']
 
 export function workerDied(state: KernelState, cause: DeathCause): void {
   settle(state, 'worker_ended', null)

@@ -25,7 +25,8 @@ import { command, publish, publishSoon, publishStatus, publishText, reply } from
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { cue, newsOfControl, type Cell, type KernelState, type Line, type Request, type Turn } from './state.js'
 import { newGathered, release } from './streams.js'
-import { commit, open, rollback, rolledBackLine, type RollbackReport, type Transaction } from './transactions.js'
+import { rolledBackLine, rollback, type RollbackReport } from './rollback.js'
+import { commit, open, type Transaction } from './transactions.js'
 import { endWithoutWorker } from './death.js'
 
 type Reply = Extract<WorkerEvent, { kind: 'reply' }>

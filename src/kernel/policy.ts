@@ -5,7 +5,7 @@ import { config } from '../config.js'
 import type { IncomingMessage } from '../wire/message.js'
 import { checkpointName } from './checkpoints.js'
 import type { StreamMode } from './streams.js'
-import { checkEngine, checkName, policyNamed, type Policy } from './transactions.js'
+import { checkEngine, checkName, policyNamed, type Policy } from './terms.js'
 
 export interface CellWishes {
   /** null: the cell just runs (`commit_always`). */

@@ -11,6 +11,7 @@ import type { Client, Effect } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'
 import type { Ahead } from './ahead.js'
 import type { Comms } from './comms.js'
+import type { Snapshot } from './snapshots.js'
 import type { Gathered } from './streams.js'
 import type { Subshell } from './subshells.js'
 import type { Transaction } from './transactions.js'
@@ -120,21 +121,6 @@ export interface Worker {
   pid: number | null
   /** The snapshot that it was woken from, or null for a fresh one. */
   readonly snapshot: string | null
-}
-
-/** A frozen copy of the worker. */
-export interface Snapshot {
-  readonly id: string
-  readonly token: string
-  /** Order in which they were frozen: what is later goes when this one is woken. */
-  readonly order: number
-  /** The request during which it was frozen, or null between requests. */
-  readonly seq: number | null
-  /** Frozen inside a `with` block: its copy goes on from there when it is woken. */
-  readonly block: boolean
-  /** The last cell that had a number when it was frozen. */
-  readonly executionCount: number
-  pid: number | null
 }
 
 /** Somebody in an operation waits for this event. */

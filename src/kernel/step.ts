@@ -22,20 +22,20 @@ import { noteSender, openComm } from './comms.js'
 import { endForGood, workerDied } from './death.js'
 import { hearDebugger, serveDebugger } from './debugging.js'
 import type { Effect, KernelEvent } from './effects.js'
-import { emitTransaction } from './events.js'
 import { endCell, finishTurn, withdrawCell } from './execution.js'
 import { abandon, ask } from './input.js'
 import { failWaits, settle } from './operation.js'
-import { serveAsk } from './ops.js'
+import { serveAsk } from './asks.js'
 import { parseObject } from './policy.js'
 import { receiveOp, withdrawOp } from './op-requests.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { publishStream, release } from './streams.js'
-import { cue, newState, parentOf, parentOfTurn, trimInputs, type KernelOptions, type KernelState } from './state.js'
+import { drop } from './snapshots.js'
+import { cue, newState, parentOf, type KernelOptions, type KernelState } from './state.js'
 import { hearSubshellReply } from './subshells.js'
-import { taken } from './transactions.js'
+import { hearTaken } from './taken.js'
 
 /** A kernel that has just come to life, and the first things to do. `now`: milliseconds since the epoch. */
 export function start(options: KernelOptions, now: number): { state: KernelState; effects: readonly Effect[] } {
@@ -152,14 +152,8 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return abandon(state, event.id)
     case 'ask':
       return serveAsk(state, event, parts)
-    case 'taken': {
-      const outcome = taken(state, event)
-      if (!outcome) return
-      const awaited = settle(state, `opened:${outcome.transaction.id}`, null, outcome.error)
-      // A client that began it tells of it with its answer; one that code in the kernel began is told of here.
-      if (!awaited && outcome.error === null) emitTransaction(state, parentOfTurn(state), outcome.transaction)
-      return
-    }
+    case 'taken':
+      return hearTaken(state, event)
     case 'handed_over':
       return void settle(state, `handed_over:${event.snapshot}`, event)
     case 'forked_writer':
@@ -261,8 +255,8 @@ function snapshotGone(state: KernelState, id: string): void {
   const snapshot = state.snapshots.get(id)
   if (state.worker?.pid) state.effects.push({ do: 'command', command: { kind: 'forget', snapshot: id }, parts: [] })
   if (!snapshot) return
-  state.snapshots.delete(id)
-  trimInputs(state)
+  drop(state, snapshot)
+  settle(state, `taken:${id}`, null, new SavepointError('snapshot_failed', 'The snapshot was ended by somebody.'))
   const lost = state.transactions.find((each) => each.snapshot === id)
   if (lost) log(state, 'warn', 'snapshot_lost', { transaction: lost.id })
 }

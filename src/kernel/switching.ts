@@ -13,9 +13,10 @@ import { dropWorkerComms } from './comms.js'
 import { dropDebugger } from './debugger-state.js'
 import { restoreLast } from './last-state.js'
 import { run, waitFor, type Operation } from './operation.js'
-import { command, log, publish } from './send.js'
+import { command, publish } from './send.js'
+import { discardLater, drop, permitAgain, type Snapshot } from './snapshots.js'
 import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
-import { cue, mint, parentOfTurn, trimInputs, type KernelState, type Snapshot } from './state.js'
+import { cue, mint, parentOfTurn, trimInputs, type KernelState } from './state.js'
 
 export interface SwitchReason {
   readonly reason: RollbackReason
@@ -23,13 +24,30 @@ export interface SwitchReason {
   readonly parts: readonly Buffer[]
 }
 
-/** Makes `snapshot` the kernel's worker. `ms` is the time without one. Throws `restore_failed`. */
+export interface SwitchWishes {
+  /** The moment is to stay one that the kernel can go back to. */
+  readonly keep?: boolean
+  /** What came later may come back, too. */
+  readonly keepLater?: boolean
+}
+
+export interface SwitchReport {
+  /** Time without a worker. */
+  readonly ms: number
+  readonly limits: readonly string[]
+  /** The snapshot is there as before. */
+  readonly kept: boolean
+}
+
+/** Makes `snapshot` the kernel's worker. Throws `restore_failed`. */
 export function* switchTo(
   state: KernelState,
   snapshot: Snapshot,
   why: SwitchReason,
-): Operation<{ ms: number; limits: readonly string[] }> {
+  { keep = false, keepLater = false }: SwitchWishes = {},
+): Operation<SwitchReport> {
   const startedAt = state.now
+  const inputs = state.inputs.filter(([count]) => count > snapshot.executionCount)
   const old = state.worker
   cue(state, 'switch')
   const debugged = dropDebugger(state, 'the kernel was rolled back')
@@ -39,13 +57,17 @@ export function* switchTo(
     ...(debugged ? ['the debugger, which has to be attached again'] : []),
     ...subshellsAtWork(state),
   ]
+  // It may have been ended while the old worker handed over.
+  if (snapshot.phase !== 'frozen') throw new SavepointError('restore_failed', 'The snapshot was ended by somebody.')
   const { token } = snapshot
   state.generation += 1
   state.worker = { generation: state.generation, token, pid: null, snapshot: snapshot.id }
   state.questions.length = 0
   state.effects.push({ do: 'wake', snapshot: snapshot.id })
   if (old?.pid) state.effects.push({ do: 'kill', pid: old.pid })
-  discardLater(state, snapshot)
+  const permit = keep ? permitAgain(state, snapshot) : undefined
+  if (!keep) drop(state, snapshot)
+  if (!keepLater) discardLater(state, snapshot)
   closeWorkerComms(state, snapshot.order)
   try {
     yield* waitFor<void>(`up:${token}`, state.options.limits.wakeMs)
@@ -62,16 +84,30 @@ export function* switchTo(
       woken: {
         ...why.reason,
         resume: resumes(state, snapshot),
-        inputs: state.inputs.filter(([count]) => count > snapshot.executionCount),
+        inputs,
+        ...(permit ? { permit } : {}),
       },
     },
     why.parts,
   )
+  const kept = permit !== undefined && (yield* frozenAgain(state, snapshot))
   trimInputs(state)
   openSubshells(state)
   cue(state, state.turn ? 'resumed' : 'worker_up')
   if (resumes(state, snapshot)) handOverComms(state)
-  return { ms: Math.round((state.now - startedAt) * 1000) / 1000, limits }
+  return { ms: Math.round((state.now - startedAt) * 1000) / 1000, limits, kept }
+}
+
+/** Whether the woken process froze a copy of itself, as it was told to; it does so before anything else. */
+function* frozenAgain(state: KernelState, snapshot: Snapshot): Operation<boolean> {
+  try {
+    yield* waitFor<void>(`taken:${snapshot.id}`, state.options.limits.wakeMs)
+    return true
+  } catch (error) {
+    if (state.phase === 'stopping' || state.worker === null) throw error
+    drop(state, snapshot)
+    return false
+  }
 }
 
 /** A `with` block whose cell still runs goes on in its woken copy; the frames of any other code are left. */
@@ -137,15 +173,5 @@ function closeWorkerComms(state: KernelState, order: number): void {
   loseSubshells(state)
   for (const comm_id of dropWorkerComms(state.comms, order)) {
     publish(state, 'comm_close', parentOfTurn(state), { content: json({ comm_id, data: {} }) })
-  }
-}
-
-/** What was frozen after `snapshot` belongs to a future that does not happen. */
-function discardLater(state: KernelState, snapshot: Snapshot): void {
-  const later = [...state.snapshots.values()].filter((each) => each.order > snapshot.order).map((each) => each.id)
-  for (const id of later) state.snapshots.delete(id)
-  if (later.length > 0) {
-    log(state, 'debug', 'snapshots_discarded', { count: later.length })
-    state.effects.push({ do: 'discard', snapshots: later })
   }
 }

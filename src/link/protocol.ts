@@ -129,6 +129,13 @@ export interface SnapshotPermit {
   readonly token: string
 }
 
+/** What came of a transaction outside of the process. */
+export interface ExternalEffect {
+  readonly kind: 'file_written' | 'file_removed' | 'process_started' | 'socket_opened' | 'database'
+  readonly target: string
+  readonly restored: boolean
+}
+
 /** What the cell's own process could not carry over by itself: why a `with` block was left. */
 export interface RollbackReason {
   readonly reason: 'error' | 'requested' | 'interrupt' | 'timeout' | 'worker_died'
@@ -163,6 +170,8 @@ export type WorkerCommand =
             readonly resume: boolean
             /** Cells sent since the snapshot was taken, [execution_count, raw code], oldest first: they belong in `In`. */
             readonly inputs: readonly (readonly [number, string])[]
+            /** Freeze a copy of this moment again before anything else: the snapshot is to stay usable. Reported by `taken`. */
+            readonly permit?: SnapshotPermit
           })
     }
   | {
@@ -178,6 +187,10 @@ export type WorkerCommand =
       readonly execution_count?: number
       /** execute_request only: freeze a copy before the cell runs; reported by `taken` before the reply. */
       readonly permit?: SnapshotPermit
+      /** The same for the guard, whose last copy is out of date; it comes first. */
+      readonly refresh?: SnapshotPermit
+      /** execute_request only: freeze a copy behind its reply, before anything else is served; reported by `taken`. */
+      readonly guard?: SnapshotPermit
       /** execute_request only: header of the latest request on control, if the worker does not know it yet. */
       readonly control?: object
       /**
@@ -322,6 +335,8 @@ export type WorkerEvent =
       readonly snapshot: string
       readonly pid: number
       readonly ms: number
+      /** Something of the user's goes on without a cell (a task, a thread), so that the copy may soon be out of date. */
+      readonly live?: boolean
       readonly error?: string
     }
   | {

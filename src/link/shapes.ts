@@ -62,7 +62,10 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
   input_request: { fields: { id: text, parent: optional(text) }, parts: 1 },
   input_abandoned: { fields: { id: text }, parts: 0 },
   ask: { fields: { id: text, op: text, parent: optional(text), args: object }, parts: 0 },
-  taken: { fields: { snapshot: text, pid: number, ms: number, error: optional(text) }, parts: 0 },
+  taken: {
+    fields: { snapshot: text, pid: number, ms: number, live: optional(oneOf(true, false)), error: optional(text) },
+    parts: 0,
+  },
   handed_over: { fields: { snapshot: text, limits: list(text) }, parts: 0 },
   forked_writer: { fields: { checkpoint: text, pid: number, pause_ms: number, error: optional(text) }, parts: 0 },
   restored: {

@@ -453,7 +453,12 @@ export class Disorder {
         throw new Error(`${each.id} has no snapshot`)
     }
     for (const id of state.snapshots.keys()) {
-      if (!open.some((each) => each.snapshot === id)) throw new Error(`${id} belongs to no open transaction`)
+      const wanted = open.some(({ snapshot, savepoints }) =>
+        [snapshot, ...savepoints.map((s) => s.snapshot)].includes(id),
+      )
+      // The one that is about to be woken belongs to nobody any more.
+      if (!wanted && state.phase !== 'switching' && state.phase !== 'stopping' && state.phase !== 'dead')
+        throw new Error(`${id} belongs to no open transaction`)
     }
     for (const key of state.waiters.keys())
       if (!this.#deadlines.has(key)) throw new Error(`${key} is waited for without a deadline`)

@@ -129,7 +129,7 @@ describe('transactions', () => {
   test('whose snapshot comes too late do not open, and it is discarded', () => {
     const kernel = open()
     const request = send(kernel, { op: 'begin' })
-    kernel.expires('opened:tx_1')
+    kernel.expires('taken:sn_1')
     expect(answer(kernel, request)).toEqual({ code: 'timeout' })
     took(kernel, 'sn_1')
     expect(kernel.did('discard').at(-1)).toEqual({ do: 'discard', snapshots: ['sn_1'] })
@@ -145,10 +145,10 @@ describe('transactions', () => {
     expect(kernel.state).toMatchObject({ phase: 'idle', generation: 1 })
   })
 
-  test('refuse a savepoint to go back to: there are none yet', () => {
+  test('refuse a savepoint to go back to that they do not have', () => {
     const kernel = open()
     begin(kernel)
-    expect(ask(kernel, { op: 'rollback', to: 'a' })).toEqual({ code: 'unknown_op' })
+    expect(ask(kernel, { op: 'rollback', to: 'a' })).toEqual({ code: 'unknown_savepoint' })
     expect(openIds(kernel)).toEqual(['tx_1'])
   })
 

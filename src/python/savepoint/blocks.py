@@ -16,7 +16,7 @@ from .errors import RolledBack, SavepointError
 from .transactions import request_rollback
 
 if TYPE_CHECKING:
-    from savepoint_worker.worker import Woken
+    from savepoint_worker.moments import Woken
 
 ON_FAILURE = ("rollback_on_failure", "commit_on_success")
 ALWAYS = ("rollback_always", "dry_run")

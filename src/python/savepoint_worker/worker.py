@@ -14,9 +14,9 @@ import signal
 import sys
 import threading
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import commands, ending, interrupts, lease, own_handlers, requests
+from . import commands, ending, interrupts, lease, moments, own_handlers, requests
 from .asks import Answer, Asks
 from .besides import Besides
 from .birth import WorkerSpec, enter
@@ -29,6 +29,7 @@ from .ipython.kernel import WorkerKernel
 from .ipython.session import pack
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 from .loops import renew_pipe
+from .moments import Woken
 from .reporting import safe_text
 from .subshells import Subshells
 
@@ -41,14 +42,6 @@ EXIT_LINK_LOST = 70
 RING_S = 0.2
 
 _current: Worker | None = None
-
-
-class Woken(NamedTuple):
-    """Why this copy of the process was woken. `resume`: the cell that it was taken in goes on."""
-
-    resume: bool
-    reason: dict[str, Any]
-    parts: list[bytes]
 
 
 class Worker:
@@ -323,53 +316,14 @@ class Worker:
         return self._asks.ask(op, args, *parts)
 
     def take(self, permit: dict[str, str]) -> Woken | None:
-        """Freeze a copy of this process. None here; in the copy, once it is woken, why that was done.
+        """Freeze a copy of this process; see `moments.take`."""
+        return moments.take(self, permit)
 
-        Raises SavepointError('snapshot_failed') if the process could not be copied; the gateway was told.
-        """
-        woken = self._take(permit)
-        interrupts.deliver()
-        return woken
-
-    @interrupts.held
-    def _take(self, permit: dict[str, str]) -> Woken | None:
-        from .copies import snapshot
-
-        self.flush_streams()
-        return snapshot.take(self, permit)
-
-    def on_woken(self, link: Link, welcome: Frame) -> Woken:
-        """Take up work in a copy of the process that was woken: all that was connected is connected anew.
-
-        The loop's own descriptors are the caller's to replace, before this is called.
-        """
+    def come_back(self, link: Link, welcome: Frame) -> Woken:
+        """Take up work in a copy of the process that was woken; see `moments.come_back`."""
         global _current
         _current = self
-        envelope = welcome.envelope
-        reason = envelope["woken"]
-        self.generation = envelope["generation"]
-        self.loop.remove_reader(self.link.fileno())
-        self.link.close()
-        # Threads stay behind; this one's connection is dead here.
-        self.debugger = None
-        interrupts.yield_to(None)
-        while not self._requests.empty():
-            self._requests.get_nowait()
-        self.besides.waiting.clear()
-        self.subshells.begin_anew()
-        self._connect(link)
-        self.kernel.session.session = envelope["session"]
-        self.kernel.session.pid = os.getpid()
-        interrupts.forget(requests=int(self.request is not None))
-        interrupts.reinstall()
-        signal.set_wakeup_fd(self.loop._csock.fileno(), warn_on_full_buffer=False)
-        if self.request is not None and not reason["resume"]:
-            # It was answered by the gateway, or by the process that was rolled back.
-            self.request.open = False
-        for number, code in reason["inputs"]:
-            history.remember_input(self.shell, number, code)
-        self._set_execution_count(envelope["execution_count"])
-        return Woken(reason["resume"], reason, [bytes(part) for part in welcome.parts])
+        return moments.come_back(self, link, welcome)
 
     def leave_fork(self, status: int) -> None:
         """End this process if it is one that the user's cell forked, and that came to the end of the cell."""

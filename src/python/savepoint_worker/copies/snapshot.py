@@ -29,7 +29,8 @@ from . import imports, wake
 from .freeze import Step, freeze, identity_of, kind_of, open_descriptors, survey
 
 if TYPE_CHECKING:
-    from ..worker import Woken, Worker
+    from ..moments import Woken
+    from ..worker import Worker
 
 # Debuggers put their own in its place.
 _fork = os.fork

@@ -19,7 +19,8 @@ from . import imports
 from .freeze import Frozen, start_time
 
 if TYPE_CHECKING:
-    from ..worker import Woken, Worker
+    from ..moments import Woken
+    from ..worker import Worker
 
 WELCOME_TIMEOUT_S = 30.0
 
@@ -64,7 +65,7 @@ def come_back(worker: Worker, permit: dict[str, str], connection: int, frozen: F
     _renew_loop(worker.loop)
     imports.repair()
     link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, permit["token"])
-    woken = worker.on_woken(link, link.receive(WELCOME_TIMEOUT_S))
+    woken = worker.come_back(link, link.receive(WELCOME_TIMEOUT_S))
     children.restart_waiters()
     return woken
 

@@ -1,0 +1,154 @@
+/**
+ * What code in the kernel (magics, the `savepoint` module) asks for in the middle of its cell, and how it is answered.
+ *
+ * Most is answered as a client would be. A copy of the process is frozen at the line that asks, so the answer is a
+ * permit. What replaces the process is never answered: the one that asked is gone.
+ */
+
+import { SavepointError } from '../errors.js'
+import type { WorkerEvent } from '../link/protocol.js'
+import { called, type Args, type Call, type Op } from './call.js'
+import { createOp } from './checkpoint-ops.js'
+import * as checkpoints from './checkpoints.js'
+import { endWithoutWorker } from './death.js'
+import type { StoreCall } from './effects.js'
+import { emitTransaction } from './events.js'
+import { finishCell, finishTurn, leftContent, reportOf } from './execution.js'
+import { run, waitFor, type Operation } from './operation.js'
+import { replyMetadata } from './reply-metadata.js'
+import { rollback, rolledBackLine } from './rollback.js'
+import { setSavepoint } from './savepoints.js'
+import { command, publishText } from './send.js'
+import { mint, parentOf, type KernelState } from './state.js'
+import { resumes, type SwitchReason } from './switching.js'
+import { checkName, requiredName } from './terms.js'
+import { beginRequest, commitOp, releaseOp, statusOp } from './transaction-ops.js'
+import { find, open, record, type Transaction } from './transactions.js'
+
+type Ask = Extract<WorkerEvent, { kind: 'ask' }>
+
+/** Serves what code in the worker asks for, in the middle of its cell. */
+export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[]): void {
+  // The process that asks is on its way out: it was told to hand over, and will not read an answer.
+  if (state.phase === 'switching') return
+  if (state.phase === 'stopping') {
+    refuseAsk(state, event, new SavepointError('not_available', 'The kernel is shutting down.'))
+    return
+  }
+  const parent = parentOf(state, event.parent)
+  const call: Call = { args: event.args, by: sessionOf(state), parent, content: null, afterwards: [] }
+  const op = Object.hasOwn(ASKS, event.op) ? ASKS[event.op] : undefined
+  if (event.op === 'begin' || event.op === 'savepoint') {
+    answerWithPermit(state, event, call)
+  } else if (event.op === 'rollback' || isRollbackByCommit(state, event)) {
+    run(state, rollbackAsked(state, parts, call), (outcome) => {
+      if (outcome.ok) return
+      if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+      else refuseAsk(state, event, outcome.error)
+    })
+  } else if (op) {
+    run(state, called(op, state, call), (outcome) => {
+      if (!outcome.ok) {
+        refuseAsk(state, event, outcome.error)
+        return
+      }
+      command(state, { kind: 'answer', id: event.id, ok: true, result: outcome.value })
+      for (const tell of call.afterwards) tell()
+    })
+  } else {
+    refuseAsk(state, event, new SavepointError('unknown_op', `There is no operation '${event.op}'.`, { op: event.op }))
+  }
+}
+
+const ASKS: Readonly<Record<string, Op>> = {
+  release: releaseOp,
+  commit: commitOp,
+  status: statusOp,
+  checkpoint: createOp,
+  checkpoints: (state, { args }) => checkpoints.list(state, args),
+  restore: (state, { args }) => checkpoints.restore(state, args),
+  history: historyOp,
+}
+
+/** What other sessions have typed, for IPython's magics. */
+function* historyOp(state: KernelState, { args }: Call): Operation<unknown> {
+  const { stopMs } = state.options.limits
+  const ask = (id: string, call: StoreCall): Operation<unknown> => {
+    state.effects.push({ do: 'store', id, call })
+    return waitFor<unknown>(`store:${id}`, stopMs)
+  }
+  const id = mint(state)
+  const history = yield* ask(`history ${id}`, { call: 'history', request: args })
+  const session = yield* ask(`session ${id}`, { call: 'history_session' })
+  return { history, session }
+}
+
+/** The worker freezes its copy itself, at the line that asked; `taken` then tells of it. */
+function answerWithPermit(state: KernelState, event: Ask, call: Call): void {
+  const { args } = call
+  const block = args['block'] === true
+  try {
+    const { transaction, permit } =
+      event.op === 'begin'
+        ? open(state, beginRequest(args, call.by, block))
+        : savepointIn(state, find(state, args['transaction']), requiredName(args['name']), block)
+    command(state, { kind: 'answer', id: event.id, ok: true, result: record(transaction), permit })
+  } catch (error) {
+    if (!(error instanceof SavepointError)) throw error
+    refuseAsk(state, event, error)
+  }
+}
+
+function savepointIn(state: KernelState, transaction: Transaction, name: string, block: boolean) {
+  return { transaction, permit: setSavepoint(state, transaction, name, block).permit }
+}
+
+function isRollbackByCommit(state: KernelState, event: Ask): boolean {
+  if (event.op !== 'commit') return false
+  const id = event.args['transaction'] ?? null
+  const meant = id === null ? state.transactions.at(-1) : state.transactions.find((each) => each.id === id)
+  return meant?.policy === 'rollback_always'
+}
+
+/**
+ * A rollback from within a cell is never answered: the asking process ends. A `with` block's woken copy goes on with
+ * the cell; else the cell ends here, and we reply for it.
+ */
+function* rollbackAsked(state: KernelState, parts: readonly Buffer[], call: Call): Operation<void> {
+  const to = checkName(call.args['to'])
+  const target = find(state, call.args['transaction'])
+  const { turn } = state
+  const report = yield* rollback(state, target, { reason: reasonOf(call.args), parts }, to)
+  emitTransaction(state, call.parent, target)
+  if (resumes(state, report.snapshot) || !turn || turn.answered || state.turn !== turn) return
+  if (call.args['message'] === true) {
+    publishText(state, 'stdout', call.parent, rolledBackLine(report))
+  }
+  if (!turn.cell) {
+    finishTurn(state, turn)
+    return
+  }
+  const metadata = replyMetadata(state, { cell: turn.cell, status: 'ok', transaction: reportOf(report) })
+  finishCell(state, turn, { content: leftContent(turn.cell), metadata, failed: false })
+}
+
+const REASONS = ['error', 'requested', 'interrupt', 'timeout'] as const
+
+function reasonOf(args: Args): SwitchReason['reason'] {
+  const { ename, evalue, traceback } = args
+  return {
+    reason: REASONS.find((each) => each === args['reason']) ?? 'requested',
+    ...(typeof ename === 'string' ? { ename } : {}),
+    ...(typeof evalue === 'string' ? { evalue } : {}),
+    ...(Array.isArray(traceback) ? { traceback: traceback.map(String) } : {}),
+  }
+}
+
+function refuseAsk(state: KernelState, event: Ask, error: SavepointError): void {
+  const { code, message, details } = error
+  command(state, { kind: 'answer', id: event.id, ok: false, error: { code, message, details } })
+}
+
+function sessionOf(state: KernelState): string | null {
+  return state.turn?.request.message.header.session ?? null
+}

@@ -1,0 +1,82 @@
+/** Going back: to the begin of a transaction, which ends it, or to a savepoint, which keeps it open. */
+
+import { SavepointError } from '../errors.js'
+import type { Operation } from './operation.js'
+import { drop, type Snapshot } from './snapshots.js'
+import type { KernelState } from './state.js'
+import { placeOf, removeSavepoint } from './savepoints.js'
+import { switchTo, type SwitchReason } from './switching.js'
+import { close, giveUp, type Transaction } from './transactions.js'
+
+export interface RollbackReport {
+  readonly transaction: Transaction
+  /** Of the savepoint; null: the begin. */
+  readonly to: string | null
+  readonly snapshot: Snapshot
+  readonly rollback_ms: number
+  readonly effects: readonly object[]
+  readonly limits: readonly string[]
+}
+
+/**
+ * Goes back to where the transaction began, and ends it and those inside it; or `to` a savepoint of it, and ends only
+ * those inside it. Throws `unknown_savepoint`, and `snapshot_failed` if the way back is gone.
+ */
+export function* rollback(
+  state: KernelState,
+  transaction: Transaction,
+  why: SwitchReason,
+  to: string | null = null,
+): Operation<RollbackReport> {
+  return to === null ? yield* toBegin(state, transaction, why) : yield* toSavepoint(state, transaction, why, to)
+}
+
+function* toBegin(state: KernelState, transaction: Transaction, why: SwitchReason): Operation<RollbackReport> {
+  const snapshot = state.snapshots.get(transaction.snapshot)
+  if (snapshot?.phase !== 'frozen') {
+    close(state, transaction, 'lose', 'its snapshot is gone')
+    throw new SavepointError(
+      'snapshot_failed',
+      'The snapshot of this transaction is gone. Its state cannot be brought back.',
+    )
+  }
+  close(state, transaction, 'roll_back', why.reason.reason, snapshot)
+  const { ms, limits } = yield* switchTo(state, snapshot, why)
+  return { transaction, to: null, snapshot, rollback_ms: ms, effects: [], limits }
+}
+
+function* toSavepoint(
+  state: KernelState,
+  transaction: Transaction,
+  why: SwitchReason,
+  to: string,
+): Operation<RollbackReport> {
+  const place = placeOf(transaction, to)
+  const id = transaction.savepoints[place]?.snapshot ?? ''
+  const snapshot = state.snapshots.get(id)
+  if (snapshot?.phase !== 'frozen') {
+    removeSavepoint(state, id)
+    throw new SavepointError('snapshot_failed', `The snapshot of the savepoint '${to}' is gone. Roll back to another.`)
+  }
+  const inside = state.transactions[state.transactions.indexOf(transaction) + 1]
+  if (inside) close(state, inside, 'roll_back', why.reason.reason)
+  const later = transaction.savepoints.splice(place + 1)
+  giveUp(
+    state,
+    later.map((each) => each.snapshot),
+  )
+  const { ms, limits, kept } = yield* switchTo(state, snapshot, why, { keep: true })
+  if (!kept) {
+    drop(state, snapshot)
+    removeSavepoint(state, id)
+  }
+  const lost = kept ? [] : [`the savepoint '${to}', which could not be taken again`]
+  return { transaction, to, snapshot, rollback_ms: ms, effects: [], limits: [...limits, ...lost] }
+}
+
+/** What a magic prints of a rollback. */
+export function rolledBackLine({ transaction, to, rollback_ms }: RollbackReport): string {
+  const name = to ?? transaction.name
+  const what = name === null ? 'Rolled back' : `Rolled back ${to === null ? '' : 'to '}'${name}'`
+  return `${what} in ${rollback_ms.toFixed(1)} ms.\n`
+}

@@ -1,0 +1,157 @@
+/**
+ * Frozen copies of the worker: one register, whatever they are for.
+ *
+ * The kernel permits a copy, the worker freezes it and says so (`taken`); from then on it can be woken, which makes it
+ * the worker. One that is to stay usable is woken with another permit: the woken process first freezes a copy of itself
+ * again, under the same id and with a new token. So an id stands for a moment, and not for a process.
+ *
+ * Which permits, wakings and ends are legal is said by one table.
+ */
+
+import { SavepointError } from '../errors.js'
+import type { SnapshotPermit, WorkerEvent } from '../link/protocol.js'
+import { log } from './send.js'
+import { dateOf, mint, trimInputs, type KernelState } from './state.js'
+
+/** `permitted`: not frozen yet, or not again. */
+export type SnapshotPhase = 'permitted' | 'frozen' | 'gone'
+export type SnapshotCue = 'taken' | 'again' | 'woken' | 'lost'
+
+export const SNAPSHOT_TRANSITIONS = {
+  permitted: { taken: 'frozen', lost: 'gone' },
+  frozen: { again: 'permitted', woken: 'gone', lost: 'gone' },
+  gone: {},
+} as const satisfies Record<SnapshotPhase, Partial<Record<SnapshotCue, SnapshotPhase>>>
+
+export type SnapshotKind = 'begin' | 'savepoint' | 'guard'
+
+/** A moment that the kernel can go back to. */
+export interface Snapshot {
+  readonly id: string
+  readonly kind: SnapshotKind
+  /** Of the transaction or savepoint that it belongs to. */
+  readonly name: string | null
+  /** What the copy dials in with when it is woken. */
+  token: string
+  phase: SnapshotPhase
+  /** Order in which the moments came: what is later goes when an earlier one comes back. */
+  readonly order: number
+  /** The request during which it was frozen, or null between requests. */
+  readonly seq: number | null
+  /** Code goes on from there when it is woken while its cell runs: a `with` block, or a savepoint in one. */
+  readonly block: boolean
+  /** The last cell that had a number when it was frozen. */
+  readonly executionCount: number
+  readonly createdAt: string
+  /** Of the frozen process; null: there is none yet. */
+  pid: number | null
+  /** What freezing it took. */
+  ms: number | null
+  /** Memory that it alone holds, as last measured. */
+  privateBytes: number | null
+}
+
+export interface SnapshotWish {
+  readonly kind: SnapshotKind
+  readonly name: string | null
+  readonly block: boolean
+}
+
+/** Allows a copy of the present moment. Throws `snapshot_refused` if there are as many as there may be. */
+export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snapshot; permit: SnapshotPermit } {
+  const { snapshotsMax } = state.options.limits
+  if (state.snapshots.size >= snapshotsMax) {
+    throw new SavepointError(
+      'snapshot_refused',
+      `This kernel holds ${snapshotsMax} snapshots, its budget. End a transaction first.`,
+      { snapshots_max: snapshotsMax },
+    )
+  }
+  state.snapshotsMade += 1
+  const snapshot: Snapshot = {
+    ...wish,
+    id: `sn_${state.snapshotsMade}`,
+    token: mint(state),
+    phase: 'permitted',
+    order: state.snapshotsMade,
+    seq: state.turn?.request.seq ?? null,
+    executionCount: state.executionCount,
+    createdAt: dateOf(state),
+    pid: null,
+    ms: null,
+    privateBytes: null,
+  }
+  state.snapshots.set(snapshot.id, snapshot)
+  return { snapshot, permit: { snapshot: snapshot.id, token: snapshot.token } }
+}
+
+/** It is woken and is to stay usable: the permit for the copy that the woken process makes of itself. */
+export function permitAgain(state: KernelState, snapshot: Snapshot): SnapshotPermit {
+  move(snapshot, 'again')
+  snapshot.token = mint(state)
+  snapshot.pid = null
+  snapshot.privateBytes = null
+  return { snapshot: snapshot.id, token: snapshot.token }
+}
+
+type Taken = Extract<WorkerEvent, { kind: 'taken' }>
+export interface TakenOutcome {
+  readonly snapshot: Snapshot
+  /** Why there is no copy; it is in the register no more. */
+  readonly error: SavepointError | null
+}
+
+/** The worker froze a copy, or could not. Null if nobody waits for it any more: then it is discarded. */
+export function taken(state: KernelState, event: Taken): TakenOutcome | null {
+  const snapshot = state.snapshots.get(event.snapshot)
+  if (snapshot?.phase !== 'permitted') {
+    // It was frozen after we had given up waiting for it; nobody will ever wake it.
+    if (event.error === undefined && !snapshot) state.effects.push({ do: 'discard', snapshots: [event.snapshot] })
+    return null
+  }
+  if (event.error !== undefined) {
+    drop(state, snapshot)
+    return {
+      snapshot,
+      error: new SavepointError(
+        'snapshot_failed',
+        `The process could not be copied: ${event.error}. Free memory or processes, then try again.`,
+      ),
+    }
+  }
+  move(snapshot, 'taken')
+  snapshot.pid = event.pid
+  snapshot.ms = event.ms
+  return { snapshot, error: null }
+}
+
+/** Takes it out of the register: it is the worker now, or no more. */
+export function drop(state: KernelState, snapshot: Snapshot): void {
+  if (snapshot.phase !== 'gone') move(snapshot, 'lost')
+  if (state.snapshots.get(snapshot.id) === snapshot) state.snapshots.delete(snapshot.id)
+  trimInputs(state)
+}
+
+/** Gives up these moments, and ends their processes. */
+export function discard(state: KernelState, snapshots: readonly Snapshot[]): void {
+  const there = snapshots.filter(({ id }) => state.snapshots.has(id))
+  if (there.length === 0) return
+  for (const each of there) drop(state, each)
+  state.effects.push({ do: 'discard', snapshots: there.map(({ id }) => id) })
+}
+
+/** What was frozen after `snapshot` belongs to a future that does not happen. */
+export function discardLater(state: KernelState, snapshot: Snapshot): void {
+  const later = [...state.snapshots.values()].filter((each) => each.order > snapshot.order)
+  if (later.length > 0) log(state, 'debug', 'snapshots_discarded', { count: later.length })
+  discard(state, later)
+}
+
+function move(snapshot: Snapshot, by: SnapshotCue): void {
+  const table: Partial<Record<SnapshotCue, SnapshotPhase>> = SNAPSHOT_TRANSITIONS[snapshot.phase]
+  const to = table[by]
+  if (to === undefined) {
+    throw new SavepointError('internal', `A snapshot that is ${snapshot.phase} cannot take the cue '${by}'.`)
+  }
+  snapshot.phase = to
+}
