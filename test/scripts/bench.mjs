@@ -2,6 +2,7 @@
  * `npm run bench [-- ARGUMENTS OF kernel_bench.py]`: the kernel beside its peers, in one run on this machine.
  * `npm run bench -- --gateway [ARGUMENTS OF gateway_bench.py]`: the gateway beside its peers. The peers are installed
  * once into a cache folder.
+ * `npm run bench -- --transactions [ARGUMENTS OF transaction_bench.py]`: transactions beside other ways to keep a state.
  * `npm run bench -- --gateway-memory [ARGUMENTS OF gateway_memory.py]`: what a kernel of the gateway costs.
  */
 import { spawnSync } from 'node:child_process'
@@ -14,13 +15,17 @@ const home = process.env.SAVEPOINT_BENCH_HOME || join(homedir(), '.cache', 'save
 const folder = join(root, 'test', 'bench')
 const env = { ...process.env, SAVEPOINT_BENCH_HOME: home, SAVEPOINT_NODE: process.execPath }
 
+const KINDS = {
+  '--gateway-memory': { script: 'gateway_memory.py', peers: '--small' },
+  '--gateway': { script: 'gateway_bench.py', peers: '--gateway' },
+  '--transactions': { script: 'transaction_bench.py', peers: '--transactions' },
+}
 const args = process.argv.slice(2)
-const memory = args.includes('--gateway-memory')
-const gateway = args.includes('--gateway')
-const setup = spawnSync('bash', [join(folder, 'setup'), ...(gateway ? [] : ['--small'])], { env, stdio: 'inherit' })
+const kind = Object.keys(KINDS).find((flag) => args.includes(flag))
+const { script, peers } = KINDS[kind] ?? { script: 'kernel_bench.py', peers: '--small' }
+const setup = spawnSync('bash', [join(folder, 'setup'), peers], { env, stdio: 'inherit' })
 if (setup.status !== 0)
   giveUp('Installing the peers failed (see above). Check the network connection, then run the same command again.')
 const python = join(home, 'venv', 'bin', 'python')
-const script = join(folder, memory ? 'gateway_memory.py' : gateway ? 'gateway_bench.py' : 'kernel_bench.py')
-const argv = [script, ...args.filter((arg) => arg !== '--gateway' && arg !== '--gateway-memory')]
+const argv = [join(folder, script), ...args.filter((arg) => arg !== kind)]
 process.exitCode = spawnSync(python, argv, { cwd: root, env, stdio: 'inherit' }).status ?? 1
