@@ -105,6 +105,8 @@ export const config = Object.freeze({
   }),
   /** The longest deadline that a cell may have: a week. */
   cellTimeoutSMax: 604_800,
+  /** The longest time that a transaction may be given: a week. */
+  transactionTimeoutSMax: 604_800,
   /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */
   zygoteLingerS: 3,
   /** Chunks of one stream that follow each other within the interval become one message. */

@@ -36,7 +36,15 @@ export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[
     return
   }
   const parent = parentOf(state, event.parent)
-  const call: Call = { args: event.args, by: sessionOf(state), parent, content: null, afterwards: [] }
+  const call: Call = {
+    args: event.args,
+    by: sessionOf(state),
+    client: state.turn?.request.client ?? null,
+    parent,
+    content: null,
+    afterwards: [],
+    warnings: [],
+  }
   const op = Object.hasOwn(ASKS, event.op) ? ASKS[event.op] : undefined
   if (event.op === 'begin' || event.op === 'savepoint') {
     answerWithPermit(state, event, call)
@@ -86,21 +94,21 @@ function* historyOp(state: KernelState, { args }: Call): Operation<unknown> {
 /** The worker freezes its copy itself, at the line that asked; `taken` then tells of it. */
 function answerWithPermit(state: KernelState, event: Ask, call: Call): void {
   const { args } = call
-  const block = args['block'] === true
   try {
     const { transaction, permit } =
       event.op === 'begin'
-        ? open(state, beginRequest(args, call.by, block))
-        : savepointIn(state, find(state, args['transaction']), requiredName(args['name']), block)
-    command(state, { kind: 'answer', id: event.id, ok: true, result: record(transaction), permit })
+        ? open(state, beginRequest(call, args['block'] === true))
+        : savepointIn(state, find(state, args['transaction']), requiredName(args['name']))
+    const result = { ...record(transaction), ...(call.warnings.length > 0 ? { warnings: call.warnings } : {}) }
+    command(state, { kind: 'answer', id: event.id, ok: true, result, permit })
   } catch (error) {
     if (!(error instanceof SavepointError)) throw error
     refuseAsk(state, event, error)
   }
 }
 
-function savepointIn(state: KernelState, transaction: Transaction, name: string, block: boolean) {
-  return { transaction, permit: setSavepoint(state, transaction, name, block).permit }
+function savepointIn(state: KernelState, transaction: Transaction, name: string) {
+  return { transaction, permit: setSavepoint(state, transaction, name) }
 }
 
 function isRollbackByCommit(state: KernelState, event: Ask): boolean {

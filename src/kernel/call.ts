@@ -1,5 +1,6 @@
 /** How an operation is called, whoever asks for it. */
 
+import type { Client } from './effects.js'
 import type { Operation } from './operation.js'
 import type { KernelState } from './state.js'
 
@@ -9,11 +10,15 @@ export interface Call {
   readonly args: Args
   /** Session of the client that asked. */
   readonly by: string | null
+  /** The one whose request is being served; null: nobody's. */
+  readonly client: Client | null
   readonly parent: Buffer
   /** The client's message; null for what code in the kernel asks. */
   readonly content: Buffer | null
   /** What is told to everybody once the one that asked has its answer. */
   readonly afterwards: (() => void)[]
+  /** What of the request is not done, in words. */
+  readonly warnings: string[]
 }
 
 export type Op = (state: KernelState, call: Call) => Operation<unknown>

@@ -21,6 +21,8 @@ export interface Client {
   readonly routing: readonly Buffer[]
   /** It may take back what it sent, so that nothing of it is handed to the worker before its turn. */
   readonly withdraws?: boolean
+  /** When it has gone, the kernel is told (`client_gone`). */
+  readonly leaves?: boolean
 }
 
 export type KernelEvent =
@@ -49,6 +51,8 @@ export type KernelEvent =
   | { readonly on: 'withdraw'; readonly id: string }
   /** The same for a cell: it is answered as `aborted` unless it has begun. `id` is that of the client's message. */
   | { readonly on: 'withdraw_cell'; readonly client: Client; readonly id: string }
+  /** Nobody holds the other end any more. It may come back all the same. */
+  | { readonly on: 'client_gone'; readonly client: Client }
   /** The zygote is warm. `kernelInfo` is the content of every kernel_info_reply from now on. */
   | { readonly on: 'zygote_ready'; readonly kernelInfo: Buffer }
   | { readonly on: 'zygote_died' }

@@ -7,12 +7,12 @@
  */
 
 import { SavepointError } from '../errors.js'
-import { EMPTY_OBJECT, json, PROTOCOL_VERSION } from '../wire/message.js'
 import type { KernelEvent } from './effects.js'
 import { run, settle, waitFor } from './operation.js'
 import { serveOp } from './ops.js'
+import { ownRequest } from './own-request.js'
 import { isFull, queueFull } from './requests.js'
-import { dateOf, type KernelState, type OpRequest, type Request, type Turn } from './state.js'
+import type { KernelState, OpRequest, Request, Turn } from './state.js'
 
 type OpEvent = Extract<KernelEvent, { on: 'op' }>
 
@@ -27,8 +27,8 @@ export function receiveOp(state: KernelState, event: OpEvent): void {
     refuse(state, id, queueFull())
     return
   }
-  const request = requestOf(state, event)
-  state.nextSeq += 1
+  const { target, data, by } = event
+  const request: Request = { ...ownRequest(state, id, by, { data }), op: { id, target, data } }
   state.queue.push(request)
   run(state, waitFor(keyOf(id), waitMs), (outcome) => {
     const place = state.queue.indexOf(request)
@@ -64,32 +64,4 @@ function keyOf(id: string): string {
 
 function refuse(state: KernelState, id: string, { code, message, details }: SavepointError): void {
   state.effects.push({ do: 'answer', id, outcome: { ok: false, error: { code, message, details } } })
-}
-
-/** What it would be as a message: publications that belong to it need a parent, and records an author. */
-function requestOf(state: KernelState, { id, target, data, by }: OpEvent): Request {
-  const header = {
-    msg_id: id,
-    msg_type: 'savepoint_op',
-    session: by,
-    username: '',
-    date: dateOf(state),
-    version: PROTOCOL_VERSION,
-  }
-  const message = {
-    header,
-    headerBytes: json(header),
-    parentBytes: EMPTY_OBJECT,
-    metadataBytes: EMPTY_OBJECT,
-    contentBytes: json({ data }),
-    buffers: [],
-  }
-  return {
-    seq: state.nextSeq,
-    channel: 'shell',
-    client: { routing: [] },
-    message,
-    isComm: false,
-    op: { id, target, data },
-  }
 }

@@ -17,6 +17,7 @@ import { finishTurn } from './execution.js'
 import { askWorker, NAMESPACE_OPS, RawJson, type NamespaceOp } from './namespace.js'
 import { run } from './operation.js'
 import { isObject } from './policy.js'
+import { inShort } from './terms.js'
 import { publish } from './send.js'
 import type { KernelState, OpRequest, Turn } from './state.js'
 import { TRANSACTION_OPS } from './transaction-ops.js'
@@ -86,14 +87,14 @@ function serve(
   const entry = typeof op === 'string' && Object.hasOwn(table, op) ? table[op] : undefined
   if (!entry) {
     const known = Object.keys(table).join(', ')
-    refuse(new SavepointError('unknown_op', `There is no op '${String(op)}' here. There are: ${known}.`, { op }))
+    const named = inShort(op)
+    refuse(new SavepointError('unknown_op', `There is no op '${named}' here. There are: ${known}.`, { op: named }))
     return
   }
-  const warnings = Object.keys(args)
-    .filter((key) => !entry.fields.includes(key))
-    .map((key) => `Ignored the field ${key}: this version does not know it.`)
-  const { header, headerBytes: parent, contentBytes: content } = turn.request.message
-  const call: Call = { args, by: header.session, parent, content, afterwards: [] }
+  const { client, message } = turn.request
+  const { header, headerBytes: parent, contentBytes: content } = message
+  const warnings = ignored(Object.keys(args).filter((key) => !entry.fields.includes(key)))
+  const call: Call = { args, by: header.session, client, parent, content, afterwards: [], warnings }
   run(state, called(entry.run, state, call), (outcome) => {
     if (outcome.ok) {
       answer({ ok: true, result: outcome.value, ...(warnings.length > 0 ? { warnings } : {}) })
@@ -105,6 +106,15 @@ function serve(
     if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
   })
 }
+
+/** Fields of a request that mean nothing here, in words; of very many the first ones. */
+function ignored(keys: readonly string[]): string[] {
+  const named = keys.slice(0, IGNORED_NAMED_MAX)
+  const warnings = named.map((key) => `Ignored the field ${inShort(key)}: this version does not know it.`)
+  if (keys.length > named.length) warnings.push(`Ignored ${keys.length - named.length} more fields.`)
+  return warnings
+}
+const IGNORED_NAMED_MAX = 20
 
 /** A result that the worker made is put in as it is. */
 function answerOf(comm_id: string, data: Readonly<Record<string, unknown>>): Buffer {

@@ -16,6 +16,7 @@ import { commInfo, openComm } from './comms.js'
 import type { KernelEvent } from './effects.js'
 import { errorContent, finishTurn, startCell } from './execution.js'
 import { answer } from './input.js'
+import { startEnding } from './lapses.js'
 import { run, settle, waitFor } from './operation.js'
 import { startOp } from './op-requests.js'
 import { closeOurComm, greet, serveComm } from './ops.js'
@@ -134,6 +135,10 @@ function startRequest(state: KernelState, request: Request): void {
   publishStatus(state, 'busy', request.message.headerBytes)
   if (request.op) {
     startOp(state, turn, request.op)
+    return
+  }
+  if (request.ending) {
+    startEnding(state, turn, request.ending)
     return
   }
   const handler = IN_TURN.get(request.message.header.msg_type) ?? toWorker

@@ -6,7 +6,7 @@ import { drop, type Snapshot } from './snapshots.js'
 import type { KernelState } from './state.js'
 import { placeOf, removeSavepoint } from './savepoints.js'
 import { switchTo, type SwitchReason } from './switching.js'
-import { close, giveUp, type Transaction } from './transactions.js'
+import { close, forgetLater, move, type Transaction } from './transactions.js'
 
 export interface RollbackReport {
   readonly transaction: Transaction
@@ -20,7 +20,7 @@ export interface RollbackReport {
 
 /**
  * Goes back to where the transaction began, and ends it and those inside it; or `to` a savepoint of it, and ends only
- * those inside it. Throws `unknown_savepoint`, and `snapshot_failed` if the way back is gone.
+ * what was begun later. Throws `unknown_savepoint`, and `snapshot_failed` if the way back is gone.
  */
 export function* rollback(
   state: KernelState,
@@ -41,6 +41,7 @@ function* toBegin(state: KernelState, transaction: Transaction, why: SwitchReaso
     )
   }
   close(state, transaction, 'roll_back', why.reason.reason, snapshot)
+  forgetLater(state, snapshot.order, why.reason.reason)
   const { ms, limits } = yield* switchTo(state, snapshot, why)
   return { transaction, to: null, snapshot, rollback_ms: ms, effects: [], limits }
 }
@@ -58,13 +59,8 @@ function* toSavepoint(
     removeSavepoint(state, id)
     throw new SavepointError('snapshot_failed', `The snapshot of the savepoint '${to}' is gone. Roll back to another.`)
   }
-  const inside = state.transactions[state.transactions.indexOf(transaction) + 1]
-  if (inside) close(state, inside, 'roll_back', why.reason.reason)
-  const later = transaction.savepoints.splice(place + 1)
-  giveUp(
-    state,
-    later.map((each) => each.snapshot),
-  )
+  move(transaction, 'roll_back_to')
+  forgetLater(state, snapshot.order, why.reason.reason)
   const { ms, limits, kept } = yield* switchTo(state, snapshot, why, { keep: true })
   if (!kept) {
     drop(state, snapshot)
@@ -75,8 +71,10 @@ function* toSavepoint(
 }
 
 /** What a magic prints of a rollback. */
-export function rolledBackLine({ transaction, to, rollback_ms }: RollbackReport): string {
+export function rolledBackLine({ transaction, to, rollback_ms, effects }: RollbackReport): string {
   const name = to ?? transaction.name
   const what = name === null ? 'Rolled back' : `Rolled back ${to === null ? '' : 'to '}'${name}'`
-  return `${what} in ${rollback_ms.toFixed(1)} ms.\n`
+  const files = effects.filter((each) => 'restored' in each && each.restored === true).length
+  const restored = files === 0 ? '' : `; ${files} ${files === 1 ? 'file' : 'files'} restored`
+  return `${what} in ${rollback_ms.toFixed(1)} ms${restored}.\n`
 }

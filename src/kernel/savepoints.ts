@@ -12,25 +12,24 @@ import { waitFor, type Operation } from './operation.js'
 import { command } from './send.js'
 import { permit, type TakenOutcome } from './snapshots.js'
 import type { KernelState } from './state.js'
-import { giveUp, type Savepoint, type Transaction } from './transactions.js'
+import { giveUp, move, type Transaction } from './transactions.js'
 
-/** Notes a savepoint and allows its snapshot. Throws `snapshot_refused`, and what a debugger forbids. */
-export function setSavepoint(
-  state: KernelState,
-  transaction: Transaction,
-  name: string,
-  block: boolean,
-): { savepoint: Savepoint; permit: SnapshotPermit } {
+/**
+ * Notes a savepoint and allows its snapshot. In a `with` block whose request is being served, code goes on there when
+ * one comes back to it. Throws `snapshot_refused`, and what a debugger forbids.
+ */
+export function setSavepoint(state: KernelState, transaction: Transaction, name: string): SnapshotPermit {
   refuseWhileDebugged(state)
-  const allowed = permit(state, { kind: 'savepoint', name, block })
-  const savepoint = { name, snapshot: allowed.snapshot.id }
-  transaction.savepoints.push(savepoint)
-  return { savepoint, permit: allowed.permit }
+  const block = transaction.block && transaction.seq === (state.turn?.request.seq ?? null)
+  const { snapshot, permit: allowed } = permit(state, { kind: 'savepoint', name, block })
+  move(transaction, 'savepoint')
+  transaction.savepoints.push({ name, snapshot: snapshot.id, order: snapshot.order })
+  return allowed
 }
 
 /** Between cells: the worker freezes a copy on command. */
 export function* makeSavepoint(state: KernelState, transaction: Transaction, name: string): Operation<void> {
-  const { permit: allowed } = setSavepoint(state, transaction, name, false)
+  const allowed = setSavepoint(state, transaction, name)
   command(state, { kind: 'snapshot', permit: allowed })
   try {
     yield* waitFor<void>(`taken:${allowed.snapshot}`, state.options.limits.wakeMs)
@@ -61,7 +60,9 @@ function holderOf(state: KernelState, snapshot: string): Transaction | null {
 
 /** Forgets the savepoint and those set after it in its transaction; the state stays. Throws `unknown_savepoint`. */
 export function release(state: KernelState, transaction: Transaction, name: string): void {
-  const forgotten = transaction.savepoints.splice(placeOf(transaction, name))
+  const place = placeOf(transaction, name)
+  move(transaction, 'release')
+  const forgotten = transaction.savepoints.splice(place)
   giveUp(
     state,
     forgotten.map(({ snapshot }) => snapshot),

@@ -72,6 +72,14 @@ export interface Request {
   readonly isComm: boolean
   /** It did not come from a client, but is an op that somebody else asked for. */
   readonly op?: OpRequest
+  /** Nobody asked: a transaction ends by itself. */
+  readonly ending?: Ending
+}
+
+export interface Ending {
+  readonly transaction: string
+  readonly by: 'rollback' | 'commit'
+  readonly reason: 'timeout' | 'requested'
 }
 
 export interface OpRequest {

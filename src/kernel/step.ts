@@ -24,6 +24,7 @@ import { hearDebugger, serveDebugger } from './debugging.js'
 import type { Effect, KernelEvent } from './effects.js'
 import { endCell, finishTurn, withdrawCell } from './execution.js'
 import { abandon, ask } from './input.js'
+import { clientGone } from './lapses.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './asks.js'
 import { parseObject } from './policy.js'
@@ -67,6 +68,8 @@ function take(state: KernelState, event: KernelEvent): void {
       return withdrawOp(state, event.id)
     case 'withdraw_cell':
       return withdrawCell(state, event)
+    case 'client_gone':
+      return clientGone(state, event.client)
     case 'worker':
       return event.generation === state.generation ? hear(state, event.event, event.parts) : undefined
     case 'output':

@@ -85,6 +85,7 @@ export function* switchTo(
         ...why.reason,
         resume: resumes(state, snapshot),
         inputs,
+        limits,
         ...(permit ? { permit } : {}),
       },
     },

@@ -2,6 +2,7 @@
 
 import type { WorkerEvent } from '../link/protocol.js'
 import { emitTransaction } from './events.js'
+import { limitTransaction } from './lapses.js'
 import { settle } from './operation.js'
 import { savepointTaken } from './savepoints.js'
 import { taken } from './snapshots.js'
@@ -13,6 +14,7 @@ export function hearTaken(state: KernelState, event: Extract<WorkerEvent, { kind
   if (!outcome) return
   const { snapshot, error } = outcome
   const transaction = snapshot.kind === 'begin' ? beginTaken(state, outcome) : savepointTaken(state, outcome)
+  if (snapshot.kind === 'begin' && transaction?.state === 'open') limitTransaction(state, transaction)
   const awaited = settle(state, `taken:${snapshot.id}`, null, error)
   // A client that asked tells of it with its answer; what code in the kernel asked for is told of here.
   if (!awaited && error === null && transaction) emitTransaction(state, parentOfTurn(state), transaction)

@@ -1,21 +1,22 @@
 /** The operations on transactions, as clients and code in the kernel ask for them. */
 
 import { SavepointError } from '../errors.js'
-import type { Args, Call, Ops } from './call.js'
+import type { Call, Ops } from './call.js'
 import { emitTransaction } from './events.js'
+import { unseenWarning } from './lapses.js'
 import type { Operation } from './operation.js'
 import { rollback, type RollbackReport } from './rollback.js'
 import { makeSavepoint, release } from './savepoints.js'
 import type { KernelState } from './state.js'
 import type { SwitchReason } from './switching.js'
-import { checkEngine, checkName, policyNamed, requiredName } from './terms.js'
+import { checkEngine, checkName, onDisconnectNamed, policyNamed, requiredName, timeoutOf } from './terms.js'
 import { begin, commit, find, record, type BeginRequest, type Transaction } from './transactions.js'
 
 export const TRANSACTION_OPS: Ops = {
-  begin: { run: beginOp, fields: ['name', 'policy', 'engine'] },
-  savepoint: { run: savepointOp, fields: ['name'] },
+  begin: { run: beginOp, fields: ['name', 'policy', 'engine', 'on_disconnect', 'timeout_s'] },
+  savepoint: { run: savepointOp, fields: ['name', 'transaction'] },
   rollback: { run: rollbackOp, fields: ['to', 'transaction'] },
-  release: { run: releaseOp, fields: ['name'] },
+  release: { run: releaseOp, fields: ['name', 'transaction'] },
   commit: { run: commitOp, fields: ['transaction'] },
   status: { run: statusOp, fields: [] },
 }
@@ -23,14 +24,14 @@ export const TRANSACTION_OPS: Ops = {
 const REQUESTED: SwitchReason = { reason: { reason: 'requested' }, parts: [] }
 
 function* beginOp(state: KernelState, call: Call): Operation<unknown> {
-  const transaction = yield* begin(state, beginRequest(call.args, call.by, false))
+  const transaction = yield* begin(state, beginRequest(call, false))
   tellOf(state, call, transaction)
   return record(transaction)
 }
 
 function* savepointOp(state: KernelState, call: Call): Operation<unknown> {
   const name = requiredName(call.args['name'])
-  const transaction = find(state, null)
+  const transaction = find(state, call.args['transaction'])
   yield* makeSavepoint(state, transaction, name)
   tellOf(state, call, transaction)
   return record(transaction)
@@ -45,8 +46,9 @@ function* rollbackOp(state: KernelState, call: Call): Operation<unknown> {
 
 // eslint-disable-next-line require-yield
 export function* releaseOp(state: KernelState, call: Call): Operation<unknown> {
-  const transaction = find(state, null)
-  release(state, transaction, requiredName(call.args['name']))
+  const name = requiredName(call.args['name'])
+  const transaction = find(state, call.args['transaction'])
+  release(state, transaction, name)
   tellOf(state, call, transaction)
   return record(transaction)
 }
@@ -70,7 +72,7 @@ function tellOf(state: KernelState, call: Call, transaction: Transaction): void 
 }
 
 /** What is asked for, checked. Throws SavepointError for what does not exist. */
-export function beginRequest(args: Args, openedBy: string | null, block: boolean): BeginRequest {
+export function beginRequest({ args, by, client, warnings }: Call, block: boolean): BeginRequest {
   const policy = policyNamed(args['policy'] ?? 'explicit')
   if (policy === null) {
     throw new SavepointError(
@@ -80,7 +82,12 @@ export function beginRequest(args: Args, openedBy: string | null, block: boolean
     )
   }
   checkEngine(args['engine'] ?? 'auto')
-  return { name: checkName(args['name']), policy, openedBy, block }
+  const name = checkName(args['name'])
+  const onDisconnect = onDisconnectNamed(args['on_disconnect'])
+  const timeoutS = timeoutOf(args['timeout_s'])
+  const warning = unseenWarning(onDisconnect, client)
+  if (warning !== null) warnings.push(warning)
+  return { name, policy, openedBy: by, block, onDisconnect, client, timeoutS }
 }
 
 function resultOf(report: RollbackReport): object {

@@ -8,19 +8,29 @@
 
 import { SavepointError } from '../errors.js'
 import { refuseWhileDebugged } from './debugger-state.js'
+import type { Client } from './effects.js'
 import { command } from './send.js'
 import type { SnapshotPermit } from '../link/protocol.js'
-import { waitFor, type Operation } from './operation.js'
+import { settle, waitFor, type Operation } from './operation.js'
 import { discard, permit, type Snapshot, type TakenOutcome } from './snapshots.js'
 import { dateOf, trimInputs, type KernelState } from './state.js'
-import type { Policy } from './terms.js'
+import { inShort, transactionId, type OnDisconnect, type Policy } from './terms.js'
 
 export type TransactionState = 'opening' | 'open' | 'committed' | 'rolled_back' | 'lost'
-export type TransactionCue = 'taken' | 'commit' | 'roll_back' | 'lose'
+export type EndingCue = 'commit' | 'roll_back' | 'lose'
+export type TransactionCue = 'taken' | 'savepoint' | 'roll_back_to' | 'release' | EndingCue
 
+/** Every move of every transaction, whoever asks for it and in what way. A missing entry is an illegal move. */
 export const TRANSACTION_TRANSITIONS = {
   opening: { taken: 'open', commit: 'committed', roll_back: 'rolled_back', lose: 'lost' },
-  open: { commit: 'committed', roll_back: 'rolled_back', lose: 'lost' },
+  open: {
+    savepoint: 'open',
+    roll_back_to: 'open',
+    release: 'open',
+    commit: 'committed',
+    roll_back: 'rolled_back',
+    lose: 'lost',
+  },
   committed: {},
   rolled_back: {},
   lost: {},
@@ -34,8 +44,17 @@ export interface Transaction {
   readonly depth: number
   readonly openedAt: string
   readonly openedBy: string | null
-  /** Id of the snapshot at its begin. */
+  readonly onDisconnect: OnDisconnect
+  /** Whose going away is meant by that; null: nobody's. */
+  readonly client: Client | null
+  /** Seconds after which it is rolled back; null: never. */
+  readonly timeoutS: number | null
+  /** It is a `with` block of the request that was served when it was opened (null: of a task between requests). */
+  readonly block: boolean
+  readonly seq: number | null
+  /** Id of the snapshot at its begin, and when that moment was. */
   readonly snapshot: string
+  readonly order: number
   /** Oldest first; of those with the same name the last one is meant. */
   readonly savepoints: Savepoint[]
   state: TransactionState
@@ -46,6 +65,17 @@ export interface Transaction {
 export interface Savepoint {
   readonly name: string
   readonly snapshot: string
+  readonly order: number
+}
+
+/** Makes a move. Throws `internal` for an illegal one: whoever asks for a move has made sure that it is legal. */
+export function move(transaction: Transaction, by: TransactionCue): void {
+  const table: Partial<Record<TransactionCue, TransactionState>> = TRANSACTION_TRANSITIONS[transaction.state]
+  const to = table[by]
+  if (to === undefined) {
+    throw new SavepointError('internal', `A transaction that is ${transaction.state} cannot take the cue '${by}'.`)
+  }
+  transaction.state = to
 }
 
 /** The record as clients see it. */
@@ -66,8 +96,9 @@ export function record(transaction: Transaction): Readonly<Record<string, unknow
 }
 
 /** The transaction that an operation means: the one with that id, else the innermost. */
-export function find(state: KernelState, id: unknown): Transaction {
-  if (id === null || id === undefined) {
+export function find(state: KernelState, wanted: unknown): Transaction {
+  const id = transactionId(wanted)
+  if (id === null) {
     const innermost = state.transactions.at(-1)
     if (!innermost) throw new SavepointError('no_transaction', 'No transaction is open. Begin one first.')
     return innermost
@@ -77,7 +108,7 @@ export function find(state: KernelState, id: unknown): Transaction {
     throw new SavepointError(
       'unknown_transaction',
       'No open transaction has this id. Ask for the status to see those that are open.',
-      { transaction: id },
+      { transaction: inShort(id) },
     )
   }
   return found
@@ -89,6 +120,9 @@ export interface BeginRequest {
   readonly openedBy: string | null
   /** It is a `with` block: after a rollback its woken copy goes on at the `with` line. */
   readonly block: boolean
+  readonly onDisconnect?: OnDisconnect
+  readonly client?: Client | null
+  readonly timeoutS?: number | null
 }
 
 /** Puts a new transaction on the stack and allows its snapshot; it is open once the snapshot was `taken`. */
@@ -111,7 +145,13 @@ export function open(state: KernelState, request: BeginRequest): { transaction: 
     depth: state.transactions.length + 1,
     openedAt: dateOf(state),
     openedBy: request.openedBy,
+    onDisconnect: request.onDisconnect ?? 'keep',
+    client: request.client ?? null,
+    timeoutS: request.timeoutS ?? null,
+    block: request.block,
+    seq: allowed.snapshot.seq,
     snapshot: allowed.snapshot.id,
+    order: allowed.snapshot.order,
     savepoints: [],
     state: 'opening',
     beginMs: null,
@@ -143,7 +183,7 @@ export function beginTaken(state: KernelState, { snapshot, error }: TakenOutcome
     return transaction
   }
   transaction.beginMs = snapshot.ms
-  transaction.state = TRANSACTION_TRANSITIONS.opening.taken
+  move(transaction, 'taken')
   return transaction
 }
 
@@ -165,7 +205,7 @@ export function loseAll(state: KernelState, reason: string): void {
 export function close(
   state: KernelState,
   transaction: Transaction,
-  by: Exclude<TransactionCue, 'taken'>,
+  by: EndingCue,
   reason: string | null,
   kept: Snapshot | null = null,
 ): void {
@@ -173,9 +213,9 @@ export function close(
   if (index < 0) return
   const ended = state.transactions.splice(index)
   for (const each of ended) {
-    const table: Partial<Record<TransactionCue, TransactionState>> = TRANSACTION_TRANSITIONS[each.state]
-    each.state = table[by] ?? each.state
+    move(each, by)
     each.reason = reason
+    settle(state, lapseKey(each), null)
   }
   giveUp(
     state,
@@ -183,6 +223,29 @@ export function close(
     kept,
   )
   trimInputs(state)
+}
+
+/** Key of the wait for the end of a transaction's time. */
+export function lapseKey({ id }: Transaction): string {
+  return `lapse:${id}`
+}
+
+/**
+ * The kernel goes back to the moment `order`: what was opened or set later never was. Transactions that were open then,
+ * and still are, stay so.
+ */
+export function forgetLater(state: KernelState, order: number, reason: string): void {
+  const later = state.transactions.find((each) => each.order > order)
+  if (later) close(state, later, 'roll_back', reason)
+  for (const { savepoints } of state.transactions) {
+    const place = savepoints.findIndex((each) => each.order > order)
+    if (place < 0) continue
+    const forgotten = savepoints.splice(place)
+    giveUp(
+      state,
+      forgotten.map(({ snapshot }) => snapshot),
+    )
+  }
 }
 
 /** Gives up snapshots by their ids, but for one. */

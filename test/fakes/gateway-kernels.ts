@@ -62,6 +62,7 @@ export class FakeGatewayKernel implements GatewayKernel {
       },
       withdraw: (messageId) => void this.withdrawn.push(messageId),
       fallenBehind: () => {},
+      gone: () => {},
       caughtUp: () => {},
       detach: () => void this.#clients.delete(client),
     }

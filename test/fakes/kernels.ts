@@ -38,6 +38,7 @@ export class FakeKernel implements GatewayKernel {
       send: (channel, { header }) => void this.done.push(`${channel} ${header.msg_type}`),
       withdraw: () => {},
       fallenBehind: () => {},
+      gone: () => {},
       caughtUp: () => {},
       detach: () => void this.clients.delete(client),
     }

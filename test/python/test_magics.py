@@ -112,16 +112,27 @@ class Lines(MagicsCase):
         with mock.patch.object(magics, "begin", return_value={"id": "tx_1", "name": "mine"}) as begin:
             self.assert_prints("%begin mine --policy dry_run --engine=fork", r"^Transaction 'mine' \(tx_1\) is open\.$")
         begin.assert_called_once_with("mine", "dry_run", "fork")
-        with mock.patch.object(magics, "commit", return_value={"id": "tx_1", "name": None}):
+        with mock.patch.object(magics, "request_commit", return_value={"id": "tx_1", "name": None}) as commit:
             self.assert_prints("%commit", r"^Committed transaction tx_1\.$")
+        commit.assert_called_once_with(message=True)
+
+    def test_savepoint_and_release(self) -> None:
+        for came_back, pattern in ((False, r"^Savepoint 'a b' is set\.$"), (True, r"^Came back to savepoint 'a b'\.$")):
+            with mock.patch.object(magics, "savepoint", return_value=came_back) as asked:
+                self.assert_prints("%savepoint 'a b'", pattern)
+            asked.assert_called_once_with("a b")
+        with mock.patch.object(magics, "release", return_value={"id": "tx_1", "name": None}):
+            self.assert_prints("%release a", r"^Released savepoint 'a' of transaction tx_1\.$")
+        for line in ("%savepoint", "%release", "%savepoint a b", "%release --all"):
+            self.assert_refused(line, "bad_request")
 
     def test_status(self) -> None:
         opened = [
-            {"id": "tx_1", "name": "outer", "policy": "explicit"},
-            {"id": "tx_2", "name": None, "policy": "rollback_always"},
+            {"id": "tx_1", "name": "outer", "policy": "explicit", "savepoints": ["a", "b"]},
+            {"id": "tx_2", "name": None, "policy": "rollback_always", "savepoints": []},
         ]
         for transactions, pattern in (
-            (opened, r"'outer' \(tx_1\) \(explicit\) > tx_2 \(rollback_always\)"),
+            (opened, r"'outer' \(tx_1\) \(explicit; savepoints 'a', 'b'\) > tx_2 \(rollback_always\)"),
             ([], "^No transaction"),
         ):
             with mock.patch.object(magics, "status", return_value={"transactions": transactions}):
@@ -183,7 +194,7 @@ class Lines(MagicsCase):
 
     def test_a_refusal_of_the_kernels_is_one_line(self) -> None:
         refusal = SavepointError("no_transaction", "No transaction is open. Begin one first.")
-        with mock.patch.object(magics, "commit", side_effect=refusal):
+        with mock.patch.object(magics, "request_commit", side_effect=refusal):
             self.assert_refused("%commit", "no_transaction")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import sys
 import types
 import unittest
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
@@ -42,16 +44,21 @@ class FakeWorker:
         self.parts: tuple[bytes, ...] = ()
         self.woken: Woken | None = None
         self.refusal: SavepointError | None = None
+        self.warnings: list[str] = []
+        #: The latest value that a rollback carried.
+        self.carried = b""
 
     def ask(self, op: str, args: dict[str, Any], *parts: bytes) -> Answer:
         self.asked.append((op, args))
         self.parts = parts
+        self.carried = parts[1] if len(parts) > 1 and parts[1] else self.carried
         if self.refusal is not None and op != "begin":
             raise self.refusal
         if op == "rollback":
             raise Ended
-        if op == "begin":
-            return Answer({"id": "tx_1", "name": args["name"], "engine": "fork"}, {"snapshot": "sn_1", "token": "t"})
+        if op in ("begin", "savepoint"):
+            record = {"id": "tx_1", "name": args["name"], "engine": "fork", "warnings": self.warnings}
+            return Answer(record, {"snapshot": "sn_1", "token": "t"})
         record = {"checkpoint_id": "cp_1", "name": args.get("name"), "namespace_size": 3, "unheard_of": 1}
         results: dict[str, Any] = {
             "checkpoint": record,
@@ -192,6 +199,24 @@ class Blocks(ApiCase):
         self.assertEqual(raised.exception.code, "snapshot_failed")
         self.assertIsInstance(raised.exception.__context__, ZeroDivisionError)
 
+    def test_execution_comes_back_to_a_savepoint_with_what_was_carried(self) -> None:
+        tx = savepoint.transaction().__enter__()
+        self.assertIs(tx.savepoint("a"), False)
+        self.assertEqual(self.worker.asked[-1], ("savepoint", {"transaction": "tx_1", "name": "a"}))
+        self.worker.woken = Woken(True, {"reason": "requested"}, [b"", pickle.dumps(3)])
+        self.assertIs(tx.savepoint("a"), True)
+        self.assertEqual(tx.value, 3)
+        with self.assertRaises(Ended):
+            tx.rollback(to="a", value=4)
+        self.assertEqual((self.worker.asked[-1][1]["to"], pickle.loads(self.worker.parts[1])), ("a", 4))
+
+    def test_a_block_whose_copy_could_not_be_made_was_not_entered(self) -> None:
+        tx = savepoint.transaction()
+        refusal = SavepointError("snapshot_failed", "no memory")
+        with mock.patch.object(self.worker, "take", side_effect=refusal), self.assertRaises(SavepointError), tx:
+            self.fail("the block was entered")
+        self.assertIsNone(tx.id)
+
     def test_wrong_policies_are_refused_at_once(self) -> None:
         for policy in ("hopeful", "explicit", "commit_always", None):
             with self.subTest(policy), self.assertRaises(SavepointError) as raised:
@@ -208,16 +233,105 @@ class Blocks(ApiCase):
             pass
 
 
+class Attempts(ApiCase):
+    def test_what_goes_well_is_kept(self) -> None:
+        out = savepoint.attempt(lambda a, b: a + b, 1, b=2)
+        self.assertEqual((out.committed, out.value, out.error, out.engine), (True, 3, None, "fork"))
+        self.assertGreaterEqual(out.ms, 0)
+        self.assertEqual(self.worker.ops, ["begin", "commit"])
+
+    def test_what_is_not_to_be_kept_carries_its_value_over(self) -> None:
+        for keep in ("never", lambda value: value > 5):
+            with self.assertRaises(Ended):
+                savepoint.attempt(int, "5", keep=keep)
+            self.assertEqual(pickle.loads(self.worker.carried).value, 5)
+        self.assertEqual(savepoint.attempt(int, "5", keep=lambda value: value == 5).committed, True)
+
+    def test_the_woken_copy_returns_the_value(self) -> None:
+        with self.assertRaises(Ended):
+            savepoint.attempt(int, "5", keep="never")
+        self.worker.woken = Woken(True, {"reason": "requested"}, [b"", self.worker.carried])
+        out = savepoint.attempt(int, "5", keep="never")
+        self.assertEqual((out.committed, out.value, out.error), (False, 5, None))
+
+    def test_the_woken_copy_tells_of_a_failure(self) -> None:
+        reason = {"reason": "error", "ename": "ValueError", "evalue": "because"}
+        self.worker.woken = Woken(True, reason, [carrying.pack(ValueError("because")), b""])
+        out = savepoint.attempt(self.fail, "it was called")
+        self.assertEqual((out.committed, out.value, out.error.ename), (False, None, "ValueError"))
+        self.assertIsInstance(out.error.original, ValueError)
+
+    def test_a_rollback_that_the_function_asked_for_is_its_error(self) -> None:
+        self.worker.woken = Woken(True, {"reason": "requested"}, [b"", pickle.dumps(7)])
+        out = savepoint.attempt(savepoint.rollback)
+        self.assertEqual((out.committed, out.value, out.error.reason), (False, None, "requested"))
+
+    def test_a_function_that_ended_its_transaction_and_failed_is_told_of_as_committed(self) -> None:
+        self.worker.refusal = SavepointError("unknown_transaction", "gone")
+        out = savepoint.attempt(lambda: 1 / 0)
+        self.assertEqual((out.committed, out.value, out.error.ename), (True, None, "ZeroDivisionError"))
+
+    def test_async_functions_are_awaited(self) -> None:
+        async def double(n: int) -> int:
+            return 2 * n
+
+        out = asyncio.run(savepoint.attempt(double, 4))
+        self.assertEqual((out.committed, out.value), (True, 8))
+        with self.assertRaises(Ended):
+            savepoint.attempt(lambda: double(4))
+        self.assertIn("coroutine", self.worker.asked[-1][1]["evalue"])
+
+    def test_what_is_wrong_with_the_call_is_raised(self) -> None:
+        for arguments, named in (((None,), {}), ((int,), {"keep": "sometimes"}), ((int,), {"keep": None})):
+            with self.assertRaises(SavepointError) as raised:
+                savepoint.attempt(*arguments, **named)
+            self.assertEqual((raised.exception.code, self.worker.asked), ("bad_request", []))
+        with mock.patch.object(self.worker, "ask", side_effect=SavepointError("too_deep")):
+            with self.assertRaises(SavepointError) as raised:
+                savepoint.attempt(int)
+        self.assertEqual(raised.exception.code, "too_deep")
+
+    def test_the_end_of_the_cell_is_no_failure(self) -> None:
+        def leave() -> None:
+            raise LeaveCell
+
+        with self.assertRaises(LeaveCell):
+            savepoint.attempt(leave)
+
+
 class Functions(ApiCase):
     def test_begin_tells_what_the_copy_cost(self) -> None:
         self.assertEqual(savepoint.begin("mine"), {"id": "tx_1", "begin_ms": 0.7})
-        begun = ("begin", {"name": "mine", "policy": "explicit", "engine": "auto", "block": False})
-        self.assertEqual(self.worker.asked[0], begun)
+        begun = {
+            "name": "mine",
+            "policy": "explicit",
+            "engine": "auto",
+            "on_disconnect": "keep",
+            "timeout_s": None,
+            "block": False,
+        }
+        self.assertEqual(self.worker.asked[0], ("begin", begun))
+
+    def test_begin_warns_of_what_it_cannot_do(self) -> None:
+        self.worker.warnings = ["Ignored on_disconnect."]
+        with self.assertWarnsRegex(UserWarning, "Ignored on_disconnect"):
+            savepoint.begin(on_disconnect="rollback", timeout_s=5)
+
+    def test_savepoints_are_asked_for_in_the_innermost_transaction(self) -> None:
+        self.assertIs(savepoint.savepoint("a"), False)
+        self.assertEqual(savepoint.release("a"), {"op": "release"})
+        asked = [("savepoint", {"transaction": None, "name": "a"}), ("release", {"name": "a"})]
+        self.assertEqual(self.worker.asked, asked)
+
+    def test_a_savepoint_whose_cell_is_over_leaves_what_runs(self) -> None:
+        self.worker.woken = Woken(False, {"reason": "requested"}, [])
+        with self.assertRaises(LeaveCell):
+            savepoint.savepoint("a")
 
     def test_commit_and_status_ask(self) -> None:
         self.assertEqual(savepoint.commit(), {"op": "commit"})
         self.assertEqual(len(savepoint.status()["transactions"]), 2)
-        self.assertEqual(self.worker.asked, [("commit", {"transaction": None}), ("status", {})])
+        self.assertEqual(self.worker.asked, [("commit", {"transaction": None, "message": False}), ("status", {})])
 
     def test_a_copy_that_was_woken_at_begin_leaves_its_cell(self) -> None:
         self.worker.woken = Woken(False, {"reason": "requested"}, [])
@@ -272,6 +386,7 @@ class Outside(unittest.TestCase):
         calls = (
             savepoint.begin, savepoint.rollback, savepoint.commit, savepoint.status, savepoint.checkpoint,
             savepoint.checkpoints, lambda: savepoint.restore("a"), lambda: savepoint.transaction().__enter__(),
+            lambda: savepoint.savepoint("a"), lambda: savepoint.release("a"), lambda: savepoint.attempt(int),
         )  # fmt: skip
         for number, call in enumerate(calls):
             with self.subTest(number), self.assertRaises(SavepointError) as raised:

@@ -18,6 +18,9 @@ import type { Line } from './line.js'
 /** A client that says nothing counts as one that comes for the first time for so long. */
 const NEW_FOR_MS = 10_000
 
+/** A WebSocket that is opened again within this time was not gone. */
+const GONE_MS = 5_000
+
 export interface SeatOptions {
   readonly kernel: GatewayKernel
   readonly limits: ChannelsLimits
@@ -40,13 +43,14 @@ export class Seat implements KernelClient {
   #spoken = false
   #over = false
   #cancelExpiry: (() => void) | null = null
+  #cancelGone: (() => void) | null = null
 
   /** Throws what the kernel throws when it cannot be attached to. */
   constructor(options: SeatOptions) {
     this.#options = options
     this.#kept = new Kept(options.limits, options.total)
     this.#beganAt = options.clock.now()
-    this.#attachment = options.kernel.attach(this)
+    this.#attachment = options.kernel.attach(this, { leaves: true })
     if (this.#over) throw new SavepointError('kernel_dead', 'The kernel has ended.')
   }
 
@@ -87,6 +91,7 @@ export class Seat implements KernelClient {
     this.#line = line
     this.#cancelExpiry?.()
     this.#cancelExpiry = null
+    this.#cancelGone?.()
     stale?.close(1000, 'A newer connection of the same session has taken over.')
     if (replay === 'none') {
       this.#kept.clear()
@@ -122,7 +127,9 @@ export class Seat implements KernelClient {
     if (line !== this.#line) return
     this.#line = null
     if (!this.#options.returns) return this.#end(1000, '')
-    this.#cancelExpiry = this.#options.clock.after(this.#options.limits.keptMs, () => this.#end(1000, ''))
+    const { clock, limits } = this.#options
+    this.#cancelExpiry = clock.after(limits.keptMs, () => this.#end(1000, ''))
+    this.#cancelGone = clock.after(GONE_MS, () => this.#attachment.gone())
   }
 
   /** Nothing is kept any more, and a WebSocket that is still there is closed. */
@@ -168,6 +175,7 @@ export class Seat implements KernelClient {
     if (this.#over) return
     this.#over = true
     this.#cancelExpiry?.()
+    this.#cancelGone?.()
     this.#kept.clear()
     this.#line?.close(code, reason)
     this.#line = null

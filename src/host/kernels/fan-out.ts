@@ -22,6 +22,8 @@ export interface FanOutParts {
   readonly onMessage: (channel: RequestChannel, client: Client, message: IncomingMessage) => void
   /** A client takes back the cell that it sent with that msg_id. */
   readonly onWithdraw: (client: Client, messageId: string) => void
+  /** Nobody holds the other end of a client any more. */
+  readonly onGone: (client: Client) => void
   /** Somebody is behind, or nobody any more. */
   readonly onHeld: (held: boolean) => void
 }
@@ -54,23 +56,28 @@ export class FanOut implements ClientPort {
     return this.#holding > 0
   }
 
-  attach(client: KernelClient, { counted = true, patient = false, withdraws = false }: AttachOptions = {}): Attachment {
+  attach(client: KernelClient, options: AttachOptions = {}): Attachment {
+    const { counted = true, patient = false, withdraws = false, leaves = false } = options
     const key = String((this.#numbers += 1))
     const first = Buffer.from(key)
+    const traits = { ...(withdraws ? { withdraws } : {}), ...(leaves ? { leaves } : {}) }
     const attached: Attached = { client, counted, behind: null }
     this.#attached.set(key, attached)
     return {
       send: (channel, message, routing = []) => {
         if (!this.#attached.has(key)) return
-        this.#parts.onMessage(channel, { routing: [first, ...routing], ...(withdraws ? { withdraws } : {}) }, message)
+        this.#parts.onMessage(channel, { routing: [first, ...routing], ...traits }, message)
       },
       withdraw: (messageId) => {
         if (this.#attached.has(key)) this.#parts.onWithdraw({ routing: [first] }, messageId)
       },
       fallenBehind: () => this.#fallenBehind(key, attached, patient),
       caughtUp: () => this.#letGo(attached),
+      gone: () => {
+        if (this.#attached.has(key)) this.#parts.onGone({ routing: [first] })
+      },
       detach: () => {
-        this.#attached.delete(key)
+        if (this.#attached.delete(key) && leaves) this.#parts.onGone({ routing: [first] })
         this.#letGo(attached)
       },
     }

@@ -94,6 +94,7 @@ export class GatewayKernel {
       holdMaxMs: parts.kernelLimits.holdMaxMs,
       onMessage: (channel, client, message) => this.#receive(channel, client, message),
       onWithdraw: (client, id) => this.#withdraw({ on: 'withdraw_cell', client, id }),
+      onGone: (client) => this.#incarnation?.deliver({ on: 'client_gone', client }),
       onHeld: (held) => this.#incarnation?.hold(held),
     })
   }

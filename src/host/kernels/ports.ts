@@ -64,6 +64,8 @@ export interface AttachOptions {
   readonly patient?: boolean
   /** It may take back what it sent. Default: false; cells in a queue then follow each other the quickest way. */
   readonly withdraws?: boolean
+  /** It says when nobody holds its other end any more (`gone`, `detach`). Default: false. */
+  readonly leaves?: boolean
 }
 
 export interface Attachment {
@@ -80,6 +82,8 @@ export interface Attachment {
    */
   fallenBehind(): void
   caughtUp(): void
+  /** Nobody holds the other end; somebody may come back to it all the same. What it began may end now. */
+  gone(): void
   detach(): void
 }
 

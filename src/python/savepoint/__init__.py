@@ -8,6 +8,8 @@
     except savepoint.RolledBack as rolled_back:
         print(rolled_back.evalue)
 
+    outcome = savepoint.attempt(fit, data)     # never raises what `fit` raises
+
     savepoint.checkpoint("clean")              # durable: survives the kernel
     savepoint.restore("clean")
 
@@ -16,25 +18,30 @@ Outside of a kernel every function raises SavepointError with code "not_in_kerne
 
 from __future__ import annotations
 
+from .attempts import Outcome, attempt
 from .blocks import Transaction, transaction
 from .durable import Checkpoint, checkpoint, checkpoints, restore
 from .errors import LostVariableError, RolledBack, SavepointError
 from .questions import await_input
-from .transactions import begin, commit, rollback, status
+from .transactions import begin, commit, release, rollback, savepoint, status
 
 __all__ = [
     "Checkpoint",
     "LostVariableError",
+    "Outcome",
     "RolledBack",
     "SavepointError",
     "Transaction",
+    "attempt",
     "await_input",
     "begin",
     "checkpoint",
     "checkpoints",
     "commit",
+    "release",
     "restore",
     "rollback",
+    "savepoint",
     "status",
     "transaction",
 ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from . import carrying, process
 from .errors import RolledBack, SavepointError
-from .transactions import request_rollback
+from .transactions import request_rollback, set_savepoint
 
 if TYPE_CHECKING:
     from savepoint_worker.moments import Woken
@@ -35,7 +35,10 @@ def transaction(name: str | None = None, policy: str = "rollback_on_failure", en
 
 
 class Transaction:
-    """One block. `id`, `name` and `engine` (what is really used) are those of its transaction."""
+    """One block. `id`, `name` and `engine` (what is really used) are those of its transaction.
+
+    `value` is what the latest `rollback(to=..., value=...)` carried back to a savepoint of it, else None.
+    """
 
     def __init__(self, name: str | None, policy: str, engine: str) -> None:
         if policy not in ON_FAILURE and policy not in ALWAYS:
@@ -47,6 +50,11 @@ class Transaction:
         self.name = name
         self.policy = policy
         self.engine = engine
+        self.value: object = None
+        #: The code in the block has ended its transaction itself.
+        self.ended = False
+        #: What was raised at the `with` line, in the copy that was woken.
+        self.rolled_back: RolledBack | None = None
 
     def __enter__(self) -> Transaction:
         if self.id is not None:
@@ -57,14 +65,33 @@ class Transaction:
         self.id = answer.result["id"]
         self.engine = answer.result["engine"]
         assert answer.permit is not None
-        woken = worker.take(answer.permit)
+        try:
+            woken = worker.take(answer.permit)
+        except SavepointError:
+            self.id = None
+            raise
         if woken is not None:
-            _go_on(woken)
+            self._go_on(woken)
         return self
+
+    def savepoint(self, name: str) -> bool:
+        """Set a savepoint at this line. Returns False; True when execution has come back here by `rollback(to=name)`.
+
+        It stays: one may come back as often as one likes. What was counted since is forgotten with everything else, so
+        a loop of tries has to carry what it learned as the rollback's `value`, which is then in `self.value`.
+        Raises SavepointError: `name_invalid`, `engine_unavailable`, `snapshot_refused`, `snapshot_failed`, and
+        `unknown_transaction` if the code in the block has ended its transaction itself.
+        """
+        woken = set_savepoint(name, self._opened())
+        if woken is None:
+            return False
+        self.value = carrying.value_of(woken.parts[1]) if len(woken.parts) > 1 else None
+        return True
 
     def rollback(self, to: str | None = None, value: object = None) -> NoReturn:
         """Roll this block back: RolledBack, with `value` (pickled), is raised at its `with` line. Does not return.
 
+        `to` a savepoint, nothing is raised: execution goes on where that was set, and the block stays open.
         Raises SavepointError if that is refused; then nothing was done.
         """
         request_rollback(self._opened(), to, value)
@@ -93,9 +120,7 @@ class Transaction:
         try:
             process.worker().ask("commit", {"transaction": self._opened()})
         except SavepointError as refused:
-            # The code in the block has ended its transaction itself.
-            if refused.code not in ENDED:
-                raise
+            self._ended_inside(refused)
 
     def _failed(self, error: BaseException, trace: TracebackType | None) -> None:
         """Roll back and do not return; or return, if the code in the block has ended its transaction itself."""
@@ -111,28 +136,33 @@ class Transaction:
         try:
             process.worker().ask("rollback", arguments, carrying.pack(error), b"")
         except SavepointError as refused:
-            if refused.code not in ENDED:
-                raise
+            self._ended_inside(refused)
+
+    def _ended_inside(self, refused: SavepointError) -> None:
+        """The code in the block has ended its transaction itself; any other refusal is raised."""
+        if refused.code not in ENDED:
+            raise refused
+        self.ended = True
 
     def _opened(self) -> str:
         if self.id is None:
             raise SavepointError("no_transaction", "The block has not been entered. Use it in a `with` statement.")
         return self.id
 
-
-def _go_on(woken: Woken) -> NoReturn:
-    """In the copy that was woken: tell the code around the block what happened."""
-    if not woken.resume:
-        process.leave_cell()
-    reason = woken.reason
-    packed, value = (*woken.parts, b"", b"")[:2]
-    original = carrying.unpack(packed)
-    raise RolledBack(
-        reason["reason"],
-        reason.get("ename"),
-        reason.get("evalue"),
-        reason.get("traceback"),
-        original,
-        carrying.value_of(value),
-        limits=reason.get("limits"),
-    ) from original
+    def _go_on(self, woken: Woken) -> NoReturn:
+        """In the copy that was woken: tell the code around the block what happened."""
+        if not woken.resume:
+            process.leave_cell()
+        reason = woken.reason
+        packed, value = (*woken.parts, b"", b"")[:2]
+        original = carrying.unpack(packed)
+        self.rolled_back = RolledBack(
+            reason["reason"],
+            reason.get("ename"),
+            reason.get("evalue"),
+            reason.get("traceback"),
+            original,
+            carrying.value_of(value),
+            limits=reason.get("limits"),
+        )
+        raise self.rolled_back from original

@@ -66,6 +66,7 @@ export class StageKernel implements GatewayKernel {
       },
       withdraw: () => {},
       fallenBehind: () => void this.behind.add(client),
+      gone: () => {},
       caughtUp: () => void this.behind.delete(client),
       detach: () => void list.splice(list.indexOf(client), 1),
     }

@@ -17,10 +17,10 @@ from typing import Any, NoReturn, TypeVar, cast
 from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from savepoint import SavepointError, begin, checkpoint, checkpoints, commit, status
+from savepoint import SavepointError, begin, checkpoint, checkpoints, release, savepoint, status
 from savepoint.durable import request_restore
 from savepoint.process import leave_cell
-from savepoint.transactions import request_rollback
+from savepoint.transactions import request_commit, request_rollback
 
 from ..serialize.process import note_start
 
@@ -133,7 +133,7 @@ def _magic(function: F) -> F:
 
 @magics_class
 class TransactionMagics(Magics):
-    """%begin, %rollback, %commit, %transaction."""
+    """%begin, %savepoint, %rollback, %release, %commit, %transaction."""
 
     @_magic
     def begin(self, line: str) -> None:
@@ -144,23 +144,36 @@ class TransactionMagics(Magics):
         print(f"Transaction {_called(record)} is open.")
 
     @_magic
+    def savepoint(self, line: str) -> None:
+        """%savepoint NAME: a moment in the innermost transaction that one can go back to."""
+        name = _named("savepoint", line)
+        came_back = savepoint(name)
+        print(f"Came back to savepoint '{name}'." if came_back else f"Savepoint '{name}' is set.")
+
+    @_magic
     def rollback(self, line: str) -> None:
-        """%rollback: bring back the state at the begin of the innermost transaction, and end it."""
+        """%rollback [NAME]: bring back the state at that savepoint, or at the begin of the innermost transaction."""
         # The kernel prints the line: whoever runs this is gone by then.
         request_rollback(transaction=None, to=parse("rollback", line, names=1).name, message=True)
+
+    @_magic
+    def release(self, line: str) -> None:
+        """%release NAME: forget that savepoint and later ones, and keep the state."""
+        name = _named("release", line)
+        print(f"Released savepoint '{name}' of transaction {_called(release(name))}.")
 
     @_magic
     def commit(self, line: str) -> None:
         """%commit: keep the state, and end the innermost transaction."""
         parse("commit", line)
-        print(f"Committed transaction {_called(commit())}.")
+        print(f"Committed transaction {_called(request_commit(message=True))}.")
 
     @_magic
     def transaction(self, line: str) -> None:
         """%transaction: the open transactions, outermost first."""
         parse("transaction", line)
         opened = status()["transactions"]
-        chain = " > ".join(f"{_called(record)} ({record['policy']})" for record in opened)
+        chain = " > ".join(map(_described, opened))
         print(f"Open transactions: {chain}." if opened else "No transaction is open.")
 
 
@@ -250,6 +263,19 @@ def _bad_usage(magic: str, what: str) -> NoReturn:
 
 def _called(record: dict[str, Any]) -> str:
     return f"'{record['name']}' ({record['id']})" if record["name"] is not None else record["id"]
+
+
+def _described(record: dict[str, Any]) -> str:
+    savepoints = ", ".join(f"'{name}'" for name in record["savepoints"])
+    return f"{_called(record)} ({record['policy']}{f'; savepoints {savepoints}' if savepoints else ''})"
+
+
+def _named(magic: str, line: str) -> str:
+    """The one word that the magic wants. Raises SavepointError."""
+    name = parse(magic, line, names=1).name
+    if name is None:
+        _bad_usage(magic, "name the savepoint")
+    return name
 
 
 def _size(size: float) -> str:
