@@ -42,6 +42,8 @@ export const config = Object.freeze({
     parentsMax: 4_096,
     handOverMs: 2_000,
     wakeMs: 10_000,
+    /** For putting back the files of a transaction. */
+    undoMs: 60_000,
     stopMs: 1_000,
     /** For what clients had sent before a cell failed to be read from the sockets. */
     settleMs: 1_000,

@@ -22,7 +22,7 @@ import { rollback } from './rollback.js'
 import { loseAll, type Transaction } from './transactions.js'
 
 /** Waits that only a living worker can end. */
-const WORKER_WAITS = ['taken:', 'handed_over:', 'forked_writer:', 'restored:', 'namespace:']
+const WORKER_WAITS = ['taken:', 'handed_over:', 'undone:', 'forked_writer:', 'restored:', 'namespace:']
 
 export function workerDied(state: KernelState, cause: DeathCause): void {
   settle(state, 'worker_ended', null)

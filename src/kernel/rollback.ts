@@ -1,12 +1,14 @@
 /** Going back: to the begin of a transaction, which ends it, or to a savepoint, which keeps it open. */
 
 import { SavepointError } from '../errors.js'
+import type { ExternalEffect } from '../link/protocol.js'
 import type { Operation } from './operation.js'
 import { drop, type Snapshot } from './snapshots.js'
 import type { KernelState } from './state.js'
 import { placeOf, removeSavepoint } from './savepoints.js'
 import { switchTo, type SwitchReason } from './switching.js'
 import { close, forgetLater, move, type Transaction } from './transactions.js'
+import { undoneWords } from './undone.js'
 
 export interface RollbackReport {
   readonly transaction: Transaction
@@ -14,7 +16,7 @@ export interface RollbackReport {
   readonly to: string | null
   readonly snapshot: Snapshot
   readonly rollback_ms: number
-  readonly effects: readonly object[]
+  readonly effects: readonly ExternalEffect[]
   readonly limits: readonly string[]
 }
 
@@ -42,8 +44,8 @@ function* toBegin(state: KernelState, transaction: Transaction, why: SwitchReaso
   }
   close(state, transaction, 'roll_back', why.reason.reason, snapshot)
   forgetLater(state, snapshot.order, why.reason.reason)
-  const { ms, limits } = yield* switchTo(state, snapshot, why)
-  return { transaction, to: null, snapshot, rollback_ms: ms, effects: [], limits }
+  const { ms, effects, limits } = yield* switchTo(state, snapshot, why)
+  return { transaction, to: null, snapshot, rollback_ms: ms, effects, limits }
 }
 
 function* toSavepoint(
@@ -61,20 +63,18 @@ function* toSavepoint(
   }
   move(transaction, 'roll_back_to')
   forgetLater(state, snapshot.order, why.reason.reason)
-  const { ms, limits, kept } = yield* switchTo(state, snapshot, why, { keep: true })
+  const { ms, effects, limits, kept } = yield* switchTo(state, snapshot, why, { keep: true })
   if (!kept) {
     drop(state, snapshot)
     removeSavepoint(state, id)
   }
   const lost = kept ? [] : [`the savepoint '${to}', which could not be taken again`]
-  return { transaction, to, snapshot, rollback_ms: ms, effects: [], limits: [...limits, ...lost] }
+  return { transaction, to, snapshot, rollback_ms: ms, effects, limits: [...limits, ...lost] }
 }
 
 /** What a magic prints of a rollback. */
 export function rolledBackLine({ transaction, to, rollback_ms, effects }: RollbackReport): string {
   const name = to ?? transaction.name
   const what = name === null ? 'Rolled back' : `Rolled back ${to === null ? '' : 'to '}'${name}'`
-  const files = effects.filter((each) => 'restored' in each && each.restored === true).length
-  const restored = files === 0 ? '' : `; ${files} ${files === 1 ? 'file' : 'files'} restored`
-  return `${what} in ${rollback_ms.toFixed(1)} ms${restored}.\n`
+  return `${what} in ${rollback_ms.toFixed(1)} ms${undoneWords(effects)}.\n`
 }

@@ -12,6 +12,7 @@ import { SavepointError } from '../errors.js'
 import type { SnapshotPermit, WorkerEvent } from '../link/protocol.js'
 import { log } from './send.js'
 import { dateOf, mint, trimInputs, type KernelState } from './state.js'
+import { isRecorded, recordingOf } from './undone.js'
 
 /** `permitted`: not frozen yet, or not again. */
 export type SnapshotPhase = 'permitted' | 'frozen' | 'gone'
@@ -49,6 +50,8 @@ export interface Snapshot {
   ms: number | null
   /** Memory that it alone holds, as last measured. */
   privateBytes: number | null
+  /** Whoever is woken from it says what it has undone outside of the process. */
+  readonly recorded: boolean
 }
 
 export interface SnapshotWish {
@@ -80,9 +83,10 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
     pid: null,
     ms: null,
     privateBytes: null,
+    recorded: isRecorded(state, wish.kind),
   }
   state.snapshots.set(snapshot.id, snapshot)
-  return { snapshot, permit: { snapshot: snapshot.id, token: snapshot.token } }
+  return { snapshot, permit: permitFor(state, snapshot) }
 }
 
 /** It is woken and is to stay usable: the permit for the copy that the woken process makes of itself. */
@@ -91,7 +95,11 @@ export function permitAgain(state: KernelState, snapshot: Snapshot): SnapshotPer
   snapshot.token = mint(state)
   snapshot.pid = null
   snapshot.privateBytes = null
-  return { snapshot: snapshot.id, token: snapshot.token }
+  return permitFor(state, snapshot)
+}
+
+function permitFor(state: KernelState, snapshot: Snapshot): SnapshotPermit {
+  return { snapshot: snapshot.id, token: snapshot.token, ...recordingOf(state, snapshot) }
 }
 
 type Taken = Extract<WorkerEvent, { kind: 'taken' }>

@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import type { SavepointError } from '../errors.js'
+import type { RecordingBounds } from '../link/protocol.js'
 import type { IncomingMessage, RequestChannel } from '../wire/message.js'
 import { newDebugging, type Debugging } from './debugger-state.js'
 import type { Client, Effect } from './effects.js'
@@ -37,6 +38,8 @@ export interface KernelOptions {
   readonly generationsBefore?: number
   /** Tell clients that there are subshells. */
   readonly offersSubshells: boolean
+  /** How transactions note what is done outside of the process; null: they do not. */
+  readonly records: RecordingBounds | null
   readonly limits: KernelLimits
 }
 
@@ -48,6 +51,7 @@ export interface KernelLimits {
   readonly parentsMax: number
   readonly handOverMs: number
   readonly wakeMs: number
+  readonly undoMs: number
   readonly stopMs: number
   readonly settleMs: number
   readonly checkpointMs: number
@@ -176,6 +180,8 @@ export interface KernelState extends Line {
   readonly snapshots: Map<string, Snapshot>
   snapshotsMade: number
   transactionsMade: number
+  /** Recordings of effects that have ended: the number of the present one. */
+  recordings: number
   /** Cells sent since the oldest snapshot was frozen: [execution count, raw code]. */
   inputs: (readonly [number, string])[]
   readonly waiters: Map<string, Waiter>
@@ -237,6 +243,7 @@ export function newState(options: KernelOptions): KernelState {
     snapshots: new Map(),
     snapshotsMade: 0,
     transactionsMade: 0,
+    recordings: 0,
     inputs: [],
     waiters: new Map(),
     control: null,

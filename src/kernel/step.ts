@@ -159,6 +159,8 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return hearTaken(state, event)
     case 'handed_over':
       return void settle(state, `handed_over:${event.snapshot}`, event)
+    case 'undone':
+      return void settle(state, `undone:${event.snapshot}`, event)
     case 'forked_writer':
       return void settle(state, `forked_writer:${event.checkpoint}`, event)
     case 'restored':

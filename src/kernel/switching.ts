@@ -6,7 +6,7 @@
  */
 
 import { SavepointError } from '../errors.js'
-import type { RollbackReason } from '../link/protocol.js'
+import type { ExternalEffect, RollbackReason } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import { handOverComms, takeBack } from './beside.js'
 import { dropWorkerComms } from './comms.js'
@@ -17,6 +17,7 @@ import { command, publish } from './send.js'
 import { discardLater, drop, permitAgain, type Snapshot } from './snapshots.js'
 import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
 import { cue, mint, parentOfTurn, trimInputs, type KernelState } from './state.js'
+import { undoneBy } from './undone.js'
 
 export interface SwitchReason {
   readonly reason: RollbackReason
@@ -34,6 +35,7 @@ export interface SwitchWishes {
 export interface SwitchReport {
   /** Time without a worker. */
   readonly ms: number
+  readonly effects: readonly ExternalEffect[]
   readonly limits: readonly string[]
   /** The snapshot is there as before. */
   readonly kept: boolean
@@ -91,12 +93,18 @@ export function* switchTo(
     },
     why.parts,
   )
+  const undone = yield* undoneBy(state, snapshot)
   const kept = permit !== undefined && (yield* frozenAgain(state, snapshot))
   trimInputs(state)
   openSubshells(state)
   cue(state, state.turn ? 'resumed' : 'worker_up')
   if (resumes(state, snapshot)) handOverComms(state)
-  return { ms: Math.round((state.now - startedAt) * 1000) / 1000, limits, kept }
+  return {
+    ms: Math.round((state.now - startedAt) * 1000) / 1000,
+    ...undone,
+    limits: [...limits, ...undone.limits],
+    kept,
+  }
 }
 
 /** Whether the woken process froze a copy of itself, as it was told to; it does so before anything else. */
@@ -113,7 +121,9 @@ function* frozenAgain(state: KernelState, snapshot: Snapshot): Operation<boolean
 
 /** A `with` block whose cell still runs goes on in its woken copy; the frames of any other code are left. */
 export function resumes(state: KernelState, snapshot: Snapshot): boolean {
-  return snapshot.block && snapshot.seq === (state.turn?.request.seq ?? null)
+  const { turn } = state
+  // One that has replied is over, even if its transaction is rolled back before clients see the reply.
+  return snapshot.block && snapshot.seq === (turn?.request.seq ?? null) && turn?.atWorker !== false
 }
 
 function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly string[]> {

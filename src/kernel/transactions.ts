@@ -15,6 +15,7 @@ import { settle, waitFor, type Operation } from './operation.js'
 import { discard, permit, type Snapshot, type TakenOutcome } from './snapshots.js'
 import { dateOf, trimInputs, type KernelState } from './state.js'
 import { inShort, transactionId, type OnDisconnect, type Policy } from './terms.js'
+import { recordNothing } from './undone.js'
 
 export type TransactionState = 'opening' | 'open' | 'committed' | 'rolled_back' | 'lost'
 export type EndingCue = 'commit' | 'roll_back' | 'lose'
@@ -222,6 +223,8 @@ export function close(
     ended.flatMap((each) => [each.snapshot, ...each.savepoints.map(({ snapshot }) => snapshot)]),
     kept,
   )
+  // A worker that is rolled back takes its record with it.
+  if (index === 0 && by !== 'roll_back') recordNothing(state)
   trimInputs(state)
 }
 

@@ -127,6 +127,23 @@ export type ZygoteEvent =
 export interface SnapshotPermit {
   readonly snapshot: string
   readonly token: string
+  /** From here on note what is done outside of the process, for a later rollback to here. */
+  readonly record?: Recording
+}
+
+/** How what is done outside of the process is noted. */
+export interface Recording extends RecordingBounds {
+  /** Which recording it is: `effects` ends the one of its number, and a permit of another number begins one. */
+  readonly recording: number
+}
+
+export interface RecordingBounds {
+  /** The largest file that is copied before it is changed. */
+  readonly file_bytes_max: number
+  /** All copies of one transaction. */
+  readonly bytes_max: number
+  /** A rollback ends the processes that were started since. */
+  readonly end_processes: boolean
 }
 
 /** What came of a transaction outside of the process. */
@@ -227,6 +244,11 @@ export type WorkerCommand =
   | {
       /** This snapshot is gone: forget it, and reap its process if it is a child. */ readonly kind: 'forget'
       readonly snapshot: string
+    }
+  | {
+      /** No transaction is open any more: note nothing of what is done outside, and forget what was noted. */ readonly kind: 'effects'
+      readonly record: false
+      readonly recording: number
     }
   | {
       /** Answer to an `input_request`. Parts: [content of the input_reply]. */ readonly kind: 'input'
@@ -344,6 +366,13 @@ export type WorkerEvent =
   | {
       /** `limits`: what could not be handed over, in words. */ readonly kind: 'handed_over'
       readonly snapshot: string
+      readonly limits: readonly string[]
+    }
+  | {
+      /** From a copy that was woken, before anything else: what was done outside of the process since it was frozen. */
+      readonly kind: 'undone'
+      readonly snapshot: string
+      readonly effects: readonly ExternalEffect[]
       readonly limits: readonly string[]
     }
   | {

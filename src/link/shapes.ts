@@ -34,6 +34,11 @@ const record =
   (value) =>
     object(value) && fits(value as Readonly<Record<string, unknown>>, fields)
 const linkError = record({ code: text, message: text, details: object })
+const externalEffect = record({
+  kind: oneOf('file_written', 'file_removed', 'process_started', 'socket_opened', 'database'),
+  target: text,
+  restored: oneOf(true, false),
+})
 
 const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
   leased: { fields: {}, parts: 0 },
@@ -67,6 +72,7 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
     parts: 0,
   },
   handed_over: { fields: { snapshot: text, limits: list(text) }, parts: 0 },
+  undone: { fields: { snapshot: text, effects: list(externalEffect), limits: list(text) }, parts: 0 },
   forked_writer: { fields: { checkpoint: text, pid: number, pause_ms: number, error: optional(text) }, parts: 0 },
   restored: {
     fields: {

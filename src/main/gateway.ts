@@ -26,6 +26,7 @@ import { UsageMeter } from '../worker/usage.js'
 import { bindChannelsIn } from './gateway-connections.js'
 import type { GatewaySpecs } from './gateway-specs.js'
 import { kernelStoreOf } from './kernel-store.js'
+import { recordingOf } from './recording.js'
 import { startPythonSide, type PythonSide } from './python-side.js'
 
 export interface GatewayOptions {
@@ -172,6 +173,7 @@ function newKernels({ values, specs, log }: GatewayOptions, { newWorkers }: Pyth
     log,
     options: {
       offersSubshells: values['kernel.subshells'],
+      records: recordingOf(values),
       limits: { ...config.kernel, bufferedBytesMax: values['output.buffered_bytes_max'] },
     },
     pacing: {

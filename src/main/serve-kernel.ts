@@ -14,6 +14,7 @@ import { UsageMeter } from '../worker/usage.js'
 import type { Workers } from '../worker/workers.js'
 import type { KernelCommand } from './kernel.js'
 import { relief } from './relief.js'
+import { recordingOf } from './recording.js'
 import { kernelIdOf, kernelStore, lastingKernelIdOf, type KernelStore } from './kernel-store.js'
 
 export interface KernelParts {
@@ -102,6 +103,7 @@ async function lifeOf(
         lazy: command.lazyWorker,
         kernelInfo,
         offersSubshells: command.values['kernel.subshells'],
+        records: recordingOf(command.values),
         limits: { ...config.kernel, bufferedBytesMax: command.values['output.buffered_bytes_max'] },
       },
       clients: {

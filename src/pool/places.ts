@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import type { Hello } from '../link/protocol.js'
 import type { Resident } from '../worker/backing.js'
 import type { Connection, ConnectionHandlers } from '../worker/connection.js'
-import { seatIn } from '../worker/seat.js'
+import { seatIn, undoFolderOf } from '../worker/seat.js'
 import type { Holder } from '../worker/zygote.js'
 import type { PoolOptions } from './options.js'
 import { PooledProcess } from './process.js'
@@ -86,8 +86,10 @@ export class Places {
     this.#tokens.delete(place)
     const tenant = this.#tenants.get(place)
     this.#tenants.delete(place)
-    const { stdout, stderr, interrupts } = seatIn(this.#options.folder, place)
+    const paths = seatIn(this.#options.folder, place)
+    const { stdout, stderr, interrupts } = paths
     for (const path of [stdout, stderr, interrupts]) rm(path, { force: true }, () => {})
+    rm(undoFolderOf(paths), { recursive: true, force: true }, () => {})
     tenant?.left(place)
   }
 

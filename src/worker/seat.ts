@@ -25,6 +25,11 @@ export function seatIn(folder: string, place: string): SeatPaths {
   return { place, stdout: path('out'), stderr: path('err'), interrupts: path('int') }
 }
 
+/** Where the worker keeps copies of files while a transaction is open; it names it after its output pipe, too. */
+export function undoFolderOf({ stdout }: SeatPaths): string {
+  return `${stdout.replace(/\.[^./]*$/, '')}.undo`
+}
+
 export type OnText = (name: 'stdout' | 'stderr', text: Buffer) => void
 
 /** A seat that is in use: its pipes are read. */

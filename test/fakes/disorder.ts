@@ -62,6 +62,7 @@ export class Disorder {
       lazy: false,
       kernelInfo: null,
       offersSubshells: true,
+      records: this.random.chance(0.5) ? { file_bytes_max: 1, bytes_max: 1, end_processes: false } : null,
       limits: {
         queueLengthMax: 6,
         subshellsMax: 2,
@@ -70,6 +71,7 @@ export class Disorder {
         parentsMax: 8,
         handOverMs: 1,
         wakeMs: 1,
+        undoMs: 1,
         stopMs: 1,
         settleMs: 1,
         checkpointMs: 1,

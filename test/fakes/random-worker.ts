@@ -22,6 +22,8 @@ export interface Saying {
 /** What a frozen copy knows: enough to go on where it was frozen. */
 export interface Frozen {
   readonly task: Task | null
+  /** The snapshot, if what is done outside of the process is noted from here on. */
+  readonly recorded?: string | undefined
 }
 
 const ASKS = ['begin', 'rollback', 'commit', 'status', 'checkpoint', 'restore', 'nonsense'] as const
@@ -45,6 +47,7 @@ export class RandomWorker {
   #ahead: (Task & { readonly behind: number }) | null = null
   stopping = false
   readonly #subshells: RandomSubshells
+  readonly #recorded: string | undefined
 
   constructor(
     generation: number,
@@ -58,6 +61,7 @@ export class RandomWorker {
     this.#random = random
     this.#frozen = frozen
     this.#task = as.task
+    this.#recorded = as.recorded
     this.#subshells = new RandomSubshells(random)
   }
 
@@ -67,6 +71,7 @@ export class RandomWorker {
     switch (command.kind) {
       case 'welcome':
         if (command.woken?.resume !== true) this.#task = null
+        this.#sayUndone()
         return
       case 'request': {
         if (command.beside !== undefined) return this.#hearBeside(command.seq, command.beside)
@@ -203,10 +208,17 @@ export class RandomWorker {
     return { event: { kind: 'input_request', id, parent }, parts: [{ prompt: '', password: false }] }
   }
 
-  #take({ snapshot }: SnapshotPermit, task: Task | null): void {
+  #sayUndone(): void {
+    const snapshot = this.#recorded
+    if (snapshot === undefined) return
+    const effects = [{ kind: 'file_written', target: 'a', restored: this.#random.chance(0.5) } as const]
+    this.#do(() => ({ event: { kind: 'undone', snapshot, effects, limits: [] }, parts: [] }))
+  }
+
+  #take({ snapshot, record }: SnapshotPermit, task: Task | null): void {
     const fails = this.#random.chance(0.1)
     this.#do(() => {
-      if (!fails) this.#frozen.set(snapshot, { task })
+      if (!fails) this.#frozen.set(snapshot, { task, recorded: record && snapshot })
       return { event: { kind: 'taken', snapshot, pid: 1, ms: 1, ...(fails ? { error: 'no memory' } : {}) }, parts: [] }
     })
   }

@@ -31,6 +31,7 @@ function stage(key = 'key'): Stage {
       lazy: false,
       kernelInfo: null,
       offersSubshells: false,
+      records: null,
       limits: LIMITS,
     },
     clients: ports.clients,

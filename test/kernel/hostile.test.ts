@@ -48,6 +48,7 @@ class Served {
         restoreLast: false,
         kernelInfo: null,
         offersSubshells: false,
+        records: null,
         limits: LIMITS,
       },
       1_900_000_000_000,

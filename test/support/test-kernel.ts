@@ -20,6 +20,7 @@ export const LIMITS: KernelLimits = {
   parentsMax: 50,
   handOverMs: 200,
   wakeMs: 1_000,
+  undoMs: 1_000,
   stopMs: 100,
   settleMs: 50,
   checkpointMs: 60_000,
@@ -99,6 +100,7 @@ export class TestKernel {
       lazy: lazy !== undefined,
       kernelInfo: lazy?.kernelInfo ? bytes(lazy.kernelInfo) : null,
       offersSubshells: true,
+      records: null,
       limits: { ...LIMITS, ...limits },
     }
     const { state, effects } = start(options, this.now)

@@ -37,7 +37,7 @@ export interface KernelSurroundings {
   readonly newUsage: NewUsage
   readonly clock: Clock
   readonly log: Log
-  readonly options: Pick<KernelOptions, 'offersSubshells' | 'limits'>
+  readonly options: Pick<KernelOptions, 'offersSubshells' | 'records' | 'limits'>
   readonly pacing: PacerLimits
   readonly holdMs: number
 }
@@ -98,6 +98,7 @@ export class Incarnation {
     this.#host = new Host({
       options: {
         offersSubshells: options.offersSubshells,
+        records: options.records,
         // A front end asks a busy kernel whether it is there, and gives up sooner than a launcher would.
         limits: { ...options.limits, infoPatienceMs: 0 },
         session: randomUUID(),

@@ -163,6 +163,7 @@ class Transaction:
             reason.get("traceback"),
             original,
             carrying.value_of(value),
+            effects=reason.get("effects"),
             limits=reason.get("limits"),
         )
         raise self.rolled_back from original

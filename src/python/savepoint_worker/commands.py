@@ -43,6 +43,12 @@ def _forget(worker: Worker, frame: Frame) -> None:
     worker.snapshots.forget(frame.envelope["snapshot"])
 
 
+def _effects(worker: Worker, frame: Frame) -> None:
+    # Recording begins with a permit, and ends here.
+    if worker.recorder is not None and not frame.envelope["record"]:
+        worker.recorder.stop(frame.envelope["recording"])
+
+
 def _checkpoint(worker: Worker, frame: Frame) -> None:
     from . import writer
 
@@ -103,6 +109,7 @@ _COMMANDS: dict[str, Callable[[Worker, Frame], None]] = {
     "snapshot": _snapshot,
     "hand_over": _hand_over,
     "forget": _forget,
+    "effects": _effects,
     "checkpoint": _checkpoint,
     "restore": _restore,
     "namespace": _namespace,

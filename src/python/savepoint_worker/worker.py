@@ -35,6 +35,7 @@ from .subshells import Subshells
 
 if TYPE_CHECKING:
     from .debug.thread import DebuggerThread
+    from .effects.recorder import Recorder
 
 WELCOME_TIMEOUT_S = 30.0
 EXIT_LINK_LOST = 70
@@ -61,6 +62,8 @@ class Worker:
         self.loop: Any = asyncio.SelectorEventLoop(selectors.PollSelector())
         #: Snapshots and other children of ours, hidden from the user's `os.wait`.
         self.snapshots: Any = None
+        #: What is done outside of the process while a transaction is open; None as long as none was.
+        self.recorder: Recorder | None = None
         #: The request that is being served.
         self.request: requests.Request | None = None
         #: Comm messages beside that request.

@@ -22,6 +22,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..effects.own_fork import own_fork
 from ..link import wait_readable
 from ..processes import children, custodian
 from ..processes.custodian import Custodian
@@ -29,6 +30,7 @@ from . import imports, wake
 from .freeze import Step, freeze, identity_of, kind_of, open_descriptors, survey
 
 if TYPE_CHECKING:
+    from ..effects.recorder import Recorder
     from ..moments import Woken
     from ..worker import Worker
 
@@ -87,7 +89,7 @@ class NotFrozen(OSError):
     """No copy could be made, and nothing is left of the attempt."""
 
 
-def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
+def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
     """Freeze a copy of this process, and tell the gateway (`taken`). In the copy, once it is woken, why that was done.
 
     Main thread only. Raises SavepointError('snapshot_failed') if there was no copy to be made.
@@ -100,6 +102,9 @@ def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
     worker.outlet.quiesce()
     if len(sys._current_frames()) > 1:
         imports.settle()
+    recorder = recorder_for(worker, permit)
+    if recorder is not None:
+        recorder.mark(permit.get("record"))
     # What a signal handler of the user's raises has to be raised before anything is made, or after all is done.
     mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     try:
@@ -107,6 +112,9 @@ def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
         if woken is not None:
             return woken
         snapshots.add(permit["snapshot"], pid, limits)
+        if recorder is not None and permit.get("record"):
+            # Only here, so that the copy records as it did before.
+            recorder.record()
     except OSError as error:
         worker.link.send({**event, "error": str(error)})
         from savepoint import SavepointError
@@ -117,6 +125,15 @@ def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
         _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     worker.link.send({**event, "pid": pid, "ms": (time.perf_counter() - started) * 1000})
     return None
+
+
+def recorder_for(worker: Worker, permit: dict[str, Any]) -> Recorder | None:
+    """What records effects here; None as long as nothing has to be recorded."""
+    if worker.recorder is None and permit.get("record"):
+        from ..effects import recorder
+
+        return recorder.of(worker)
+    return worker.recorder
 
 
 def _take(worker: Worker, permit: dict[str, str]) -> tuple[int, list[str], Woken | None]:
@@ -154,11 +171,12 @@ def _take(worker: Worker, permit: dict[str, str]) -> tuple[int, list[str], Woken
 
 def fork_quietly(alone: bool) -> int:
     """os.fork without the warning that CPython 3.12 and later give where there are other threads: our copies know."""
-    if alone or sys.version_info < (3, 12):
-        return _fork()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return _fork()
+    with own_fork:
+        if alone or sys.version_info < (3, 12):
+            return _fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return _fork()
 
 
 def _wait_until_frozen(end: socket.socket) -> list[str]:

@@ -19,6 +19,7 @@ from . import imports
 from .freeze import Frozen, start_time
 
 if TYPE_CHECKING:
+    from ..effects.recorder import Recorder
     from ..moments import Woken
     from ..worker import Worker
 
@@ -67,7 +68,20 @@ def come_back(worker: Worker, permit: dict[str, str], connection: int, frozen: F
     link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, permit["token"])
     woken = worker.come_back(link, link.receive(WELCOME_TIMEOUT_S))
     children.restart_waiters()
+    if worker.recorder is not None and worker.recorder.marked is not None:
+        _undo(worker.recorder, link, permit["snapshot"], woken)
     return woken
+
+
+def _undo(recorder: Recorder, link: Link, snapshot: str, woken: Woken) -> None:
+    """Take back what was done outside of the process since this copy was frozen, and say what that was."""
+    try:
+        effects, limits = recorder.undo()
+    except Exception as error:
+        effects, limits = [], [f"files, which could not be put back ({type(error).__name__}: {error})"]
+    link.send({"kind": "undone", "snapshot": snapshot, "effects": effects, "limits": limits})
+    woken.reason["effects"] = effects
+    woken.reason["limits"] = [*woken.reason.get("limits", ()), *limits]
 
 
 def _renew_loop(loop: Any) -> None:

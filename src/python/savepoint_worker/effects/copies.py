@@ -1,0 +1,132 @@
+"""Copies of files, made before they are changed. Where the file system can, they share their blocks with the original."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from typing import Any
+
+# User code may put its own in their place, and reads and writes of ours are no effects of its.
+_open, _close, _read, _write = os.open, os.close, os.read, os.write
+_fstat, _lstat, _ftruncate, _ioctl = os.fstat, os.lstat, os.ftruncate, fcntl.ioctl
+_copy_file_range, _sendfile = os.copy_file_range, os.sendfile
+
+#: ioctl(2) FICLONE: linux/fs.h.
+FICLONE = 0x40049409
+CHUNK_BYTES = 1 << 20
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class State:
+    """What is remembered of a file or folder: enough to see that it was changed, and to put it back."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: list[int]) -> None:
+        #: mode, uid, gid, size, device, inode, times of access, of change and of status change in ns.
+        self.values = values
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> State:
+        """From what the system tells."""
+        times = (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
+        return cls(
+            [found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_dev, found.st_ino, *times],
+        )
+
+    mode = property(lambda self: self.values[0])
+    owner = property(lambda self: tuple(self.values[1:3]))
+    size = property(lambda self: self.values[3])
+    #: Which file it is, under whatever name.
+    identity = property(lambda self: tuple(self.values[4:6]))
+    times = property(lambda self: tuple(self.values[6:8]))
+
+    def is_untouched(self, now: State) -> bool:
+        """Is it the same file, and was nothing done to it? The time of status change cannot be set."""
+        return bool(self.identity == now.identity and self.values[8] == now.values[8] and self.size == now.size)
+
+    def is_regular(self) -> bool:
+        """A plain file."""
+        return stat.S_ISREG(self.mode)
+
+    def is_folder(self) -> bool:
+        """A directory."""
+        return stat.S_ISDIR(self.mode)
+
+    def is_link(self) -> bool:
+        """A symbolic link."""
+        return stat.S_ISLNK(self.mode)
+
+
+def state_of(path: str) -> State | None:
+    """State of what is there, a symbolic link not followed. None: nothing is."""
+    try:
+        return State.of(_lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def copy_to(path: str, target: str) -> int:
+    """Copy a file to a new one that is ours alone; its size. Raises OSError."""
+    source = open_unseen(path)
+    try:
+        made = _open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            return copy_content(source, made)
+        finally:
+            _close(made)
+    finally:
+        _close(source)
+
+
+def open_unseen(path: str) -> int:
+    """Open a file for reading, if it may be without a trace of that. Raises OSError."""
+    try:
+        return _open(path, READ | os.O_NOATIME)
+    except PermissionError:
+        # Only its owner may read it without a trace.
+        return _open(path, READ)
+
+
+def copy_content(source: int, target: int) -> int:
+    """Make the content of one open file that of another; its size. Raises OSError."""
+    size = _fstat(source).st_size
+    try:
+        _ioctl(target, FICLONE, source)
+    except OSError:
+        # Another file system, or one that shares no blocks.
+        size = _copy_by_moving(source, target, size)
+    _ftruncate(target, size)
+    return size
+
+
+def _copy_by_moving(source: int, target: int, size: int) -> int:
+    done = 0
+    for move in (_by_range, _by_sendfile, _by_hand):
+        try:
+            while count := move(source, target):
+                done += count
+        except OSError:
+            # Which of these works depends on the file systems; what was copied so far stays.
+            if move is _by_hand:
+                raise
+        if done >= size:
+            break
+    return done
+
+
+def _by_range(source: int, target: int) -> int:
+    return _copy_file_range(source, target, 1 << 30)
+
+
+def _by_sendfile(source: int, target: int) -> int:
+    return _sendfile(target, source, None, 1 << 30)  # type: ignore[arg-type]
+
+
+def _by_hand(source: int, target: int) -> int:
+    data: Any = memoryview(_read(source, CHUNK_BYTES))
+    count = len(data)
+    while data:
+        data = data[_write(target, data) :]
+    return count

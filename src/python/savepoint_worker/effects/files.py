@@ -1,0 +1,140 @@
+"""What is noted of a file before it is changed: how to put it back, and a copy where that takes one.
+
+Each entry is the exact inverse of one step, so that undoing them from the last to the first leads back. A file that was
+noted since the last mark need not be noted again, unless what is called by its name has become another one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .copies import State, copy_to, state_of
+from .paths import followed, located
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
+
+TOO_LARGE, TOO_MUCH = "too large", "too much"
+
+
+def written(recorder: Recorder, path: Any, creates: bool = False) -> None:
+    """A file is opened to be written to, or cut short."""
+    found = followed(path)
+    if found is None or not _is_news(recorder, found):
+        return
+    state = state_of(found)
+    if state is None:
+        if creates:
+            _note(recorder, {"do": "made", "path": found}, found)
+    elif state.is_regular():
+        _save(recorder, found, state)
+
+
+def appears(recorder: Recorder, path: Any, folder: int) -> None:
+    """A link comes to be where there is nothing."""
+    found = located(path, folder)
+    if found is not None and _is_news(recorder, found) and state_of(found) is None:
+        _note(recorder, {"do": "made", "path": found}, found)
+
+
+def removed(recorder: Recorder, path: Any, folder: int) -> None:
+    """A file or a symbolic link is removed."""
+    found = located(path, folder)
+    if found is not None and _is_news(recorder, found):
+        _keep(recorder, found, state_of(found))
+
+
+def renamed(recorder: Recorder, source: Any, target: Any, source_folder: int, target_folder: int) -> None:
+    """What has one name gets another, perhaps in place of something else."""
+    old, new = located(source, source_folder), located(target, target_folder)
+    if old is None or new is None or old == new:
+        return
+    state, replaced = state_of(old), state_of(new)
+    if state is None:
+        return
+    ours = recorder.places
+    assert ours is not None
+    if ours.is_ours(new):
+        return
+    if replaced is not None and not replaced.is_folder() and _is_news(recorder, new):
+        _keep(recorder, new, replaced)
+    elif replaced is not None and replaced.is_folder():
+        _note(recorder, {"do": "unmade", "path": new, "state": replaced.values}, None)
+    entry = {"do": "renamed", "path": new, "old": old, "state": state.values, "fresh": replaced is None}
+    _note(recorder, entry, None)
+    for each in (old, new):
+        _forget(recorder, each)
+
+
+def folder_made(recorder: Recorder, path: Any, folder: int) -> None:
+    """A folder is made."""
+    found = located(path, folder)
+    if found is not None and _is_news(recorder, found) and state_of(found) is None:
+        _note(recorder, {"do": "made folder", "path": found}, None)
+
+
+def folder_removed(recorder: Recorder, path: Any, folder: int) -> None:
+    """An empty folder is removed."""
+    found = located(path, folder)
+    state = None if found is None else state_of(found)
+    if found is None or state is None or not state.is_folder() or not _is_news(recorder, found):
+        return
+    _note(recorder, {"do": "unmade", "path": found, "state": state.values}, None)
+    _forget(recorder, found)
+
+
+def touched(recorder: Recorder, path: Any, folder: int) -> None:
+    """Mode, owner or times of something are set."""
+    found = followed(path, folder)
+    state = None if found is None else state_of(found)
+    if found is None or state is None or not _is_news(recorder, found):
+        return
+    if state.is_regular() or state.is_folder():
+        _note(recorder, {"do": "touched", "path": found, "state": state.values}, f"touched {found}")
+
+
+def _is_news(recorder: Recorder, path: str) -> bool:
+    assert recorder.places is not None
+    return path not in recorder.seen and not recorder.places.is_ours(path)
+
+
+def _keep(recorder: Recorder, path: str, state: State | None) -> None:
+    if state is None:
+        return
+    if state.is_link():
+        _note(recorder, {"do": "unlinked", "path": path, "to": os.readlink(path)}, path)
+    elif state.is_regular():
+        _save(recorder, path, state)
+
+
+def _save(recorder: Recorder, path: str, state: State) -> None:
+    """Note a file with a copy of it, or with the reason why there is none."""
+    assert recorder.places is not None and recorder.ledger is not None
+    entry: dict[str, Any] = {"do": "saved", "path": path, "state": state.values, "copy": 0}
+    if recorder.places.is_kept(path):
+        if state.size > recorder.bounds.file_bytes_max:
+            entry["why"] = TOO_LARGE
+        elif recorder.ledger.copied_bytes + state.size > recorder.bounds.bytes_max:
+            entry["why"] = TOO_MUCH
+        else:
+            try:
+                number, target = recorder.new_copy()
+                recorder.ledger.copied_bytes += copy_to(path, target)
+                entry["copy"] = number
+            except OSError as error:
+                entry["why"] = error.strerror or type(error).__name__
+    _note(recorder, entry, path)
+
+
+def _note(recorder: Recorder, entry: dict[str, Any], key: str | None) -> None:
+    assert recorder.places is not None
+    entry["kept"] = recorder.places.is_kept(entry["path"])
+    recorder.note(entry, key)
+
+
+def _forget(recorder: Recorder, path: str) -> None:
+    """What has this name, or is below it, is something else from now on."""
+    below = path + "/"
+    recorder.seen.difference_update([each for each in recorder.seen if each == path or each.startswith(below)])
+    recorder.seen.discard(f"touched {path}")

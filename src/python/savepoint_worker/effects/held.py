@@ -1,0 +1,61 @@
+"""Files that can be written to already when a recording begins: no event tells of what is written to them.
+
+A small one is copied. Of a larger one that is only added to, it is enough to know how long it was.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..copies.freeze import open_descriptors
+from .copies import State, copy_to
+from .paths import followed
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
+
+#: Copies delay the begin, so only what is small is copied; all of them together, too.
+COPIED_BYTES_MAX = 16 * 1024 * 1024
+# User code may put its own in its place.
+_fstat, _lseek = os.fstat, os.lseek
+
+
+def note_all(recorder: Recorder) -> None:
+    """Note each file below the working folder that is open for writing."""
+    room = COPIED_BYTES_MAX
+    noted = set()
+    assert recorder.places is not None
+    for each in open_descriptors():
+        if each.flags & os.O_ACCMODE == os.O_RDONLY or each.flags & os.O_PATH or not each.target.startswith("/"):
+            continue
+        path = followed(each.number)
+        if path is None or path in noted or recorder.places.is_ours(path) or not recorder.places.is_kept(path):
+            continue
+        state = State.of(_fstat(each.number))
+        if state.is_regular():
+            noted.add(path)
+            room -= _note(recorder, path, state, each.number, each.flags, room)
+
+
+def _note(recorder: Recorder, path: str, state: State, descriptor: int, flags: int, room: int) -> int:
+    """Note one; the bytes that were copied."""
+    entry: dict[str, Any] = {"do": "held", "path": path, "state": state.values, "copy": 0, "kept": True}
+    if state.size <= room and _is_header_of_database(descriptor, flags):
+        # To open and close it here would let go of the locks that sqlite has on it.
+        entry = {"do": "database", "target": path}
+    elif state.size <= room:
+        number, target = recorder.new_copy()
+        try:
+            copy_to(path, target)
+            entry["copy"] = number
+        except OSError as error:
+            entry["why"] = error.strerror or type(error).__name__
+    elif not flags & os.O_APPEND and _lseek(descriptor, 0, os.SEEK_CUR) < state.size:
+        entry["why"] = "too large, and open for writing when the transaction began"
+    recorder.note(entry)
+    return state.size if entry.get("copy") else 0
+
+
+def _is_header_of_database(descriptor: int, flags: int) -> bool:
+    return flags & os.O_ACCMODE == os.O_RDWR and os.pread(descriptor, 16, 0) == b"SQLite format 3\0"

@@ -1,0 +1,191 @@
+"""When is noted what: the recorder of a process, which is handed on to its copies.
+
+A begin or a savepoint takes a mark (`mark`) before the process is forked. Then the process that goes on records
+(`record`), while the copy stays as it was. When the copy is woken, it undoes what was noted behind its mark (`undo`).
+When the last transaction has ended, nothing is recorded any more (`stop`).
+
+An engine that makes no copy of the process takes its mark, records, and undoes in one and the same process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import held, hook, notes, undo
+from .ledger import Entry, Ledger, Mark
+from .paths import Places
+from .report import Undone
+
+if TYPE_CHECKING:
+    from ..worker import Worker
+
+
+class Bounds(NamedTuple):
+    """What may be copied, in bytes: of one file, and in one transaction."""
+
+    file_bytes_max: int = 100 * 1024 * 1024
+    bytes_max: int = 1024 * 1024 * 1024
+
+    @classmethod
+    def of(cls, asked: Any) -> Bounds:
+        """From what the gateway says of a recording."""
+        given = asked if isinstance(asked, dict) else {}
+        return cls(**{name: given[name] for name in cls._fields if isinstance(given.get(name), int)})
+
+
+class Recorder:
+    """The recorder of this process."""
+
+    def __init__(self, private: str, folder: str) -> None:
+        """`private`: what is in this folder is ours. `folder`: where copies are kept; made when the first one is."""
+        global _current
+        _current = self
+        self.private = private
+        self.folder = folder
+        self.bounds = Bounds()
+        self.ledger: Ledger | None = None
+        self.places: Places | None = None
+        #: Where the record stood when this process was frozen, or last went on.
+        self.marked: Mark | None = None
+        #: Which of the gateway's recordings it is.
+        self.recording = -1
+        #: Whether effects are noted. In a frozen copy: whether they were when it was frozen.
+        self.on = False
+        #: What was noted since the last mark, so that it is noted once.
+        self.seen: set[str] = set()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """In a copy of the process: a lock that another thread had there is held for ever."""
+        self._lock = threading.RLock()
+        #: The thread that is at work here. What it does itself is no effect of the user's.
+        self._at_work = 0
+
+    # ------------------------------------------------------------------------------------------- when
+
+    def mark(self, asked: Any = None) -> Mark | None:
+        """Take a mark, for a moment that one may want to go back to.
+
+        `asked`: what the gateway says of the recording that begins here, None if none does. None if there is nothing
+        to mark: then nothing will ever be undone that comes from here.
+        """
+        if asked is not None and (not self.on or asked["recording"] != self.recording):
+            self.recording = asked["recording"]
+            if self.ledger is None:
+                self.ledger = Ledger()
+                # What a worker left here that was lost with its transactions.
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self.ledger.begin_epoch()
+            self.bounds = Bounds.of(asked)
+            self.places = Places(_working_folder(), self.private)
+        self.marked = None if self.ledger is None else self.ledger.mark()
+        self.seen.clear()
+        return self.marked
+
+    def record(self) -> None:
+        """From here on effects are noted, beginning with files that can be written to already. A mark was taken."""
+        if self.ledger is None:
+            return
+        self.ledger.writer = os.getpid()
+        self.on = True
+        with self.at_work():
+            held.note_all(self)
+        hook.listen(notes.handlers(self))
+
+    def stop(self, recording: int) -> None:
+        """That recording has ended: nothing is noted, and what was noted is forgotten."""
+        if recording != self.recording:
+            # The next one has begun already.
+            return
+        self.on = False
+        hook.stop()
+        self.seen.clear()
+        if self.ledger is not None:
+            if self.ledger.copies:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self.ledger.begin_epoch()
+
+    def undo(self, mark: Mark | None = None) -> Undone:
+        """Take back what was noted behind a mark, or since this process was frozen, and go on as it was then."""
+        mark = mark or self.marked
+        if self.ledger is None or mark is None or self.places is None:
+            return Undone([], [])
+        hook.stop()
+        self.seen.clear()
+        with self.at_work():
+            undone = undo.undo(self.ledger, mark, self.places, self.folder)
+            if self.on:
+                self.ledger.writer = os.getpid()
+                hook.listen(notes.handlers(self))
+        return undone
+
+    # ----------------------------------------------------------------------------------------- noting
+
+    def at_work(self) -> _AtWork:
+        """A block in which this thread's own doing is not noted."""
+        return _AtWork(self)
+
+    def is_own(self) -> bool:
+        """Is it this thread that is at work here?"""
+        return self._at_work == threading.get_ident()
+
+    def note(self, entry: Entry, key: str | None = None) -> None:
+        """Write an entry; one with a key only once."""
+        if key is not None:
+            if key in self.seen:
+                return
+            self.seen.add(key)
+        assert self.ledger is not None
+        self.ledger.append(entry)
+
+    def new_copy(self) -> tuple[int, str]:
+        """Number and path of the next copy."""
+        assert self.ledger is not None
+        os.makedirs(self.folder, 0o700, exist_ok=True)
+        self.ledger.copies += 1
+        return self.ledger.copies, undo.copy_path(self.folder, self.ledger.copies)
+
+
+class _AtWork:
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def __enter__(self) -> None:
+        self._recorder._lock.acquire()
+        self._recorder._at_work = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        self._recorder._at_work = 0
+        self._recorder._lock.release()
+
+
+_current: Recorder | None = None
+
+
+def of(worker: Worker) -> Recorder:
+    """The recorder of a worker. The gateway removes what it keeps when the worker's seat is given up."""
+    if worker.recorder is None:
+        seat = worker.spec.stdout or worker.spec.link_path
+        worker.recorder = Recorder(os.path.dirname(seat), os.path.splitext(seat)[0] + ".undo")
+    return worker.recorder
+
+
+def _after_fork_in_child() -> None:
+    # What a copy of the process does is its own affair, until it takes up work.
+    hook.stop()
+    if _current is not None:
+        _current._begin_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        # It was removed. Nothing is below it, then.
+        return "/nonexistent"

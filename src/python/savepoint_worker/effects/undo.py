@@ -1,0 +1,218 @@
+"""Taking back what was noted, from the last entry to the first."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable
+from typing import Any
+
+from .copies import State, _close, copy_content, open_unseen, state_of
+from .handles import reopen
+from .ledger import Entry, Ledger, Mark
+from .paths import Places
+from .report import Report, Undone
+
+#: How long the process that noted all this is waited for: what it still writes must not come after what is put back.
+END_TIMEOUT_MS = 5000
+
+
+def copy_path(folder: str, number: int) -> str:
+    """Where a copy is kept."""
+    return os.path.join(folder, str(number))
+
+
+def undo(ledger: Ledger, mark: Mark, places: Places, folder: str) -> Undone:
+    """Take back what was noted behind a mark, and forget it. What became of it, for clients."""
+    entries = list(ledger.since(mark))
+    report = Report(entries, places, ledger.missed)
+    if entries and not _has_ended(ledger.writer):
+        report.limit("the process that was rolled back had not ended when files were put back")
+    report.look()
+    undoing = _Undoing(places, folder, report)
+    for entry in reversed(entries):
+        step = _STEPS.get(entry["do"])
+        if step is not None:
+            undoing.take_back(step, entry)
+    reopen(undoing.replaced)
+    ledger.cut(mark)
+    return report.undone()
+
+
+def _has_ended(pid: int) -> bool:
+    if pid in (0, os.getpid()):
+        return True
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        # There is none, or this system cannot tell.
+        return True
+    try:
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        return bool(poll.poll(END_TIMEOUT_MS))
+    finally:
+        _close(process)
+
+
+class NotUndone(Exception):
+    """Why an entry could not be taken back, in words for the user."""
+
+
+class _Undoing:
+    """One run."""
+
+    def __init__(self, places: Places, folder: str, report: Report) -> None:
+        self.places = places
+        self.folder = folder
+        self.report = report
+        #: Files that have another identity now, by their former one.
+        self.replaced: dict[tuple[int, ...], str] = {}
+
+    def take_back(self, step: Callable[[_Undoing, Entry], None], entry: Entry) -> None:
+        """Take back one entry, or note why that was not done."""
+        if not entry["kept"] and not (entry["do"] == "renamed" and self.places.is_kept(entry["old"])):
+            self.report.left(entry)
+            return
+        try:
+            step(self, entry)
+        except NotUndone as why:
+            self.report.left(entry, str(why))
+        except OSError as error:
+            self.report.left(entry, f"not put back ({error.strerror or type(error).__name__})")
+
+    def made(self, entry: Entry) -> None:
+        """Remove what was not there."""
+        state = state_of(entry["path"])
+        if state is not None and state.is_folder():
+            raise NotUndone("a folder has come in its place")
+        if state is not None:
+            os.unlink(entry["path"])
+
+    def saved(self, entry: Entry) -> None:
+        """Put a file back, byte for byte."""
+        path, before, now = entry["path"], State(entry["state"]), state_of(entry["path"])
+        if now is not None and before.is_untouched(now):
+            return
+        if not entry["copy"]:
+            raise NotUndone(_why(entry))
+        if now is not None and now.is_folder():
+            raise NotUndone("a folder has come in its place")
+        copy = copy_path(self.folder, entry["copy"])
+        source = open_unseen(copy)
+        try:
+            if now is not None and now.identity == before.identity:
+                # Whoever has it open goes on with the same file.
+                _rewrite(path, before, now, source)
+            else:
+                _put_in_place(path, before, source)
+                self.replaced[before.identity] = path
+        finally:
+            _close(source)
+        os.unlink(copy)
+
+    def held(self, entry: Entry) -> None:
+        """Put back a file that was open all the time."""
+        if entry["copy"] or entry.get("why"):
+            self.saved(entry)
+            return
+        path, before, now = entry["path"], State(entry["state"]), state_of(entry["path"])
+        if now is None or now.identity != before.identity:
+            raise NotUndone("another file has come in its place")
+        if now.size < before.size:
+            raise NotUndone("it was cut short, and was too large to be copied")
+        if not before.is_untouched(now):
+            os.truncate(path, before.size)
+            _set_marks(path, before)
+
+    def renamed(self, entry: Entry) -> None:
+        """Give it its former name."""
+        state = state_of(entry["path"])
+        if state is None or state.identity != State(entry["state"]).identity:
+            former = state_of(entry["old"])
+            if former is None or former.identity != State(entry["state"]).identity:
+                raise NotUndone("another file has come in its place")
+            # It was not renamed, after all.
+            return
+        os.rename(entry["path"], entry["old"])
+
+    def unlinked(self, entry: Entry) -> None:
+        """Make a symbolic link."""
+        if state_of(entry["path"]) is None:
+            os.symlink(entry["to"], entry["path"])
+
+    def made_folder(self, entry: Entry) -> None:
+        """Remove an empty folder."""
+        state = state_of(entry["path"])
+        if state is not None and state.is_folder():
+            try:
+                os.rmdir(entry["path"])
+            except OSError as error:
+                raise NotUndone("not removed, as it holds files that Python did not write") from error
+
+    def unmade(self, entry: Entry) -> None:
+        """Make a folder."""
+        if state_of(entry["path"]) is None:
+            os.mkdir(entry["path"])
+            _set_marks(entry["path"], State(entry["state"]))
+
+    def touched(self, entry: Entry) -> None:
+        """Set mode, owner and times."""
+        now = state_of(entry["path"])
+        if now is not None and now.identity == State(entry["state"]).identity:
+            _set_marks(entry["path"], State(entry["state"]), now)
+
+
+_STEPS: dict[str, Callable[[_Undoing, Entry], None]] = {
+    "made": _Undoing.made,
+    "saved": _Undoing.saved,
+    "held": _Undoing.held,
+    "renamed": _Undoing.renamed,
+    "unlinked": _Undoing.unlinked,
+    "made folder": _Undoing.made_folder,
+    "unmade": _Undoing.unmade,
+    "touched": _Undoing.touched,
+}
+
+
+def _why(entry: Entry) -> str:
+    why: str = entry.get("why", "")
+    return f"not copied before it was changed ({why})" if why else "not copied before it was changed"
+
+
+def _rewrite(path: str, before: State, now: State, source: int) -> None:
+    try:
+        target = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except PermissionError:
+        os.chmod(path, 0o600)
+        target = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        copy_content(source, target)
+        _set_marks(target, before, now)
+    finally:
+        _close(target)
+
+
+def _put_in_place(path: str, before: State, source: int) -> None:
+    """Put a whole file where there is none, or another one. Nobody sees it half written."""
+    draft = f"{path}.{os.getpid()}.savepoint"
+    target = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        copy_content(source, target)
+        _set_marks(target, before)
+        os.rename(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+    finally:
+        _close(target)
+
+
+def _set_marks(place: Any, before: State, now: State | None = None) -> None:
+    """Set owner, mode and times of a file by its path or descriptor, in this order: each resets the next."""
+    now = now or State.of(os.stat(place))
+    if now.owner != before.owner:
+        os.chown(place, *before.owner)
+    # To write to a file takes the bits of another user's identity away.
+    os.chmod(place, before.mode & 0o7777)
+    os.utime(place, ns=before.times)
