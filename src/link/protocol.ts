@@ -11,6 +11,10 @@
  * the wire.
  */
 
+import type { ExternalEffect, RollbackReason, SnapshotPermit } from './snapshots.js'
+
+export type * from './snapshots.js'
+
 /** One frame: the envelope, and the raw parts that belong to it. */
 export interface Frame<E extends Envelope = Envelope> {
   readonly envelope: E
@@ -122,44 +126,6 @@ export type ZygoteEvent =
   | { /** Nothing is left of that kernel. */ readonly kind: 'ended'; readonly kernel: string }
 
 // ------------------------------------------------------------------------------------------------------- worker
-
-/** Permission to freeze a copy: its id, and the token with which it will dial in when it is woken. */
-export interface SnapshotPermit {
-  readonly snapshot: string
-  readonly token: string
-  /** From here on note what is done outside of the process, for a later rollback to here. */
-  readonly record?: Recording
-}
-
-/** How what is done outside of the process is noted. */
-export interface Recording extends RecordingBounds {
-  /** Which recording it is: `effects` ends the one of its number, and a permit of another number begins one. */
-  readonly recording: number
-}
-
-export interface RecordingBounds {
-  /** The largest file that is copied before it is changed. */
-  readonly file_bytes_max: number
-  /** All copies of one transaction. */
-  readonly bytes_max: number
-  /** A rollback ends the processes that were started since. */
-  readonly end_processes: boolean
-}
-
-/** What came of a transaction outside of the process. */
-export interface ExternalEffect {
-  readonly kind: 'file_written' | 'file_removed' | 'process_started' | 'socket_opened' | 'database'
-  readonly target: string
-  readonly restored: boolean
-}
-
-/** What the cell's own process could not carry over by itself: why a `with` block was left. */
-export interface RollbackReason {
-  readonly reason: 'error' | 'requested' | 'interrupt' | 'timeout' | 'worker_died'
-  readonly ename?: string
-  readonly evalue?: string
-  readonly traceback?: readonly string[]
-}
 
 /** Sent to a worker. */
 export type WorkerCommand =
