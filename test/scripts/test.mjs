@@ -1,7 +1,7 @@
 /**
  * `npm test`: everything that needs no more than Node and Python.
  *
- *   --only NAME   the suites whose name begins with NAME (jest, python, clients, gateway, conformance, start,
+ *   --only NAME   the suites whose name begins with NAME (jest, python, clients, rollback, gateway, conformance, start,
  *                 libraries); can be given again
  *   --long        also what takes minutes: RUN_SLOW=1 for every suite, and longer deadlines
  */
@@ -60,6 +60,7 @@ function suites() {
     // Each file in a process of its own: these tests fork, and change signals and file descriptors.
     ...units.map((file) => ({ name: `python/${file.slice(5, -3)}`, argv: [python, runner, inTest('python', file)] })),
     { name: 'clients', argv: [python, inTest('clients', 'run.py')], deadlineS: 600 },
+    { name: 'rollback', argv: [python, inTest('rollback', 'run.py')] },
     { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
     { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
     // Minutes, and a check of its own where changes are accepted.

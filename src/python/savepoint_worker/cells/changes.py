@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import sys
 import weakref
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -156,10 +157,18 @@ def _mark(value: Any) -> Any:
     if kind in _SIZED:
         # Not held: it may be large.
         return kind, len(value)
+    if _is_array(kind):
+        return kind, 0
     try:
         return weakref.ref(value)
     except TypeError:
         return kind, 0
+
+
+def _is_array(kind: type) -> bool:
+    """Whether that is a kind of array of numpy: no array can be resized while there is a weak reference to it."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and getattr(numpy, "ndarray", None) in kind.__mro__
 
 
 def _fits(mark: Any, value: Any) -> bool:
