@@ -7,6 +7,7 @@ import sys
 import timeit
 import unittest
 import weakref
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,16 @@ class ChangesOfACell(unittest.TestCase):
         namespace["y"] = 5
         self.assertIsNone(gone[1]())
         self.assertEqual(watch.changes(), ([], ["y"], ["x"]))
+
+    @unittest.skipIf(find_spec("numpy") is None, "numpy is not installed")
+    def test_an_array_can_be_resized_while_it_is_watched(self) -> None:
+        import numpy
+
+        namespace: dict[str, Any] = {"x": numpy.arange(4)}
+        watch = Watch(namespace, {})
+        watch.cell_begins("x.resize(8, refcheck=False)")
+        namespace["x"].resize(8, refcheck=False)
+        self.assertEqual(watch.changes(), ([], [], []))
 
     def test_one_look_follows_the_other(self) -> None:
         namespace: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import select
@@ -16,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
+from savepoint_worker.copies import events  # noqa: E402
 from savepoint_worker.copies.freeze import Descriptor, Step, freeze, open_descriptors, plan, start_time, survey  # noqa: E402
 
 NOTHING: frozenset = frozenset()
@@ -98,6 +100,43 @@ class Freezing(unittest.TestCase):
         os.close(writer)
         self.assertEqual(os.read(reader, 100) + os.read(reader, 100), b"for the other")
         os.close(reader)
+
+    def test_event_objects_are_made_anew_as_they_were(self) -> None:
+        reader, writer = os.pipe()
+        counter = os.eventfd(5, os.EFD_NONBLOCK | os.EFD_SEMAPHORE)
+        inner, outer = select.epoll(), select.epoll()
+        inner.register(counter, select.EPOLLIN)
+        outer.register(inner.fileno(), select.EPOLLIN)
+        outer.register(writer, select.EPOLLOUT)
+
+        def check(steps: list[Step]) -> None:
+            frozen = freeze(steps)
+            assert frozen.limits == []
+            events.revive(frozen.events)
+            assert (inner.fileno(), select.EPOLLIN) in outer.poll(5)
+            assert inner.poll(5) == [(counter, select.EPOLLIN)]
+            assert [os.eventfd_read(counter) for _ in range(5)] == [1] * 5
+            try:
+                os.eventfd_read(counter)
+            except BlockingIOError:
+                return
+            raise AssertionError("It has another count.")
+
+        self.in_copy(check)
+        self.assertEqual(os.eventfd_read(counter), 1)
+        for each in (inner, outer):
+            each.close()
+        for number in (reader, writer, counter):
+            os.close(number)
+
+    def test_what_cannot_be_made_anew_is_named(self) -> None:
+        number = ctypes.CDLL(None).inotify_init()
+        self.addCleanup(os.close, number)
+
+        def check(steps: list[Step]) -> None:
+            assert freeze(steps).limits == [f"descriptor {number} (inotify), which hears of nothing after a rollback"]
+
+        self.in_copy(check)
 
     def test_a_file_has_its_own_offset_and_no_lock_of_the_other(self) -> None:
         with tempfile.NamedTemporaryFile() as file:

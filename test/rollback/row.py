@@ -8,6 +8,8 @@ A row is three cells of one kernel:
 3. Afterwards `x` and `alias` have to be the same objects as before, the `part` of `x` has to be `alias`, `same` has to
    hold, and `works` to run: an expression that is true, or statements that do not raise.
 
+A row with a `limit` is right, too, if that is what the reply names under `limits`.
+
 `same` is looked at once in each of the last two cells, so it may use up what it looks at. Each row finds the imports of
 its group and the names that rows before it left, and nothing else.
 """
@@ -28,6 +30,8 @@ class Row:
     works: str = ""
     brief: bool = False
     """Whether it is one of those that every run of the tests has."""
+    limit: str = ""
+    """A pattern. With it, the row is one that cannot come back by its nature, and `limits` has to say so."""
     needs: tuple[int, int] = (3, 10)
     """The oldest Python that has it."""
 

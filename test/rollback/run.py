@@ -42,7 +42,8 @@ def main() -> int:
         outcomes |= found
         print(f"      {kernel}: {len(found)} rows in {time.monotonic() - began:.1f} s", flush=True)
     counts = Counter(_verdict(outcome) for outcome in outcomes.values())
-    bad = [key for key, outcome in outcomes.items() if _is_bad(outcome, options.engine)]
+    rows = {(group.name, row.name): row for group in groups() for row in group.rows}
+    bad = [key for key, outcome in outcomes.items() if _is_bad(rows[key], outcome, options.engine)]
     for key in bad:
         outcome = outcomes[key]
         print(f"FAIL  {' / '.join(key)}: {_verdict(outcome)}: {outcome}")
@@ -118,10 +119,11 @@ def _verdict(outcome: Outcome | Broken) -> str:
     return "proves nothing" if isinstance(outcome, Broken) else outcome.verdict
 
 
-def _is_bad(outcome: Outcome | Broken, engine: str | None) -> bool:
-    if isinstance(outcome, Broken):
+def _is_bad(row: Row, outcome: Outcome | Broken, engine: str | None) -> bool:
+    """Whether a row came to nothing, or to what is not written down."""
+    if isinstance(outcome, Broken) or outcome.verdict == WRONG:
         return True
-    return outcome.verdict == WRONG or (engine != "objects" and outcome.verdict != EQUAL)
+    return engine != "objects" and (outcome.verdict == EQUAL) == bool(row.limit)
 
 
 if __name__ == "__main__":

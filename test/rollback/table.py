@@ -1,10 +1,5 @@
 #!/usr/bin/env python3
-"""The table of docs/transactions.md, made from the rows; `table.py --write` writes it.
-
-Each row comes back under the engine `fork`, or its test fails. What becomes of it otherwise is in `outcomes/`, a file
-for each way, which the tests compare with what they see: a name in it is that of a row which does not come back there,
-and is named in `limits`.
-"""
+"""The table of docs/transactions.md, made from the rows; `table.py --write` writes it."""
 
 from __future__ import annotations
 
@@ -47,16 +42,15 @@ def rendered(all_groups: list[Group]) -> str:
 def _table(some: list[Group]) -> list[str]:
     names = [group.name.removeprefix(ESCAPES) for group in some]
     wide = max(len(name) for name in ["", *names])
-    lines = [
-        f"| {'':{wide}} | rows | come back |",
-        f"| {'-' * wide} | ---- | --------- |",
-        *(f"| {name:{wide}} | {len(group.rows):<4} | {len(group.rows):<9} |" for name, group in zip(names, some)),
-    ]
+    lines = [f"| {'':{wide}} | rows | come back | named |", f"| {'-' * wide} | ---- | --------- | ----- |"]
+    for name, group in zip(names, some):
+        named = sum(bool(row.limit) for row in group.rows)
+        lines.append(f"| {name:{wide}} | {len(group.rows):<4} | {len(group.rows) - named:<9} | {named or '':<5} |")
     return ["\n".join(lines), *(_paragraph(name, group) for name, group in zip(names, some))]
 
 
 def _paragraph(name: str, group: Group) -> str:
-    listed = "; ".join(_escaped(row.name) for row in group.rows)
+    listed = "; ".join(f"_{_escaped(row.name)}_" if row.limit else _escaped(row.name) for row in group.rows)
     return textwrap.fill(f"**{name}:** {listed}.", COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 

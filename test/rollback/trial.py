@@ -114,7 +114,9 @@ def _look(row: Row) -> str:
 
 
 def _names_it(row: Row, limits: list[str]) -> bool:
-    """Whether what could not be taken back is named: by a name that the row binds, or by the row's own."""
+    """Whether what could not be taken back is named: as the row says, or by a name that it binds."""
+    if row.limit:
+        return any(re.search(row.limit, limit) for limit in limits)
     names = {"x", "alias"} | {
         node.id
         for node in ast.walk(ast.parse(row.make))

@@ -4,7 +4,8 @@ A forked copy shares every open description with the process that goes on. Left 
 without an end of file and locks held, and would find the offsets of its files moved by the other. So in the copy
 
 * pipes, sockets, terminals and the kernel's event objects are replaced by one dead socketpair end: reading it is the
-  end of the file, writing it is EPIPE, and the numbers stay taken, so that what comes back on waking finds its place;
+  end of the file, writing it is EPIPE, and the numbers stay taken, so that what comes back on waking finds its place
+  (see `events` for those that are made anew then);
 * regular files are opened once more at the same offset, which shares neither offset nor lock;
 * directories, memory files, devices and the worker's own FIFOs on descriptors 1 and 2 stay.
 
@@ -20,6 +21,9 @@ import socket
 import stat
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
+
+from . import events
+from .events import Event
 
 Action = Literal["keep", "end", "reopen"]
 Kind = Literal["own", "stream", "event", "file", "other"]
@@ -57,6 +61,8 @@ class Step(NamedTuple):
     identity: str
     #: Of a pidfd: process and when that was started. None for everything else.
     process: tuple[int, str] | None
+    #: How an event object is made anew. None for everything else, and for one with which that cannot be done.
+    event: Event | None = None
 
 
 class Frozen(NamedTuple):
@@ -66,6 +72,8 @@ class Frozen(NamedTuple):
     streams: dict[int, str]
     #: Process ids (and their start times) behind pidfds, by number.
     pidfds: dict[int, tuple[int, str]]
+    #: Event objects that are made anew.
+    events: list[Event]
     #: What could not be separated from the process that goes on, in words.
     limits: list[str]
 
@@ -77,9 +85,11 @@ def survey(kept: frozenset[int], fifos: frozenset[tuple[int, int]]) -> list[Step
     for descriptor, (number, action) in zip(descriptors, plan(descriptors, kept, fifos)):
         if action == "keep":
             continue
-        identity = identity_of(descriptor) if kind_of(descriptor, fifos) == "stream" else ""
-        process = _process_of(number) if "[pidfd]" in descriptor.target else None
-        steps.append(Step(number, action, os.get_inheritable(number), descriptor, identity, process))
+        kind, target, inheritable = kind_of(descriptor, fifos), descriptor.target, os.get_inheritable(number)
+        identity = identity_of(descriptor) if kind == "stream" else ""
+        process = _process_of(number) if "[pidfd]" in target else None
+        event = events.describe(number, target, inheritable, descriptor.flags) if kind == "event" else None
+        steps.append(Step(number, action, inheritable, descriptor, identity, process, event))
     return steps
 
 
@@ -100,11 +110,25 @@ def freeze(steps: list[Step]) -> Frozen:
         for step in steps:
             if step.action == "end":
                 os.dup2(dead.fileno(), step.number, inheritable=step.inheritable)
+                limits += _unrevivable(step)
             elif step.action == "reopen":
                 limits += _reopen(step)
     streams = {step.number: step.identity for step in steps if step.identity}
     pidfds = {step.number: step.process for step in steps if step.process is not None}
-    return Frozen(streams, pidfds, limits)
+    return Frozen(streams, pidfds, [step.event for step in steps if step.event is not None], limits)
+
+
+def _unrevivable(step: Step) -> list[str]:
+    if step.identity or step.process is not None or step.event is not None:
+        return []
+    kind = step.descriptor.target.removeprefix("anon_inode:").strip("[]")
+    return [f"descriptor {step.number} ({kind}), which hears of nothing after a rollback"]
+
+
+def words_for(number: int, identity: str) -> str:
+    """What a person may know a stream by."""
+    kinds = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "terminal"}
+    return f"descriptor {number} ({kinds.get(int(identity.partition(':')[0], 8), 'stream')})"
 
 
 def kind_of(descriptor: Descriptor, fifos: frozenset[tuple[int, int]]) -> Kind:

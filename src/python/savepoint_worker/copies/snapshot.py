@@ -26,8 +26,8 @@ from ..effects.own_fork import own_fork
 from ..link import wait_readable
 from ..processes import children, custodian
 from ..processes.custodian import Custodian
-from . import imports, wake
-from .freeze import Step, freeze, identity_of, kind_of, open_descriptors, survey
+from . import imports, timers, wake
+from .freeze import Step, freeze, identity_of, kind_of, open_descriptors, survey, words_for
 
 if TYPE_CHECKING:
     from ..effects.recorder import Recorder
@@ -54,6 +54,8 @@ class Snapshots:
         self.zygote = os.getppid()
         #: For each snapshot what could not be separated from the worker, in words.
         self.limits: dict[str, list[str]] = {}
+        #: For each snapshot number and identity of what is handed over to it, if it is still open then.
+        self.streams: dict[str, dict[int, str]] = {}
         self._pids: dict[str, int] = {}
 
     def add(self, snapshot: str, pid: int, limits: list[str]) -> None:
@@ -70,6 +72,7 @@ class Snapshots:
     def forget(self, snapshot: str) -> None:
         """A snapshot is gone, or as good as gone: it hangs up an instant before it can be reaped."""
         self.limits.pop(snapshot, None)
+        self.streams.pop(snapshot, None)
         pid = self._pids.pop(snapshot, None)
         children.reap_all()
         if pid in children.hidden():
@@ -151,12 +154,14 @@ def _take(worker: Worker, permit: dict[str, str]) -> tuple[int, list[str], Woken
         # CPython seeds this generator anew after a fork; a rollback has to bring back the same state.
         random = sys.modules.get("random")
         random_state = random.getstate() if random is not None else None
+        running = timers.running()
         pid = fork_quietly(alone)
         if pid == 0:
             end.close()
             woken = _be_frozen(worker, permit, copys_end, steps, wait)
             if random is not None:
                 random.setstate(random_state)
+            timers.start(running)
             return 0, [], woken
         copys_end.close()
         try:
@@ -166,6 +171,8 @@ def _take(worker: Worker, permit: dict[str, str]) -> tuple[int, list[str], Woken
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
+    if wait:
+        worker.snapshots.streams[permit["snapshot"]] = _open_streams(worker)
     return pid, limits, None
 
 
@@ -246,11 +253,15 @@ def hand_over(worker: Worker, snapshot: str) -> NoReturn:
     """Give everything that is open to a snapshot that is about to be woken, say so, and wait to be ended."""
     _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     snapshots: Snapshots = worker.snapshots
-    limits = snapshots.limits.get(snapshot, [])
+    limits = list(snapshots.limits.get(snapshot, ()))
     try:
-        snapshots.custodian.hand_over(snapshot, _open_streams(worker))
+        streams = _open_streams(worker)
+        snapshots.custodian.hand_over(snapshot, streams)
+        for number, identity in snapshots.streams.get(snapshot, {}).items():
+            if streams.get(number) != identity:
+                limits.append(f"{words_for(number, identity)}, which was closed since")
     except OSError as error:
-        limits = [*limits, f"open pipes and sockets: {error}"]
+        limits.append(f"open pipes and sockets: {error}")
     worker.link.send({"kind": "handed_over", "snapshot": snapshot, "limits": limits})
     time.sleep(END_TIMEOUT_S)
     os._exit(1)

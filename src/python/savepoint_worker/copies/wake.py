@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..link import Link
 from ..loops import renew_pipe
 from ..processes import children, custodian, lifeline
-from . import imports
+from . import events, imports
 from .freeze import Frozen, start_time
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def come_back(worker: Worker, permit: dict[str, str], connection: int, frozen: F
     worker.snapshots.begin_anew()
     children.outlive(worker.snapshots.custodian)
     _reopen_pidfds(frozen)
+    events.revive(frozen.events)
     _renew_loop(worker.loop)
     imports.repair()
     link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, permit["token"])
