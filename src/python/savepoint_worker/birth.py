@@ -42,12 +42,13 @@ def enter(spec: WorkerSpec) -> None:
     for path, number in ((spec.stdout, 1), (spec.stderr, 2)):
         if path is not None:
             # Open for both, so that there is always a reader and nobody here dies of SIGPIPE.
-            descriptor = _open_fifo(path)
+            descriptor = open_fifo(path)
             os.dup2(descriptor, number)
             os.close(descriptor)
 
 
-def _open_fifo(path: str) -> int:
+def open_fifo(path: str) -> int:
+    """Open an output pipe, which is made if there is none, so that it always has a reader. Raises OSError."""
     flags = os.O_RDWR | os.O_CLOEXEC
     try:
         return os.open(path, flags)

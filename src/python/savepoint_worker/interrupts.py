@@ -121,6 +121,11 @@ def watch(request_waits: Callable[[], bool], acknowledge: Callable[[], None], no
     _state.acknowledge = acknowledge
 
 
+def read_notes_of(notes: str) -> None:
+    """In a copy that is another kernel's: that kernel's interrupts are noted in another file."""
+    _state.notes = notes
+
+
 def yield_to(give_way: Callable[[FrameType | None], bool] | None) -> None:
     """From now on an interrupt is raised only if `give_way`, asked about the interrupted frame, does not see to it."""
     _state.give_way = give_way or (lambda frame: False)

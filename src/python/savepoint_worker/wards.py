@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from .processes.custodian import close_all
 
@@ -48,6 +48,26 @@ class Snapshot:
         self.handed.clear()
 
 
+class Duplicate(NamedTuple):
+    """A copy of the frozen copy `snapshot` that is on its way: `end` will wake it, and hears that it is there."""
+
+    kernel: str
+    snapshot: str
+    name: str
+    end: socket.socket
+
+    def fileno(self) -> int:
+        """The descriptor of its wake end; -1 once closed."""
+        return self.end.fileno()
+
+    def close(self) -> None:
+        """Let go of it: it ends."""
+        self.end.close()
+
+
+Ward: TypeAlias = "Child | Snapshot | Duplicate"
+
+
 class Wards:
     """All of them, and who of them has something to say."""
 
@@ -55,12 +75,13 @@ class Wards:
         self.workers: dict[int, Child] = {}
         #: By kernel and name: kernels number theirs alike.
         self.snapshots: dict[tuple[str, str], Snapshot] = {}
+        self.duplicates: set[Duplicate] = set()
         #: Process groups that workers of each kernel were made leaders of; what their children inherit.
         self.groups: dict[str, set[int]] = {}
         # Kept from round to round: to register a thousand connections takes longer than to serve one of them. And poll
         # keeps nothing in the operating system that a fork would share, as epoll does, and knows no highest number.
         self.poll = select.poll()
-        self._watched: dict[int, Child | Snapshot] = {}
+        self._watched: dict[int, Ward] = {}
 
     def adopt(self, pid: int, child: Child) -> None:
         """Take a worker into care."""
@@ -80,16 +101,26 @@ class Wards:
         # Nothing but the end is ever heard from it.
         self._watch(snapshot, 0)
 
+    def expect(self, duplicate: Duplicate) -> None:
+        """Listen for a copy that is on its way."""
+        self.duplicates.add(duplicate)
+        self._watch(duplicate, select.POLLIN)
+
+    def release(self, duplicate: Duplicate) -> socket.socket:
+        """It is there: its wake end, which is the caller's from then on."""
+        self.duplicates.discard(duplicate)
+        self._ignore(duplicate)
+        return duplicate.end
+
     def take(self, kernel: str, name: str) -> Snapshot | None:
         """The snapshot of that name, which is the caller's from then on."""
         return self.snapshots.pop((kernel, name), None)
 
-    def forget(self, ward: Child | Snapshot) -> None:
+    def forget(self, ward: Ward) -> None:
         """Hang up, and listen no more."""
-        number = ward.fileno()
-        if number >= 0:
-            self._watched.pop(number, None)
-            self.poll.unregister(number)
+        if isinstance(ward, Duplicate):
+            self.duplicates.discard(ward)
+        self._ignore(ward)
         ward.close()
 
     def let_go(self, kernel: str) -> tuple[set[int], set[int]]:
@@ -101,22 +132,31 @@ class Wards:
             self.take(kernel, snapshot.name)
             self.forget(snapshot)
             pids.add(snapshot.pid)
+        # They are in a group of that kernel.
+        for duplicate in [each for each in self.duplicates if each.kernel == kernel]:
+            self.forget(duplicate)
         return self.groups.pop(kernel, set()), pids
 
     def abandon(self) -> None:
         """In a forked child: close everything."""
-        for ward in (*self.workers.values(), *self.snapshots.values()):
+        for ward in (*self.workers.values(), *self.snapshots.values(), *self.duplicates):
             ward.close()
         self.__init__()  # type: ignore[misc]
 
-    def among(self, numbers: set[int]) -> list[Child | Snapshot]:
+    def among(self, numbers: set[int]) -> list[Ward]:
         """Those whose descriptors are among these."""
         return [self._watched[number] for number in numbers if number in self._watched]
 
-    def speaking(self) -> list[Child | Snapshot]:
+    def speaking(self) -> list[Ward]:
         """Those that have something to say at this moment."""
         return self.among({number for number, _ in self.poll.poll(0)})
 
-    def _watch(self, ward: Child | Snapshot, events: int) -> None:
+    def _ignore(self, ward: Ward) -> None:
+        number = ward.fileno()
+        if number >= 0:
+            self._watched.pop(number, None)
+            self.poll.unregister(number)
+
+    def _watch(self, ward: Ward, events: int) -> None:
         self._watched[ward.fileno()] = ward
         self.poll.register(ward.fileno(), events)

@@ -24,12 +24,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from . import frozen_copies
 from .birth import WorkerSpec
 from .link import BadFrame, Frame, Link, LinkClosed
 from .processes import children, custodian, lifeline
 from .processes.custodian import close_all
 from .processes.endings import Ending, end_descendants
-from .wards import Child, Snapshot, Wards
+from .wards import Child, Duplicate, Snapshot, Ward, Wards
 
 STATUSES_MAX = 10_000
 #: A zygote that has a worker and heard nothing for so long warms itself up.
@@ -109,12 +110,13 @@ class Zygote:
                 warm()
                 continue
             numbers = {number for number, _ in ready}
+            wards = self.wards.among(numbers)
             try:
                 # What workers registered or handed over comes before the news of their end, and before commands.
-                self._hear_workers(self.wards.among(numbers))
+                self._hear_workers(wards)
                 if self._signals[0].fileno() in numbers:
                     self._reap()
-                for ward in self.wards.among(numbers):
+                for ward in wards:
                     if isinstance(ward, Snapshot):
                         self._lose(ward)
                 if self.endings:
@@ -177,11 +179,13 @@ class Zygote:
                         return spec
                 case "wake":
                     self._hear_workers(self.wards.speaking())
-                    self._wake(command["kernel"], command["snapshot"])
+                    frozen_copies.wake(self.wards, command, self._tell)
+                case "copy":
+                    self._hear_workers(self.wards.speaking())
+                    frozen_copies.copy(self.wards, command, self._tell)
                 case "discard":
                     self._hear_workers(self.wards.speaking())
-                    for name in command["snapshots"]:
-                        self._discard(command["kernel"], name)
+                    frozen_copies.discard(self.wards, command)
                 case "end":
                     self._hear_workers(self.wards.speaking())
                     self._end(command["kernel"])
@@ -229,35 +233,6 @@ class Zygote:
             custodian_fd=custodian_fd,
         )
 
-    def _wake(self, kernel: str, name: str) -> None:
-        snapshot = self.wards.take(kernel, name)
-        gone = {"kind": "snapshot_gone", "kernel": kernel, "snapshot": name}
-        if snapshot is None or snapshot.discarded:
-            if snapshot is not None:
-                self.wards.forget(snapshot)
-            self._tell(gone)
-            return
-        ours, theirs = custodian.pair()
-        try:
-            for streams, descriptors in snapshot.handed:
-                custodian.send(snapshot.end, {"kind": "hand_over", "streams": streams}, descriptors)
-            custodian.send(snapshot.end, {"kind": "wake"}, [theirs.fileno()])
-        except OSError:
-            ours.close()
-            self._tell(gone)
-            return
-        finally:
-            theirs.close()
-            self.wards.forget(snapshot)
-        self.wards.adopt(snapshot.pid, Child(kernel, ours))
-
-    def _discard(self, kernel: str, name: str) -> None:
-        snapshot = self.wards.snapshots.get((kernel, name))
-        if snapshot is not None:
-            # It reads this as the end, and hangs up in turn when it is gone: then it is reported.
-            snapshot.end.shutdown(socket.SHUT_WR)
-            snapshot.discarded = True
-
     def _kill(self, pid: int, number: int) -> None:
         # A pid that is reaped already may belong to a stranger by now. Only one process reaps below us, the workers.
         ancestor: int | None = pid
@@ -273,7 +248,8 @@ class Zygote:
         former = self.endings.get(kernel)
         if former is not None:
             groups, pids = groups | former.groups, pids | former.pids
-        self.endings[kernel] = Ending(groups, pids)
+        # A copy that has just become another kernel's is still in the group of the one that it was taken of.
+        self.endings[kernel] = Ending(groups, pids, self.wards.workers)
         self._go_on_ending()
 
     def _go_on_ending(self) -> None:
@@ -291,11 +267,13 @@ class Zygote:
 
     # ----------------------------------------------------------------------------------------- the processes
 
-    def _hear_workers(self, wards: list[Child | Snapshot]) -> None:
-        """Take in everything that the workers among these have said so far."""
+    def _hear_workers(self, wards: list[Ward]) -> None:
+        """Take in everything that the workers among these, and copies on their way, have said so far."""
         for ward in wards:
             if isinstance(ward, Child):
                 self._hear(ward)
+            elif isinstance(ward, Duplicate):
+                frozen_copies.hear(self.wards, ward, self._tell)
 
     def _hear(self, child: Child) -> None:
         while child.fileno() >= 0:
@@ -369,6 +347,8 @@ class Zygote:
         self._tell({"kind": "died", "kernel": None if child is None else child.kernel, "pid": pid, **how})
 
     def _lose(self, snapshot: Snapshot) -> None:
-        if self.wards.take(snapshot.kernel, snapshot.name) is not None:
+        # One that was woken or replaced meanwhile is not lost.
+        if self.wards.snapshots.get((snapshot.kernel, snapshot.name)) is snapshot:
+            self.wards.take(snapshot.kernel, snapshot.name)
             self.wards.forget(snapshot)
             self._tell({"kind": "snapshot_gone", "kernel": snapshot.kernel, "snapshot": snapshot.name})

@@ -65,6 +65,17 @@ class Step(NamedTuple):
     event: Event | None = None
 
 
+class Original(NamedTuple):
+    """What a copy has to know of the process that it was taken of, beside what is open there."""
+
+    #: Descriptors that are no business of the user's.
+    own: frozenset[int]
+    #: Names of threads that the user had, none of which is in the copy.
+    threads: tuple[str, ...]
+    #: When the copy was taken, as the event loop counts time.
+    at: float
+
+
 class Frozen(NamedTuple):
     """What a frozen copy has to remember about its descriptors until it is woken."""
 
@@ -129,6 +140,14 @@ def words_for(number: int, identity: str) -> str:
     """What a person may know a stream by."""
     kinds = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "terminal"}
     return f"descriptor {number} ({kinds.get(int(identity.partition(':')[0], 8), 'stream')})"
+
+
+def separate() -> None:
+    """In a copy of a frozen copy: open its files once more, so that the two have positions of their own. Raises OSError."""
+    for step in survey(frozenset(), frozenset()):
+        if step.action == "reopen":
+            # What cannot be done was told when the first copy was frozen.
+            _reopen(step)
 
 
 def kind_of(descriptor: Descriptor, fifos: frozenset[tuple[int, int]]) -> Kind:

@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,8 +27,8 @@ from ..effects.own_fork import own_fork
 from ..link import wait_readable
 from ..processes import children, custodian
 from ..processes.custodian import Custodian
-from . import imports, timers, wake
-from .freeze import Step, freeze, identity_of, kind_of, open_descriptors, survey, words_for
+from . import duplicate, imports, timers, wake
+from .freeze import Original, Step, freeze, identity_of, kind_of, open_descriptors, survey, words_for
 
 if TYPE_CHECKING:
     from ..effects.recorder import Recorder
@@ -41,6 +42,8 @@ FREEZE_TIMEOUT_S = 10.0
 REAP_AGAIN_S = 0.02
 #: How long a worker that handed everything over waits for its end.
 END_TIMEOUT_S = 30.0
+#: How the names of threads begin that are not the user's.
+OUR_THREADS = ("Savepoint-", "subshell-")
 # The functions of `signal` turn each number into an enum, which takes longer than all the rest.
 ALL_SIGNALS = tuple(map(int, signal.valid_signals()))
 
@@ -59,7 +62,7 @@ class Snapshots:
         self._pids: dict[str, int] = {}
 
     def add(self, snapshot: str, pid: int, limits: list[str]) -> None:
-        """Remember a copy that was frozen just now."""
+        """Remember a copy that was frozen just now, and that is a child of this process."""
         children.hide(pid)
         self._pids[snapshot] = pid
         self.limits[snapshot] = limits
@@ -105,7 +108,8 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
     worker.outlet.quiesce()
     if len(sys._current_frames()) > 1:
         imports.settle()
-    recorder = recorder_for(worker, permit)
+    # What is undone by a rollback is no business of another kernel's.
+    recorder = None if permit.get("apart") else recorder_for(worker, permit)
     if recorder is not None:
         recorder.mark(permit.get("record"))
     # What a signal handler of the user's raises has to be raised before anything is made, or after all is done.
@@ -114,7 +118,8 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
         pid, limits, woken = _take(worker, permit)
         if woken is not None:
             return woken
-        snapshots.add(permit["snapshot"], pid, limits)
+        if not permit.get("apart"):
+            snapshots.add(permit["snapshot"], pid, limits)
         if recorder is not None and permit.get("record"):
             # Only here, so that the copy records as it did before.
             recorder.record()
@@ -139,7 +144,7 @@ def recorder_for(worker: Worker, permit: dict[str, Any]) -> Recorder | None:
     return worker.recorder
 
 
-def _take(worker: Worker, permit: dict[str, str]) -> tuple[int, list[str], Woken | None]:
+def _take(worker: Worker, permit: dict[str, Any]) -> tuple[int, list[str], Woken | None]:
     """Pid of the frozen copy and its limits; in the copy, why it was woken. Raises OSError."""
     if worker.debugger is not None and worker.debugger.attached:
         raise NotFrozen("a debugger is attached; disconnect it first")
@@ -150,30 +155,42 @@ def _take(worker: Worker, permit: dict[str, str]) -> tuple[int, list[str], Woken
         alone = len(os.listdir("/proc/self/task")) == 1
         steps = survey(kept | {end.fileno()}, output_fifos(worker)) if alone else None
         own = own_descriptors(worker)
-        wait = steps is None or any(step.number not in own for step in steps)
+        apart = bool(permit.get("apart"))
+        wait = apart or steps is None or any(step.number not in own for step in steps)
         # CPython seeds this generator anew after a fork; a rollback has to bring back the same state.
         random = sys.modules.get("random")
         random_state = random.getstate() if random is not None else None
         running = timers.running()
+        original = Original(own, _user_threads(), worker.loop.time())
         pid = fork_quietly(alone)
         if pid == 0:
             end.close()
-            woken = _be_frozen(worker, permit, copys_end, steps, wait)
+            woken = _be_frozen(worker, permit, copys_end, steps, wait, original)
             if random is not None:
                 random.setstate(random_state)
             timers.start(running)
             return 0, [], woken
         copys_end.close()
         try:
-            limits = _wait_until_frozen(end) if wait else []
-            worker.snapshots.custodian.register(permit["snapshot"], pid, end)
+            pid_of_copy, limits = _wait_until_frozen(end) if wait else (pid, [])
+            worker.snapshots.custodian.register(permit["snapshot"], pid_of_copy, end)
         except BaseException:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
-    if wait:
+        if apart:
+            os.waitpid(pid, 0)
+    if wait and not apart:
         worker.snapshots.streams[permit["snapshot"]] = _open_streams(worker)
-    return pid, limits, None
+    return pid_of_copy, limits, None
+
+
+def _user_threads() -> tuple[str, ...]:
+    if len(sys._current_frames()) == 1:
+        return ()
+    ours = (threading.main_thread(), threading.current_thread())
+    others = [each.name for each in threading.enumerate() if each not in ours]
+    return tuple(name for name in others if not name.startswith(OUR_THREADS))
 
 
 def fork_quietly(alone: bool) -> int:
@@ -186,7 +203,7 @@ def fork_quietly(alone: bool) -> int:
             return _fork()
 
 
-def _wait_until_frozen(end: socket.socket) -> list[str]:
+def _wait_until_frozen(end: socket.socket) -> tuple[int, list[str]]:
     if not wait_readable([end.fileno()], FREEZE_TIMEOUT_S):
         raise NotFrozen(f"the copy was not ready within {FREEZE_TIMEOUT_S:.0f} s")
     received = custodian.receive(end)
@@ -195,19 +212,26 @@ def _wait_until_frozen(end: socket.socket) -> list[str]:
     message, _ = received
     if message["kind"] != "frozen":
         raise NotFrozen(message["reason"])
-    limits: list[str] = message["limits"]
-    return limits
+    return message["pid"], message["limits"]
 
 
 def _be_frozen(
-    worker: Worker, permit: dict[str, str], end: socket.socket, steps: list[Step] | None, awaited: bool
+    worker: Worker,
+    permit: dict[str, Any],
+    end: socket.socket,
+    steps: list[Step] | None,
+    awaited: bool,
+    original: Original,
 ) -> Woken:
     """In the copy: cut all ties, wait, and come back when woken. Nothing but a wake-up leaves this function.
 
     `awaited`: the parent wants to hear that the ties are cut. Otherwise nothing may be said, as nobody would read it.
+    `original`: what the parent knows of itself.
     """
     try:
         try:
+            if permit.get("apart"):
+                duplicate.step_aside()
             if steps is None:
                 steps = survey(frozenset((end.fileno(),)), output_fifos(worker))
             frozen = freeze(steps)
@@ -216,9 +240,9 @@ def _be_frozen(
                 custodian.send(end, {"kind": "failed", "reason": str(error)})
             os._exit(1)
         if awaited:
-            custodian.send(end, {"kind": "frozen", "limits": frozen.limits})
-        connection = wake.wait(end, frozen)
-        return wake.come_back(worker, permit, connection, frozen)
+            custodian.send(end, {"kind": "frozen", "limits": frozen.limits, "pid": os.getpid()})
+        waking = wake.wait(end, frozen)
+        return wake.come_back(worker, permit, waking, frozen, original)
     except BaseException as error:
         # There may be nobody to tell, as connections go; the FIFO that children print to is always there.
         os.write(2, f"This snapshot could not be woken: {type(error).__name__}: {error}\n".encode())

@@ -10,13 +10,14 @@ import asyncio
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..link import Link
 from ..loops import renew_pipe
 from ..processes import children, custodian, lifeline
-from . import events, imports
-from .freeze import Frozen, start_time
+from . import duplicate, events, imports
+from .freeze import Frozen, Original, start_time
+from .identity import Identity, assume, left_behind, rebase_timers
 
 if TYPE_CHECKING:
     from ..effects.recorder import Recorder
@@ -26,16 +27,29 @@ if TYPE_CHECKING:
 WELCOME_TIMEOUT_S = 30.0
 
 
-def wait(end: socket.socket, frozen: Frozen) -> int:
-    """Block until this copy is woken; the descriptor of its connection to the zygote. If nobody wants it, it ends."""
+class Waking(NamedTuple):
+    """What a copy is woken with: the descriptor of its connection to the zygote, and whose worker it is to be."""
+
+    connection: int
+    #: None: that of its own kernel.
+    identity: Identity | None
+
+
+def wait(end: socket.socket, frozen: Frozen) -> Waking:
+    """Block until this copy, or a copy of it, is woken. If nobody wants it, it ends."""
     while True:
         received = custodian.receive(end)
         if received is None:
             os._exit(0)
         message, descriptors = received
-        if message["kind"] == "wake":
-            return descriptors[0]
-        _put_back(message["streams"], descriptors, frozen)
+        match message["kind"]:
+            case "wake":
+                identity = message.get("as")
+                return Waking(descriptors[0], None if identity is None else Identity(**identity))
+            case "copy":
+                duplicate.copy(end, descriptors[0])
+            case _:
+                _put_back(message["streams"], descriptors, frozen)
 
 
 def _put_back(streams: dict[str, str], descriptors: list[int], frozen: Frozen) -> None:
@@ -47,7 +61,7 @@ def _put_back(streams: dict[str, str], descriptors: list[int], frozen: Frozen) -
     custodian.close_all(descriptors)
 
 
-def come_back(worker: Worker, permit: dict[str, str], connection: int, frozen: Frozen) -> Woken:
+def come_back(worker: Worker, permit: dict[str, Any], waking: Waking, frozen: Frozen, original: Original) -> Woken:
     """Be a worker again: in contact with zygote and gateway, with a live event loop. Raises OSError, TimeoutError.
 
     All signals are blocked here.
@@ -58,16 +72,23 @@ def come_back(worker: Worker, permit: dict[str, str], connection: int, frozen: F
     # A process group of its own, as every worker has.
     os.setsid()
     lifeline.die_with_parent(worker.snapshots.zygote)
-    os.dup2(connection, worker.snapshots.custodian.fileno(), inheritable=False)
-    os.close(connection)
+    os.dup2(waking.connection, worker.snapshots.custodian.fileno(), inheritable=False)
+    os.close(waking.connection)
     worker.snapshots.begin_anew()
+    token = permit["token"]
+    if waking.identity is not None:
+        assume(worker, waking.identity)
+        rebase_timers(worker.loop, original.at)
+        token = waking.identity.token
     children.outlive(worker.snapshots.custodian)
     _reopen_pidfds(frozen)
     events.revive(frozen.events)
     _renew_loop(worker.loop)
     imports.repair()
-    link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, permit["token"])
+    link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, token)
     woken = worker.come_back(link, link.receive(WELCOME_TIMEOUT_S))
+    if waking.identity is not None:
+        link.send({"kind": "left_behind", "limits": left_behind(frozen, original)})
     children.restart_waiters()
     if worker.recorder is not None and worker.recorder.marked is not None:
         _undo(worker.recorder, link, permit["snapshot"], woken)

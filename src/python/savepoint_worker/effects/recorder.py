@@ -173,6 +173,13 @@ def of(worker: Worker) -> Recorder:
     return worker.recorder
 
 
+def forget(worker: Worker) -> None:
+    """In a copy that became another kernel's: what the first one records is not its business."""
+    global _current
+    hook.stop()
+    worker.recorder = _current = None
+
+
 def _after_fork_in_child() -> None:
     # What a copy of the process does is its own affair, until it takes up work.
     hook.stop()

@@ -11,8 +11,11 @@ From it:
     {"kind": "status", "n", "state": "ended" | "running" | "unknown", "status"}     to a worker
     {"kind": "hand_over", "streams": {n: id}}              [descriptors]            to a snapshot
     {"kind": "wake"}                                       [custodian connection]   to a snapshot
+    {"kind": "wake", "as": {kernel, ...}}                  [custodian connection]   to a snapshot, as another kernel's
+    {"kind": "copy"}                                       [its end]                to a snapshot: make another one
 
-Before that, a copy tells the worker that it was made by {"kind": "frozen", "limits"} or {"kind": "failed", "reason"}.
+Before that, a copy tells the worker that it was made by {"kind": "frozen", "limits", "pid"} or {"kind": "failed",
+"reason"}. A copy of a frozen copy says {"kind": "copied", "pid"} or "failed" over the end that it was given.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Container
 
 from .children import children_of
 
@@ -36,9 +37,11 @@ def end_descendants(groups: set[int], pids: set[int]) -> None:
 class Ending:
     """The end of one kernel's processes, step by step, so that other kernels are served meanwhile."""
 
-    def __init__(self, groups: set[int], pids: set[int]) -> None:
+    def __init__(self, groups: set[int], pids: set[int], others: Container[int] = ()) -> None:
         self.groups = groups
         self.pids = pids
+        #: Workers of other kernels, as far as there are any at the time.
+        self.others = others
         #: When to go on (time.monotonic).
         self.due = 0.0
         self._pauses = iter((*PATIENCE_S, *(KILL_AGAIN_S,) * int(KILLED_TIMEOUT_S / KILL_AGAIN_S)))
@@ -69,7 +72,7 @@ class Ending:
         return found
 
     def _is_ours(self, pid: int) -> bool:
-        return pid in self.pids or _group_of(pid) in self.groups
+        return pid in self.pids or (_group_of(pid) in self.groups and pid not in self.others)
 
 
 def _left(groups: set[int], pids: set[int]) -> list[int]:
