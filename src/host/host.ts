@@ -19,7 +19,7 @@ import { seal } from '../wire/codec.js'
 import { EMPTY_OBJECT, type OutgoingMessage } from '../wire/message.js'
 import type { Signer } from '../wire/signature.js'
 import { Pacer, type PacerLimits } from './pacer.js'
-import type { ClientPort, StorePort, UsagePort, WorkerPort } from './ports.js'
+import type { ClientPort, ForksPort, StorePort, UsagePort, WorkerPort } from './ports.js'
 
 export interface HostParts {
   readonly options: KernelOptions
@@ -33,6 +33,8 @@ export interface HostParts {
   readonly pacing: PacerLimits
   /** How long what is told at the beginning of a request waits for what follows. */
   readonly holdMs: number
+  /** Makes kernels of copies of this one; absent: it cannot be forked. */
+  readonly forks?: ForksPort
   /** What became of an `op` event. */
   readonly onAnswer?: (id: string, outcome: OpOutcome) => void
   /** The kernel has ended; everything that it had to say was handed to `clients`. */
@@ -44,6 +46,8 @@ const FOR_WORKERS: ReadonlySet<Effect['do']> = new Set([
   'interrupt_worker',
   'fork',
   'wake',
+  'copy',
+  'become',
   'kill',
   'discard',
   'stop_workers',
@@ -150,6 +154,18 @@ export class Host {
         return workers.fork(effect.token, this.#state.generation)
       case 'wake':
         return workers.wake(effect.snapshot, this.#state.worker?.token ?? '', this.#state.generation)
+      case 'copy':
+        return workers.copy(effect.snapshot, effect.name)
+      case 'become':
+        return workers.become(effect.snapshot, this.#state.worker?.token ?? '', this.#state.generation)
+      case 'make_kernels': {
+        const { id, copies, facts } = effect
+        const made = this.#parts.forks?.make({ copies, facts }) ?? Promise.reject(new Error('Nobody makes kernels.'))
+        void outcomeOf(made).then((outcome) => this.deliver({ on: 'kernels_made', id, outcome }))
+        return
+      }
+      case 'end_kernels':
+        return this.#parts.forks?.end(effect.kernels)
       case 'kill':
         return workers.kill(effect.pid)
       case 'discard':
@@ -273,5 +289,18 @@ export class Host {
       default:
         return unreachable(call)
     }
+  }
+}
+
+/** Never rejects. */
+async function outcomeOf(made: Promise<unknown>): Promise<OpOutcome> {
+  try {
+    return { ok: true, result: await made }
+  } catch (error) {
+    if (error instanceof SavepointError) {
+      return { ok: false, error: { code: error.code, message: error.message, details: error.details } }
+    }
+    const message = error instanceof Error ? error.message : String(error)
+    return { ok: false, error: { code: 'internal', message, details: {} } }
   }
 }

@@ -5,6 +5,7 @@
 
 import type { RequestChannel } from '../wire/message.js'
 import type { CheckpointFacts, Client } from '../kernel/effects.js'
+import type { ForkFacts } from '../kernel/forks.js'
 import type { DebuggerCommand, WorkerCommand } from '../link/protocol.js'
 
 /** Where messages to clients go. */
@@ -19,6 +20,10 @@ export interface WorkerPort {
   awaken(): void
   fork(token: string, generation: number): void
   wake(snapshot: string, token: string, generation: number): void
+  /** A frozen copy makes another one of itself, to be known by `name`. */
+  copy(snapshot: string, name: string): void
+  /** The first worker of this kernel is a frozen copy of another one's. */
+  become(snapshot: string, token: string, generation: number): void
   discard(snapshots: readonly string[]): void
   kill(pid: number): void
   interrupt(pid: number, seq: number): void
@@ -29,6 +34,20 @@ export interface WorkerPort {
   tellDebugger(command: DebuggerCommand, parts: readonly Buffer[]): void
   dismissDebugger(): void
   stop(linger: boolean): void
+}
+
+/** Kernels that are forks of this one. */
+export interface ForksPort {
+  /** One of each copy, ready; `{kernels: [model, ...]}`. Rejects with a SavepointError, when none of them is left. */
+  make(wish: ForkWish): Promise<unknown>
+  /** Nobody knows of these: they end. */
+  end(ids: readonly string[]): void
+}
+
+export interface ForkWish {
+  /** Names of frozen copies. */
+  readonly copies: readonly string[]
+  readonly facts: ForkFacts
 }
 
 export interface UsagePort {

@@ -14,6 +14,7 @@ import { endWithoutWorker } from './death.js'
 import type { StoreCall } from './effects.js'
 import { emitTransaction } from './events.js'
 import { finishCell, finishTurn, leftContent, reportOf } from './execution.js'
+import { forkAsked, forkedAsked } from './forks.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { replyMetadata } from './reply-metadata.js'
 import { rollback, rolledBackLine } from './rollback.js'
@@ -46,8 +47,10 @@ export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[
     warnings: [],
   }
   const op = Object.hasOwn(ASKS, event.op) ? ASKS[event.op] : undefined
-  if (event.op === 'begin' || event.op === 'savepoint') {
+  if (event.op === 'begin' || event.op === 'savepoint' || event.op === 'fork') {
     answerWithPermit(state, event, call)
+  } else if (event.op === 'forked' && forkedAsked(state, event.id, call.args)) {
+    // Answered when it is known.
   } else if (event.op === 'rollback' || isRollbackByCommit(state, event)) {
     run(state, rollbackAsked(state, parts, call), (outcome) => {
       if (outcome.ok) return
@@ -95,6 +98,11 @@ function* historyOp(state: KernelState, { args }: Call): Operation<unknown> {
 function answerWithPermit(state: KernelState, event: Ask, call: Call): void {
   const { args } = call
   try {
+    if (event.op === 'fork') {
+      // The answer comes first, and with it the permit; what is waited for follows from it.
+      command(state, { kind: 'answer', id: event.id, ok: true, ...forkAsked(state, args) })
+      return
+    }
     const { transaction, permit } =
       event.op === 'begin'
         ? open(state, beginRequest(call, args['block'] === true))

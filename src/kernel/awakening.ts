@@ -7,6 +7,7 @@
  * history, comm_info, connect, usage, interrupts, shutdown.
  */
 
+import { wakeForked } from './forks.js'
 import { log } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, type KernelState, type Request } from './state.js'
@@ -38,7 +39,9 @@ export function startZygote(state: KernelState): void {
 /** The zygote is warm: forks the worker that is waited for. */
 export function zygoteWarm(state: KernelState): void {
   state.zygote = 'warm'
-  if (state.phase === 'starting' || (state.phase === 'switching' && state.worker === null)) forkFirst(state)
+  const { forked } = state.options
+  if (state.phase === 'starting' && forked) wakeForked(state, forked)
+  else if (state.phase === 'starting' || (state.phase === 'switching' && state.worker === null)) forkFirst(state)
 }
 
 function forkFirst(state: KernelState): void {

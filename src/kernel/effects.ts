@@ -15,6 +15,7 @@ import type {
   WriterEvent,
 } from '../link/protocol.js'
 import type { IncomingMessage, OutgoingMessage, RequestChannel } from '../wire/message.js'
+import type { ForkFacts } from './forks.js'
 
 /** Where a reply goes: opaque to the kernel. */
 export interface Client {
@@ -69,6 +70,10 @@ export type KernelEvent =
   | { readonly on: 'worker_died'; readonly generation: number; readonly cause: DeathCause }
   | { readonly on: 'worker_failed'; readonly token: string; readonly reason: string }
   | { readonly on: 'snapshot_gone'; readonly snapshot: string }
+  /** A frozen copy made another one of itself, or could not. */
+  | { readonly on: 'copied'; readonly name: string; readonly error: string | null }
+  /** What came of `make_kernels`; its result is `{kernels: [model, ...]}`. */
+  | { readonly on: 'kernels_made'; readonly id: string; readonly outcome: OpOutcome }
   /** Bytes that C code or a child process wrote, escaped as the inside of an ASCII JSON string. */
   | { readonly on: 'output'; readonly name: StreamName; readonly text: Buffer }
   /** The debugger's thread that was called with `token` dialled in, speaks, or is gone. */
@@ -149,6 +154,19 @@ export type Effect =
   | { readonly do: 'nudge_worker'; readonly pid: number }
   | { readonly do: 'fork'; readonly token: string }
   | { readonly do: 'wake'; readonly snapshot: string }
+  /** Have a frozen copy make another one of itself; answered by `copied`. */
+  | { readonly do: 'copy'; readonly snapshot: string; readonly name: string }
+  /** The first worker is a frozen copy of another kernel's. */
+  | { readonly do: 'become'; readonly snapshot: string }
+  /** A new kernel of each of these copies, all or none; answered by `kernels_made`. */
+  | {
+      readonly do: 'make_kernels'
+      readonly id: string
+      readonly copies: readonly string[]
+      readonly facts: ForkFacts
+    }
+  /** Nobody knows of these. */
+  | { readonly do: 'end_kernels'; readonly kernels: readonly string[] }
   | { readonly do: 'kill'; readonly pid: number }
   | { readonly do: 'discard'; readonly snapshots: readonly string[] }
   | { readonly do: 'remember'; readonly line: number; readonly source: string }

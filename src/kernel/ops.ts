@@ -14,6 +14,7 @@ import { CHECKPOINT_TARGET, NAMESPACE_TARGET, TRANSACTION_TARGET } from './comms
 import { endWithoutWorker } from './death.js'
 import type { OpOutcome } from './effects.js'
 import { finishTurn } from './execution.js'
+import { FORK_OPS } from './forks.js'
 import { askWorker, NAMESPACE_OPS, RawJson, type NamespaceOp } from './namespace.js'
 import { run } from './operation.js'
 import { isObject } from './policy.js'
@@ -23,7 +24,7 @@ import type { KernelState, OpRequest, Turn } from './state.js'
 import { TRANSACTION_OPS } from './transaction-ops.js'
 
 const OPS: Readonly<Record<string, Ops>> = {
-  [TRANSACTION_TARGET]: TRANSACTION_OPS,
+  [TRANSACTION_TARGET]: { ...TRANSACTION_OPS, ...FORK_OPS },
   [CHECKPOINT_TARGET]: {
     create: { run: createOp, fields: ['name', 'note', 'exclude', 'wait'] },
     list: { run: (state, { args }) => checkpoints.list(state, args), fields: ['branch', 'limit', 'before'] },

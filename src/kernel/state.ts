@@ -11,7 +11,8 @@ import { newDebugging, type Debugging } from './debugger-state.js'
 import type { Client, Effect } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'
 import type { Ahead } from './ahead.js'
-import type { Comms } from './comms.js'
+import { openComm, type Comms } from './comms.js'
+import type { Fork, Forked } from './forks.js'
 import type { Snapshot } from './snapshots.js'
 import type { Gathered } from './streams.js'
 import type { Subshell } from './subshells.js'
@@ -38,6 +39,10 @@ export interface KernelOptions {
   readonly generationsBefore?: number
   /** Tell clients that there are subshells. */
   readonly offersSubshells: boolean
+  /** The host can make kernels of copies of this one; absent: it cannot. */
+  readonly forks?: boolean
+  /** This kernel is one of these. */
+  readonly forked?: Forked
   /** How transactions note what is done outside of the process; null: they do not. */
   readonly records: RecordingBounds | null
   readonly limits: KernelLimits
@@ -51,6 +56,7 @@ export interface KernelLimits {
   readonly parentsMax: number
   readonly handOverMs: number
   readonly wakeMs: number
+  readonly forkMs: number
   readonly undoMs: number
   readonly stopMs: number
   readonly settleMs: number
@@ -180,6 +186,9 @@ export interface KernelState extends Line {
   readonly snapshots: Map<string, Snapshot>
   snapshotsMade: number
   transactionsMade: number
+  /** Forks under way. */
+  readonly forks: Map<string, Fork>
+  forksMade: number
   /** Recordings of effects that have ended: the number of the present one. */
   recordings: number
   /** Cells sent since the oldest snapshot was frozen: [execution count, raw code]. */
@@ -215,6 +224,8 @@ export interface Shutdown {
 }
 
 export function newState(options: KernelOptions): KernelState {
+  const comms: Comms = new Map()
+  for (const [id, target] of options.forked?.comms ?? []) openComm(comms, id, target, 0)
   return {
     options,
     phase: 'starting',
@@ -233,22 +244,24 @@ export function newState(options: KernelOptions): KernelState {
     subshells: new Map(),
     nextSeq: 1,
     minted: 0,
-    executionCount: 0,
+    executionCount: options.forked?.executionCount ?? 0,
     parents: new Map(),
     latestParent: Buffer.from('{}'),
     questions: [],
     latestClient: null,
-    comms: new Map(),
+    comms,
     transactions: [],
     snapshots: new Map(),
     snapshotsMade: 0,
     transactionsMade: 0,
+    forks: new Map(),
+    forksMade: 0,
     recordings: 0,
     inputs: [],
     waiters: new Map(),
     control: null,
     infoPending: [],
-    debugging: newDebugging(),
+    debugging: { ...newDebugging(), info: options.forked?.debugInfo ?? null },
     shutdown: null,
   }
 }

@@ -23,6 +23,7 @@ import { endForGood, workerDied } from './death.js'
 import { hearDebugger, serveDebugger } from './debugging.js'
 import type { Effect, KernelEvent } from './effects.js'
 import { endCell, finishTurn, withdrawCell } from './execution.js'
+import { copied, kernelsMade, leftBehind } from './forks.js'
 import { abandon, ask } from './input.js'
 import { clientGone } from './lapses.js'
 import { failWaits, settle } from './operation.js'
@@ -86,6 +87,10 @@ function take(state: KernelState, event: KernelEvent): void {
       return warm(state, event.kernelInfo)
     case 'zygote_died':
       return zygoteDied(state)
+    case 'copied':
+      return copied(state, event.name, event.error)
+    case 'kernels_made':
+      return kernelsMade(state, event.id, event.outcome)
     case 'snapshot_gone':
       return snapshotGone(state, event.snapshot)
     case 'writer':
@@ -157,6 +162,8 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return serveAsk(state, event, parts)
     case 'taken':
       return hearTaken(state, event)
+    case 'left_behind':
+      return leftBehind(state, event.limits)
     case 'handed_over':
       return void settle(state, `handed_over:${event.snapshot}`, event)
     case 'undone':

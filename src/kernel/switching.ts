@@ -11,6 +11,7 @@ import { json } from '../wire/message.js'
 import { handOverComms, takeBack } from './beside.js'
 import { dropWorkerComms } from './comms.js'
 import { dropDebugger } from './debugger-state.js'
+import { abandonForks } from './forks.js'
 import { restoreLast } from './last-state.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, publish } from './send.js'
@@ -180,6 +181,7 @@ function* comeUp(state: KernelState, token: string): Operation<boolean> {
 /** What waited with the old worker waits here again; comms that the next one does not know are closed, or widgets would wait for answers for ever. */
 function closeWorkerComms(state: KernelState, order: number): void {
   takeBack(state)
+  abandonForks(state)
   state.ahead = null
   loseSubshells(state)
   for (const comm_id of dropWorkerComms(state.comms, order)) {

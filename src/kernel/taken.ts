@@ -2,6 +2,7 @@
 
 import type { WorkerEvent } from '../link/protocol.js'
 import { emitTransaction } from './events.js'
+import { forkTaken } from './forks.js'
 import { limitTransaction } from './lapses.js'
 import { settle } from './operation.js'
 import { savepointTaken } from './savepoints.js'
@@ -10,6 +11,7 @@ import { parentOfTurn, type KernelState } from './state.js'
 import { beginTaken } from './transactions.js'
 
 export function hearTaken(state: KernelState, event: Extract<WorkerEvent, { kind: 'taken' }>): void {
+  if (forkTaken(state, event)) return
   const outcome = taken(state, event)
   if (!outcome) return
   const { snapshot, error } = outcome

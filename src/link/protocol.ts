@@ -76,9 +76,18 @@ export type ZygoteCommand =
     }
   | {
       /** One byte to the frozen snapshot: it dials in with the token that it was taken with. */ readonly kind: 'wake'
-      /** Who is told if there is no such snapshot. */
+      /** Who is told if there is no such snapshot; with `as` it is the kernel of that. */
       readonly kernel: string
       readonly snapshot: string
+      /** It becomes the worker of another kernel, for one that was permitted `apart` or is a copy; `forked` follows. */
+      readonly as?: KernelIdentity
+    }
+  | {
+      /** Have a frozen snapshot make another one of itself, which is known by `name`; answered by `copied`. */
+      readonly kind: 'copy'
+      readonly kernel: string
+      readonly snapshot: string
+      readonly name: string
     }
   | {
       /** End frozen snapshots by closing their wake ends. Unknown ones are ignored. */ readonly kind: 'discard'
@@ -94,6 +103,19 @@ export type ZygoteCommand =
       /** End every worker and snapshot, then the zygote itself, or let it wait for a successor of this gateway. */ readonly kind: 'stop'
       readonly linger: boolean
     }
+
+/** What a frozen copy exchanges when it becomes the worker of another kernel. */
+export interface KernelIdentity {
+  /** As in `fork`. */
+  readonly kernel: string
+  /** What it dials in with. */
+  readonly token: string
+  readonly stdout: string
+  readonly stderr: string
+  readonly interrupts: string
+  readonly connection_file: string | null
+  readonly env: Readonly<Record<string, string | null>>
+}
 
 /** Sent by a zygote. */
 export type ZygoteEvent =
@@ -122,6 +144,14 @@ export type ZygoteEvent =
       /** A frozen snapshot is no more (discarded, or killed by somebody). */ readonly kind: 'snapshot_gone'
       readonly kernel: string
       readonly snapshot: string
+    }
+  | {
+      /** A snapshot was copied, or could not be (`error`). */ readonly kind: 'copied'
+      readonly kernel: string
+      readonly snapshot: string
+      readonly name: string
+      readonly pid: number
+      readonly error?: string
     }
   | { /** Nothing is left of that kernel. */ readonly kind: 'ended'; readonly kernel: string }
 
@@ -328,6 +358,11 @@ export type WorkerEvent =
       /** Something of the user's goes on without a cell (a task, a thread), so that the copy may soon be out of date. */
       readonly live?: boolean
       readonly error?: string
+    }
+  | {
+      /** First of a worker that was another kernel's: what of that one's it is without, in words. */
+      readonly kind: 'left_behind'
+      readonly limits: readonly string[]
     }
   | {
       /** `limits`: what could not be handed over, in words. */ readonly kind: 'handed_over'

@@ -71,6 +71,7 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
     fields: { snapshot: text, pid: number, ms: number, live: optional(oneOf(true, false)), error: optional(text) },
     parts: 0,
   },
+  left_behind: { fields: { limits: list(text) }, parts: 0 },
   handed_over: { fields: { snapshot: text, limits: list(text) }, parts: 0 },
   undone: { fields: { snapshot: text, effects: list(externalEffect), limits: list(text) }, parts: 0 },
   forked_writer: { fields: { checkpoint: text, pid: number, pause_ms: number, error: optional(text) }, parts: 0 },

@@ -6,6 +6,8 @@ export interface SnapshotPermit {
   readonly token: string
   /** From here on note what is done outside of the process, for a later rollback to here. */
   readonly record?: Recording
+  /** It may become another kernel's: its process is no child of the worker's, but of the zygote. */
+  readonly apart?: boolean
 }
 
 /** How what is done outside of the process is noted. */

@@ -109,6 +109,7 @@ Exit codes: 0 for pool and single, 3 for none`,
   kernels: `savepoint kernels list
 savepoint kernels start [--name KERNELSPEC]
 savepoint kernels show | interrupt | restart | shutdown | connect ID
+savepoint kernels fork ID [--count N]
 
 The kernels of a gateway. ID may be the beginning of an id. "connect" opens ZeroMQ channels, and says where the
 connection file is.

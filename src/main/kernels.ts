@@ -5,7 +5,7 @@ import { parseFlags, usage } from './flags.js'
 import { CLIENT_FLAGS, gatewayOf, type GatewayClient } from './gateway-client.js'
 import { EXIT } from './report.js'
 
-const FLAGS = { ...CLIENT_FLAGS, '--json': 'switch', '--name': 'value' } as const
+const FLAGS = { ...CLIENT_FLAGS, '--json': 'switch', '--name': 'value', '--count': 'value' } as const
 
 interface KernelModel {
   readonly id: string
@@ -20,6 +20,8 @@ interface Call {
   /** null: none was given. */
   readonly id: string | null
   readonly name: string | null
+  /** How many forks. */
+  readonly count: number
   /** Text for a person, and the same for a program. */
   readonly say: (text: string, value: unknown) => void
 }
@@ -33,6 +35,7 @@ const ACTIONS: Readonly<Record<string, { readonly run: Action; readonly needsId:
   interrupt: { run: post('interrupt', 'Interrupted'), needsId: true },
   restart: { run: post('restart', 'Restarted'), needsId: true },
   shutdown: { run: shutdown, needsId: true },
+  fork: { run: fork, needsId: true },
   connect: { run: connect, needsId: true },
 }
 
@@ -45,12 +48,15 @@ export async function runKernels(args: readonly string[]): Promise<number> {
   const odd = more[0] ?? (id?.startsWith('-') || (id !== null && !action.needsId) ? id : undefined)
   if (odd !== undefined) throw usage(`Nothing is expected here: ${odd}`)
   if (id === null && action.needsId) throw usage(`Give the id of a kernel, or its beginning: kernels ${verb} ID`)
+  const count = given['--count'] ?? '1'
+  if (!/^[1-9]\d*$/.test(count)) throw usage('--count is a whole number: how many kernels.')
+  if (given['--count'] !== undefined && verb !== 'fork') throw usage('--count goes with fork: kernels fork ID --count N')
   const gateway = gatewayOf(given)
   const say: Call['say'] = (text, value) => {
     process.stdout.write(given['--json'] ? `${JSON.stringify(value)}\n` : text === '' ? '' : `${text}\n`)
   }
   try {
-    await action.run({ gateway, id, name: given['--name'] ?? null, say })
+    await action.run({ gateway, id, name: given['--name'] ?? null, count: Number(count), say })
     return EXIT.done
   } finally {
     gateway.close()
@@ -109,6 +115,14 @@ async function shutdown({ gateway, id, say }: Call): Promise<void> {
   const whole = await kernelId(gateway, id ?? '')
   await gateway.ask('DELETE', `/api/kernels/${whole}`)
   say(`Ended ${whole}.`, { id: whole })
+}
+
+async function fork({ gateway, id, count, say }: Call): Promise<void> {
+  const whole = await kernelId(gateway, id ?? '')
+  const { kernels } = (await gateway.ask('POST', `/api/kernels/${whole}/fork`, { count })) as {
+    readonly kernels: readonly KernelModel[]
+  }
+  say(kernels.map((each) => each.id).join('\n'), { items: kernels, total_count: kernels.length })
 }
 
 async function connect({ gateway, id, say }: Call): Promise<void> {

@@ -48,7 +48,7 @@ export async function startPythonSide(options: PythonSideOptions): Promise<Pytho
     throw error
   }
   return {
-    newWorkers: (needs, deliver) => pool.newWorkers(needs, deliver),
+    newWorkers: (needs, deliver, copiesAt) => pool.newWorkers(needs, deliver, copiesAt),
     folder: dir.path,
     view: {
       isReady: () => pool.isReady(),

@@ -4,7 +4,7 @@ import type { Backing, ReadyWorker, Resident } from '../worker/backing.js'
 import type { SeatPaths } from '../worker/seat.js'
 import type { ZygoteCommand } from '../link/protocol.js'
 import type { PoolNeeds } from './options.js'
-import type { Lease, PoolShell } from './pool.js'
+import type { PoolShell } from './pool.js'
 import type { PooledProcess } from './process.js'
 import type { SharedZygote } from './shared-zygote.js'
 
@@ -16,17 +16,21 @@ export class KernelBacking implements Backing {
   readonly #needs: PoolNeeds
   readonly #places: string[] = []
   readonly #aborted = new AbortController()
+  /** Where the copy waits that is to be its first worker; null: it leases one. */
+  readonly #copiesAt: string | null
   #resident: Resident | null = null
-  #lease: Lease | null = null
+  /** What the pool knows it by. */
+  #request: string | null = null
   /** The leased worker, until it is used. */
   #unused: PooledProcess | null = null
   #zygote: SharedZygote | null = null
   #cancelStop: (() => void) | null = null
   #stopping = false
 
-  constructor(pool: PoolShell, needs: PoolNeeds) {
+  constructor(pool: PoolShell, needs: PoolNeeds, copiesAt: string | null) {
     this.#pool = pool
     this.#needs = needs
+    this.#copiesAt = copiesAt
   }
 
   get resident(): Resident | null {
@@ -35,9 +39,13 @@ export class KernelBacking implements Backing {
 
   async start(resident: Resident): Promise<void> {
     this.#resident = resident
+    if (this.#copiesAt !== null) {
+      this.#join(resident, this.#copiesAt)
+      return
+    }
     const { clock, limits } = this.#pool.options
     const lease = await this.#pool.acquire(this.#needs, clock.now() + limits.waitMs, this.#aborted.signal)
-    this.#lease = lease
+    this.#request = lease.request
     this.#unused = lease.worker
     this.#zygote = this.#pool.zygote(lease.worker.zygote)
     if (this.#stopping) {
@@ -49,9 +57,17 @@ export class KernelBacking implements Backing {
     resident.zygoteReady(this.#zygote?.kernelInfo ?? Buffer.from('{}'))
   }
 
+  #join(resident: Resident, place: string): void {
+    const { request, zygote } = this.#pool.join(this.#needs, place)
+    this.#request = request
+    this.#zygote = zygote
+    zygote.residents.add(resident)
+    resident.zygoteReady(zygote.kernelInfo ?? Buffer.from('{}'))
+  }
+
   takeReady(failed: ReadyWorker | null): ReadyWorker | null {
-    if (this.#lease === null || this.#zygote === null) return null
-    const { request } = this.#lease
+    const request = this.#request
+    if (request === null || this.#zygote === null) return null
     if (failed !== null)
       this.#pool.tell({
         on: 'invalid',
@@ -71,7 +87,7 @@ export class KernelBacking implements Backing {
   }
 
   place(): SeatPaths {
-    const paths = this.#pool.claim(this.#lease?.request ?? '', this.#zygote?.id ?? 0)
+    const paths = this.#pool.claim(this.#request ?? '', this.#zygote?.id ?? 0)
     this.#live(paths.place)
     return paths
   }
@@ -120,6 +136,6 @@ export class KernelBacking implements Backing {
 
   #letGo(): void {
     if (this.#resident) this.#zygote?.residents.delete(this.#resident)
-    if (this.#lease) this.#pool.forget(this.#lease.request)
+    if (this.#request !== null) this.#pool.forget(this.#request)
   }
 }

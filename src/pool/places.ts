@@ -160,6 +160,7 @@ export class Places {
         else this.#faulty(place, 'target_dead')
       },
       snapshotGone: (snapshot) => resident()?.snapshotGone(snapshot),
+      copied: (name, error) => resident()?.copied(name, error),
       ended: () => this.#ended(place),
     }
   }

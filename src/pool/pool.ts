@@ -14,6 +14,7 @@ import { seatIn, type SeatPaths } from '../worker/seat.js'
 import { Workers } from '../worker/workers.js'
 import type { Hello } from '../link/protocol.js'
 import { KernelBacking } from './kernel-backing.js'
+import { leaseOf, type Lease } from './lease.js'
 import type { PoolNeeds, PoolOptions } from './options.js'
 import { Places } from './places.js'
 import type { PooledProcess } from './process.js'
@@ -26,8 +27,8 @@ import { addShelf, newPool, step } from './step.js'
 export interface Pool {
   /** Opens the door, and begins to make workers ready. */
   start(): Promise<void>
-  /** The workers of one kernel. */
-  newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void): Workers
+  /** The workers of one kernel. `copiesAt`: the first one is a frozen copy that waits in that place. */
+  newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void, copiesAt?: string): Workers
   /** Resolves once all the workers are ready that are to be. Rejects with `timeout`. */
   waitForReady(timeoutMs: number): Promise<void>
   /** Is a worker ready, or is none to be? */
@@ -36,16 +37,6 @@ export interface Pool {
   status(): PoolStatus
   /** Ends every process. */
   stop(): Promise<void>
-}
-
-/** The right to use one worker, until it is given back. To give it back twice does nothing. */
-export interface Lease {
-  readonly request: string
-  readonly worker: PooledProcess
-  /** It may be had again by the same client, if it was leased with an affinity; else it ends. */
-  giveBack(): void
-  /** It ends, and is counted under `reason`. */
-  discard(reason: string): void
 }
 
 /** Whoever asked for a worker. */
@@ -100,15 +91,16 @@ export class PoolShell implements Pool {
     this.#sweepLater()
   }
 
-  newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void): Workers {
+  newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void, copiesAt?: string): Workers {
     const { clock, log, workerLimits, connectionFile } = this.options
-    const backing = new KernelBacking(this, needs)
+    const backing = new KernelBacking(this, needs, copiesAt ?? null)
     return new Workers(
       {
         cwd: needs.cwd,
         // Who asks for a kernelspec that there is none of hears of it at the start.
         workerEnvironment: this.options.spec(needs.spec) === null ? {} : this.#starts.keyOf(needs).atLease,
         connectionFile: connectionFile(needs.kernelId),
+        ...(copiesAt === undefined ? {} : { copiesAt }),
         clock,
         log,
         limits: workerLimits,
@@ -144,7 +136,7 @@ export class PoolShell implements Pool {
           const worker = this.#check(place, request, true)
           if (worker === null) return
           settle()
-          resolve(this.#lease(request, worker))
+          resolve(leaseOf(this, request, worker))
         },
         refused: (error) => {
           settle()
@@ -160,6 +152,15 @@ export class PoolShell implements Pool {
         cancel = this.options.clock.after(inMs, () => this.tell({ on: 'withdrawn', request, late: true }))
       }
     })
+  }
+
+  /** A kernel whose first worker is a copy of what runs in `place`: it lives below the same zygote. Throws `kernel_dead`. */
+  join(needs: PoolNeeds, place: string): { readonly request: string; readonly zygote: SharedZygote } {
+    const zygote = this.#zygotes.get(this.#state.members.get(place)?.zygote ?? 0)
+    if (!zygote) throw new SavepointError('kernel_dead', 'The kernel that was to be forked has ended meanwhile.')
+    const request = `r${(this.#requests += 1)}`
+    this.#askers.set(request, { kernelId: needs.kernelId, granted: () => {}, refused: () => {} })
+    return { request, zygote }
   }
 
   /** Another worker for a kernel that has a lease, or null. */
@@ -350,27 +351,6 @@ export class PoolShell implements Pool {
     this.#askers.set(request, { kernelId: before?.kernelId ?? '', granted, refused: () => {} })
     this.tell(event)
     if (before) this.#askers.set(request, before)
-  }
-
-  #lease(request: string, worker: PooledProcess): Lease {
-    const { place } = worker.paths
-    let open = true
-    const once = (event: PoolEvent): void => {
-      if (!open) return
-      open = false
-      this.forget(request)
-      this.tell(event)
-    }
-    return {
-      request,
-      worker,
-      giveBack: () => {
-        const alive = worker.fault(request) === null
-        worker.detach()
-        once({ on: 'given_back', place, alive })
-      },
-      discard: (reason) => once({ on: 'discarded', place, reason }),
-    }
   }
 
   #renewIfStale(key: string): void {

@@ -51,6 +51,8 @@ export interface WorkersListener extends DebuggerListener {
   workerFailed(token: string, reason: string): void
   writerSaid(event: WriterEvent, parts: readonly Buffer[]): void
   snapshotGone(snapshot: string): void
+  /** A copy of a frozen copy is there, or, with an error, is not. */
+  copied(name: string, error: string | null): void
   output(name: 'stdout' | 'stderr', text: Buffer): void
   stopped(): void
 }

@@ -26,6 +26,7 @@ export type PythonEvent =
     }
   | { readonly on: 'debugger_gone'; readonly token: string }
   | { readonly on: 'snapshot_gone'; readonly snapshot: string }
+  | { readonly on: 'copied'; readonly name: string; readonly error: string | null }
   | { readonly on: 'output'; readonly name: 'stdout' | 'stderr'; readonly text: Buffer }
   | { readonly on: 'workers_stopped' }
 
@@ -43,6 +44,7 @@ export function listenerTo(deliver: (event: PythonEvent) => void): WorkersListen
     debuggerSaid: (token, event, parts) => deliver({ on: 'debugger', token, event, parts }),
     debuggerGone: (token) => deliver({ on: 'debugger_gone', token }),
     snapshotGone: (snapshot) => deliver({ on: 'snapshot_gone', snapshot }),
+    copied: (name, error) => deliver({ on: 'copied', name, error }),
     output: (name, text) => deliver({ on: 'output', name, text }),
     stopped: () => deliver({ on: 'workers_stopped' }),
   }

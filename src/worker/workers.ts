@@ -15,6 +15,7 @@ import type { Backing, ReadyWorker, Resident, WorkersListener } from './backing.
 import type { Connection, ConnectionHandlers } from './connection.js'
 import { DebuggerLine } from './debugger-line.js'
 import type { InterruptLimits } from './interrupter.js'
+import { newRunning, ring, type Running, type Told, type Trial } from './running.js'
 import type { Seat, SeatPaths } from './seat.js'
 import { Seats } from './seats.js'
 import { WriterLine } from './writer-line.js'
@@ -25,32 +26,11 @@ export interface WorkersOptions {
   readonly workerEnvironment: Readonly<Record<string, string | null>>
   /** What code in the kernel takes for its connection file; null: what the zygote was built with. */
   readonly connectionFile?: string | null
+  /** The place of the frozen copies of which one is to become this kernel's first worker. */
+  readonly copiesAt?: string
   readonly clock: Clock
   readonly log: Log
   readonly limits: InterruptLimits & { readonly deathMs: number; readonly writerDialMs: number }
-}
-
-interface Running {
-  readonly generation: number
-  readonly pid: number
-  /** null: it has not dialled in. */
-  place: string | null
-  connection: Connection | null
-  death: Death | null
-  /** Why we ended it, if we did because it could not be talked to. */
-  why: string | null
-  cancel: (() => void) | null
-  /** As long as it is not known whether it lived to be leased. */
-  trial: Trial | null
-}
-
-type Told = readonly [WorkerCommand, readonly Buffer[]]
-
-interface Trial {
-  readonly ready: ReadyWorker
-  readonly token: string
-  /** What it was told meanwhile. */
-  readonly told: Told[]
 }
 
 export class Workers implements Resident {
@@ -104,21 +84,25 @@ export class Workers implements Resident {
 
   #fork(token: string, generation: number): void {
     const { cwd, workerEnvironment, connectionFile } = this.#options
-    const seat = this.#backing.place()
-    const { place, stdout, stderr, interrupts } = seat
-    this.#seats.expect(seat)
-    this.#expected.set(token, generation)
+    const { place, ...pipes } = this.#expect(token, generation)
     this.#backing.tell({
       kind: 'fork',
       kernel: place,
       token,
       env: workerEnvironment,
       cwd,
-      stdout,
-      stderr,
-      interrupts,
+      ...pipes,
       ...(connectionFile === undefined ? {} : { connection_file: connectionFile }),
     })
+  }
+
+  /** A seat for a worker that is on its way. */
+  #expect(token: string, generation: number): SeatPaths {
+    const { place, stdout, stderr, interrupts } = this.#backing.place()
+    const seat = { place, stdout, stderr, interrupts }
+    this.#seats.expect(seat)
+    this.#expected.set(token, generation)
+    return seat
   }
 
   /** One command, and nobody waits for its answer: if the process is dead, what it was told is told to another. */
@@ -163,7 +147,27 @@ export class Workers implements Resident {
 
   wake(snapshot: string, token: string, generation: number): void {
     this.#expected.set(token, generation)
-    this.#backing.tell({ kind: 'wake', kernel: this.#seats.present?.place ?? '', snapshot })
+    this.#backing.tell({ kind: 'wake', kernel: this.place ?? '', snapshot })
+  }
+
+  /** Where frozen copies of the worker wait; null: there was no worker yet. */
+  get place(): string | null {
+    return this.#seats.present?.place ?? null
+  }
+
+  /** Has a frozen copy make another one, `name`; the listener hears of it. */
+  copy(snapshot: string, name: string): void {
+    this.#backing.tell({ kind: 'copy', kernel: this.place ?? '', snapshot, name })
+  }
+
+  /** The first worker is a frozen copy of another kernel's. */
+  become(snapshot: string, token: string, generation: number): void {
+    const { copiesAt = '', connectionFile = null, workerEnvironment } = this.#options
+    const { place, ...pipes } = this.#expect(token, generation)
+    // All else is as the other kernel's code has left it.
+    const env = { KERNEL_ID: workerEnvironment['KERNEL_ID'] ?? null }
+    const identity = { kernel: place, token, ...pipes, connection_file: connectionFile, env }
+    this.#backing.tell({ kind: 'wake', kernel: copiesAt, snapshot, as: identity })
   }
 
   discard(snapshots: readonly string[]): void {
@@ -286,6 +290,10 @@ export class Workers implements Resident {
     this.#listener.snapshotGone(snapshot)
   }
 
+  copied(name: string, error: string | null): void {
+    this.#listener.copied(name, error)
+  }
+
   admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
     if (hello.role === 'writer') return this.#writers.admit(hello, connect)
     if (hello.role === 'debugger') return this.#debugger.admit(hello, connect)
@@ -391,16 +399,3 @@ export class Workers implements Resident {
 
 const BROKEN = 'something wrote to its connection with the kernel'
 const CLOSED = 'something closed its connection with the kernel'
-
-function newRunning(generation: number, pid: number): Running {
-  return { generation, pid, place: null, connection: null, death: null, why: null, cancel: null, trial: null }
-}
-
-/** Makes a worker read its link although user code holds its main thread. */
-function ring(pid: number): void {
-  try {
-    process.kill(pid, 'SIGURG')
-  } catch {
-    // A worker that is gone by now is no error: its death is on its way.
-  }
-}

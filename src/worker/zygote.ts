@@ -38,6 +38,8 @@ export interface Holder {
   forkFailed(token: string, reason: string): void
   died(pid: number, death: Death): void
   snapshotGone(snapshot: string): void
+  /** Under `name` there is a copy of a snapshot now; null: no error. */
+  copied(name: string, error: string | null): void
   /** After `end`: nothing is left of that place. */
   ended?(place: string): void
 }
@@ -169,6 +171,8 @@ export class Zygote {
         return this.#holders.get(event.kernel)?.died(event.pid, { code: event.code, signal: signalOf(event.signal) })
       case 'snapshot_gone':
         return this.#holders.get(event.kernel)?.snapshotGone(event.snapshot)
+      case 'copied':
+        return this.#holders.get(event.kernel)?.copied(event.name, event.error ?? null)
       case 'ended':
         return this.#holders.get(event.kernel)?.ended?.(event.kernel)
       default:

@@ -7,6 +7,7 @@ export class FakeWorkers implements KernelWorkers {
   readonly needs: WorkerNeeds
   readonly deliver: (event: KernelEvent) => void
   readonly commands: string[] = []
+  readonly place = 'w1'
   paused = false
   abandoned = false
   readonly #farm: FakeFarm
@@ -64,6 +65,10 @@ export class FakeWorkers implements KernelWorkers {
 
   awaken(): void {}
   wake(): void {}
+  copy(): void {}
+  become(_snapshot: string, token: string, generation: number): void {
+    this.fork(token, generation)
+  }
   discard(): void {}
   kill(): void {}
   interrupt(): void {

@@ -26,6 +26,8 @@ export class FakePorts {
     awaken: () => this.#tell('awaken', {}),
     fork: (token, generation) => this.#tell('fork', { token, generation }),
     wake: (snapshot, token, generation) => this.#tell('wake', { snapshot, token, generation }),
+    copy: (snapshot, name) => this.#tell('copy', { snapshot, name }),
+    become: (snapshot, token, generation) => this.#tell('become', { snapshot, token, generation }),
     discard: (snapshots) => this.#tell('discard', { snapshots }),
     kill: (pid) => this.#tell('kill', { pid }),
     interrupt: (pid, seq) => this.#tell('interrupt', { pid, seq }),

@@ -35,13 +35,14 @@ const WORKER_COMMANDS = {
   subshell_close: true,
   stop: true,
 } satisfies Record<WorkerCommand['kind'], true>
-const ZYGOTE_COMMANDS = ['settings', 'fork', 'wake', 'discard', 'kill', 'end', 'stop'] satisfies ZygoteCommand['kind'][]
+const ZYGOTE_COMMANDS = ['settings', 'fork', 'wake', 'copy', 'discard', 'kill', 'end', 'stop'] satisfies ZygoteCommand['kind'][]
 const ZYGOTE_EVENTS = [
   'ready',
   'forked',
   'fork_failed',
   'died',
   'snapshot_gone',
+  'copied',
   'ended',
 ] satisfies ZygoteEvent['kind'][]
 

@@ -29,6 +29,12 @@ const op = (description: string): TObject => Type.Object({ op: Type.Optional(Typ
 
 export const transactionOp = op('begin, with name, policy and engine; status; rollback; commit')
 export const checkpointOp = op('create (default), with name, note, exclude and wait; list; restore')
+export const forkBody = Type.Object({
+  count: Type.Optional(Type.Integer({ description: 'How many kernels, 1 to 100 (1)' })),
+  at: Type.Optional(
+    Type.Union([Type.String(), Type.Null()], { description: 'Id of a snapshot of an earlier moment; null: now' }),
+  ),
+})
 export const rollbackBody = Type.Object({ to: Type.Optional(Type.Union([Type.String(), Type.Null()])) })
 export const restoreBody = Type.Object({
   checkpoint: Type.String({ description: 'Id, or the newest of that name' }),

@@ -2,12 +2,14 @@
 
 import type { App, RouteParts } from '../routes/route.js'
 import { checkpointRoutes, kernelCheckpointRoutes } from './checkpoints.js'
+import { forkRoutes } from './forks.js'
 import type { CheckpointStore } from './ports.js'
 import { transactionRoutes } from './transactions.js'
 
 export function stateRoutes(store: CheckpointStore): (app: App, parts: RouteParts) => void {
   return (app, parts) => {
     transactionRoutes(app, parts)
+    forkRoutes(app, parts)
     kernelCheckpointRoutes(app, parts, store)
     checkpointRoutes(app, store)
   }

@@ -17,9 +17,11 @@ import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
 import type { Signer } from '../../wire/signature.js'
 import { Host } from '../host.js'
 import type { PacerLimits } from '../pacer.js'
-import type { ClientPort } from '../ports.js'
+import type { ClientPort, ForkWish } from '../ports.js'
+import type { KernelModel } from './kernel-status.js'
 import { ownRequest } from './own-requests.js'
 import type {
+  ForkOrigin,
   KernelStorePort,
   KernelWorkers,
   NewStore,
@@ -45,6 +47,11 @@ export interface KernelSurroundings {
 export interface IncarnationParts extends KernelSurroundings {
   readonly needs: WorkerNeeds
   readonly clients: ClientPort
+  /** It is a fork of another kernel. */
+  readonly origin?: ForkOrigin
+  /** Makes kernels of copies that wait in `place`. Rejects with a SavepointError. */
+  readonly fork: (wish: ForkWish, place: string) => Promise<readonly KernelModel[]>
+  readonly endKernels: (ids: readonly string[]) => void
   /** How many workers the kernel has had. */
   readonly generationsBefore: number
   /** Asked before each message: signing begins when somebody needs it. */
@@ -84,7 +91,7 @@ export class Incarnation {
 
   constructor(parts: IncarnationParts) {
     this.#parts = parts
-    const { needs, clients, clock, options, signer } = parts
+    const { needs, clients, clock, options, signer, origin } = parts
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = (error) => (error ? reject(error) : resolve())
     })
@@ -94,10 +101,12 @@ export class Incarnation {
     this.stored = new Promise((resolve) => {
       this.#closeStore = () => resolve(this.#keepAll())
     })
-    this.#workers = parts.newWorkers(needs, (event) => this.deliver(event))
+    this.#workers = parts.newWorkers(needs, (event) => this.deliver(event), origin?.place)
     this.#host = new Host({
       options: {
         offersSubshells: options.offersSubshells,
+        forks: true,
+        ...(origin ? { forked: origin.forked } : {}),
         records: options.records,
         // A front end asks a busy kernel whether it is there, and gives up sooner than a launcher would.
         limits: { ...options.limits, infoPatienceMs: 0 },
@@ -125,6 +134,7 @@ export class Incarnation {
       log: parts.log,
       pacing: parts.pacing,
       holdMs: parts.holdMs,
+      forks: { make: (wish) => this.#fork(wish), end: parts.endKernels },
       onAnswer: (id, outcome) => this.#asked.get(id)?.(outcome),
       onExit: (code) => this.#exited(code),
     })
@@ -213,6 +223,13 @@ export class Incarnation {
   /** Ends it at once. `error`: what those are told who wait for it to be ready. */
   abandon(end: End, error = new SavepointError('kernel_dead', 'The kernel was ended before it was ready.')): void {
     this.#end(end, this.#failure ?? error)
+  }
+
+  async #fork(wish: ForkWish): Promise<{ kernels: readonly KernelModel[] }> {
+    const kernels = await this.#parts.fork(wish, this.#workers.place ?? '')
+    // Whoever asked was told that this one has ended.
+    if (this.#over) this.#parts.endKernels(kernels.map(({ id }) => id))
+    return { kernels }
   }
 
   async #keepAll(): Promise<void> {

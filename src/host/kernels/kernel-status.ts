@@ -10,6 +10,12 @@ export interface LastDeath {
   readonly reason: string | null
 }
 
+/** A kernel as Jupyter's clients want to read it; of these names, they want all but the last. */
+export interface KernelModel extends KernelStatus {
+  readonly id: string
+  readonly name: string
+}
+
 /** What can be told of a kernel at any time without asking it; names as on the wire. */
 export interface KernelStatus {
   readonly execution_state: ExecutionState

@@ -18,39 +18,12 @@ import type { Signer } from '../../wire/signature.js'
 import { begin, newActivity, note, type Activity, type ExecutionState } from './activity.js'
 import type { CullFacts } from './culling.js'
 import { FanOut } from './fan-out.js'
-import { Incarnation, type End, type KernelSurroundings } from './incarnation.js'
-import { MemoryMeter, type Turns } from './memory.js'
+import { Incarnation, type End } from './incarnation.js'
+import { MemoryMeter } from './memory.js'
+import type { GatewayKernelParts } from './kernel-parts.js'
 import { nextPhase, type KernelCue, type KernelPhase } from './lifecycle.js'
-import type { KernelStatus, LastDeath } from './kernel-status.js'
-import type { Attachment, AttachOptions, KernelClient, OpResult, OpWishes, WorkerNeeds } from './ports.js'
-
-export interface KernelLimitsOfGateway {
-  /** For a worker to be there, counted from the request. */
-  readonly startMs: number
-  /** For a kernel to end in order before it is ended by force: at a restart, at a shutdown. */
-  readonly restartGraceMs: number
-  readonly endGraceMs: number
-  /** How often an incarnation that was lost is replaced within how long. */
-  readonly lossesMax: number
-  readonly lossesWithinMs: number
-  readonly holdMaxMs: number
-  /** Messages that may wait for the next incarnation. */
-  readonly waitingMax: number
-  /** How old a measurement may be before another one is made. */
-  readonly measuredMs: number
-}
-
-export interface GatewayKernelParts extends KernelSurroundings {
-  /** Name of the kernelspec, as it was asked for. */
-  readonly name: string
-  readonly owner: string
-  readonly needs: WorkerNeeds
-  readonly kernelLimits: KernelLimitsOfGateway
-  /** All kernels measure in turn. */
-  readonly turns: Turns
-  /** It has ended; it is told once. */
-  readonly onEnded: () => void
-}
+import type { KernelModel, KernelStatus, LastDeath } from './kernel-status.js'
+import type { Attachment, AttachOptions, KernelClient, OpResult, OpWishes } from './ports.js'
 
 type Withdrawal = Extract<KernelEvent, { on: 'withdraw_cell' }>
 
@@ -194,6 +167,10 @@ export class GatewayKernel {
     }
   }
 
+  get model(): KernelModel {
+    return { id: this.id, name: this.name, ...this.status }
+  }
+
   get cullFacts(): Omit<CullFacts, 'idleTimeoutS'> {
     const { executionState, lastActivity } = this.#activity
     return { executionState, lastActivity, connections: this.#fanOut.connections }
@@ -224,9 +201,12 @@ export class GatewayKernel {
 
   /** Makes an incarnation, and waits until it is ready. */
   async #comeUp(): Promise<void> {
-    const { clock, kernelLimits } = this.#parts
+    const { clock, kernelLimits, origin, ...parts } = this.#parts
     const incarnation = new Incarnation({
-      ...this.#parts,
+      ...parts,
+      clock,
+      // What follows its first process is as of any kernel: empty.
+      ...(origin && this.#phase === 'starting' ? { origin } : {}),
       clients: {
         publish: (topic, frames) => this.#publish(topic, frames),
         reply: (channel, client, frames) => this.#fanOut.reply(channel, client, frames),

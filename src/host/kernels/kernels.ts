@@ -9,10 +9,13 @@ import { SavepointError } from '../../errors.js'
 import { isToCull, type CullSettings } from './culling.js'
 import { environmentOf, workingFolder } from './environment.js'
 import type { KernelSurroundings } from './incarnation.js'
-import { GatewayKernel, type KernelLimitsOfGateway } from './kernel.js'
-import { Turns } from './memory.js'
-import type { KernelRequest } from './ports.js'
+import { GatewayKernel } from './kernel.js'
+import type { KernelLimitsOfGateway } from './kernel-parts.js'
+import type { KernelModel } from './kernel-status.js'
+import type { ForkOrigin, KernelRequest, WorkerNeeds } from './ports.js'
 import { Resting, type RestingLimits } from './resting.js'
+import { Turns } from './turns.js'
+import type { ForkWish } from '../ports.js'
 
 export interface KernelsOptions extends KernelSurroundings {
   readonly kernelLimits: KernelLimitsOfGateway
@@ -44,12 +47,27 @@ interface Entry {
   readonly affinity: string | null
 }
 
+/** A kernel to be. */
+interface Birth extends Omit<Entry, 'kernel'> {
+  /** As the kernelspec was named. */
+  readonly name: string
+  readonly owner: string
+  readonly needs: WorkerNeeds
+  readonly origin?: ForkOrigin
+}
+
+/** Measurements of all kernels at a time: those of a thousand at once would hold the gateway up for seconds. */
+const MEASURED_AT_ONCE_MAX = 2
+/** Kernels that are forked at a time, each as often as it is to be. */
+const FORKED_AT_ONCE_MAX = 4
+
 export type KernelsListener = (id: string, what: 'started' | 'ended') => void
 
 export class Kernels {
   readonly #options: KernelsOptions
   readonly #listeners = new Set<KernelsListener>()
-  readonly #turns = new Turns()
+  readonly #turns = new Turns(MEASURED_AT_ONCE_MAX)
+  readonly #forkTurns = new Turns(FORKED_AT_ONCE_MAX)
   readonly #entries = new Map<string, Entry>()
   readonly #resting: Resting
   /** Of kernels that have ended and are still writing what they keep. */
@@ -72,7 +90,7 @@ export class Kernels {
    */
   async start(request: KernelRequest): Promise<GatewayKernel> {
     const { log, findSpec } = this.#options
-    if (this.#stopping) throw new SavepointError('starting', 'The gateway is shutting down. Try again when it is back.')
+    if (this.#stopping) throw shuttingDown()
     const spec = findSpec(request.name)
     if (spec === null) {
       const name = request.name.slice(0, 200)
@@ -112,39 +130,72 @@ export class Kernels {
     }
     this.#checkRoom(request.owner)
     const kernelId = id ?? randomUUID()
-    const kernel = new GatewayKernel({
-      ...this.#options,
-      name: request.name,
-      owner: request.owner,
-      needs: {
-        kernelId,
-        spec: spec.name,
-        tenant: request.owner,
-        environment: { ...environment, KERNEL_ID: kernelId },
-        cwd,
-        affinity: request.affinity,
-      },
-      turns: this.#turns,
-      onEnded: () => this.#ended(kernel),
-    })
-    this.#entries.set(kernelId, { kernel, spec, affinity })
-    this.#tell(kernelId, 'started')
+    const needs = {
+      kernelId,
+      spec: spec.name,
+      tenant: request.owner,
+      environment: { ...environment, KERNEL_ID: kernelId },
+      cwd,
+      affinity: request.affinity,
+    }
+    const kernel = this.#make({ name: request.name, owner: request.owner, spec, affinity, needs })
     await kernel.start()
     return kernel
   }
 
-  #checkRoom(owner: string): void {
+  #make({ spec, affinity, ...birth }: Birth): GatewayKernel {
+    const id = birth.needs.kernelId
+    const kernel = new GatewayKernel({
+      ...this.#options,
+      ...birth,
+      fork: (wish, place) => this.#forkTurns.take(() => this.#fork({ ...birth, spec, affinity: null }, wish, place)),
+      endKernels: (ids) => {
+        for (const each of ids) void this.find(each)?.shutdown()
+      },
+      turns: this.#turns,
+      onEnded: () => this.#ended(kernel),
+    })
+    this.#entries.set(id, { kernel, spec, affinity })
+    this.#tell(id, 'started')
+    return kernel
+  }
+
+  /**
+   * Kernels that begin as copies of another one: all of them are ready, or none is left. Rejects with a SavepointError:
+   * `quota_exceeded`, and what kept one of them from coming up.
+   */
+  async #fork(source: Birth, { copies, facts }: ForkWish, place: string): Promise<readonly KernelModel[]> {
+    if (this.#stopping) throw shuttingDown()
+    this.#checkRoom(source.owner, copies.length)
+    const made = copies.map((snapshot) => {
+      const kernelId = randomUUID()
+      const environment = { ...source.needs.environment, KERNEL_ID: kernelId }
+      const needs = { ...source.needs, kernelId, environment, affinity: null }
+      return this.#make({ ...source, needs, origin: { forked: { ...facts, snapshot }, place } })
+    })
+    const outcomes = await Promise.allSettled(made.map((kernel) => kernel.start()))
+    const failed = outcomes.find(({ status }) => status === 'rejected')
+    if (failed) {
+      await Promise.all(made.map((kernel) => kernel.shutdown()))
+      throw (failed as PromiseRejectedResult).reason
+    }
+    return made.map((kernel) => kernel.model)
+  }
+
+  /** Throws `quota_exceeded` if there is no room for so many more. */
+  #checkRoom(owner: string, wanted = 1): void {
     const { kernelsMax, kernelsPerOwnerMax } = this.#options
-    if (kernelsMax !== null && this.#entries.size + this.#resting.size >= kernelsMax) this.#resting.endOldest()
-    if (kernelsMax !== null && this.#entries.size >= kernelsMax) {
+    if (kernelsMax !== null && this.#entries.size + wanted > kernelsMax) {
       throw full(`There may be ${kernelsMax} kernels at a time. Shut one down first.`, { kernels_max: kernelsMax })
     }
-    if (kernelsPerOwnerMax === null) return
-    const count = this.list().filter((kernel) => kernel.owner === owner).length
-    if (count >= kernelsPerOwnerMax) {
+    const count = kernelsPerOwnerMax === null ? 0 : this.list().filter((kernel) => kernel.owner === owner).length
+    if (kernelsPerOwnerMax !== null && count + wanted > kernelsPerOwnerMax) {
       const details = { kernels_per_owner_max: kernelsPerOwnerMax }
       throw full(`You may have ${kernelsPerOwnerMax} kernels at a time. Shut one down first.`, details)
     }
+    // Those that rest make room.
+    const overfull = (): boolean => this.#entries.size + this.#resting.size + wanted > (kernelsMax ?? Infinity)
+    while (overfull() && this.#resting.endOldest());
   }
 
   /**
@@ -244,6 +295,10 @@ function taken(id: string): SavepointError {
   return new SavepointError('already_exists', 'There is a kernel of this id already. Choose another id.', {
     kernel_id: id,
   })
+}
+
+function shuttingDown(): SavepointError {
+  return new SavepointError('starting', 'The gateway is shutting down. Try again when it is back.')
 }
 
 /** When another one ends is not known; nobody need ask more often than this. */

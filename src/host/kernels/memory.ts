@@ -6,32 +6,12 @@
 import type { Clock } from '../../clock.js'
 import type { KernelFacts } from '../../kernel/facts.js'
 import type { UsagePort } from '../ports.js'
+import type { Turns } from './turns.js'
 
 /** Names as on the wire; null: not measured yet, or there is no process. */
 export interface Memory {
   readonly memory_bytes: number | null
   readonly snapshot_bytes: number | null
-}
-
-/** Measurements of all kernels at a time: those of a thousand at once would hold the gateway up for seconds. */
-const AT_ONCE_MAX = 2
-
-/** Lets a few measure at a time; the others wait for their turn, in the order in which they asked. */
-export class Turns {
-  readonly #waiting: (() => void)[] = []
-  #busy = 0
-
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#busy >= AT_ONCE_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    else this.#busy += 1
-    try {
-      return await work()
-    } finally {
-      const next = this.#waiting.shift()
-      if (next) next()
-      else this.#busy -= 1
-    }
-  }
 }
 
 const UNKNOWN: Memory = { memory_bytes: null, snapshot_bytes: null }

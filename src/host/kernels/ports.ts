@@ -5,6 +5,7 @@
  */
 
 import type { KernelEvent } from '../../kernel/effects.js'
+import type { Forked } from '../../kernel/forks.js'
 import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
 import type { StorePort, UsagePort, WorkerPort } from '../ports.js'
 
@@ -25,6 +26,8 @@ export interface WorkerNeeds {
 
 /** The Python side of one kernel: leased workers. `fork` takes one from the pool. */
 export interface KernelWorkers extends WorkerPort {
+  /** Where frozen copies of the worker wait; null: there was no worker yet. */
+  readonly place: string | null
   /** Resolves once a worker can be asked for. Rejects with a SavepointError. */
   start(): Promise<void>
   /** Stops reading from the worker, which then waits; and goes on. */
@@ -34,7 +37,12 @@ export interface KernelWorkers extends WorkerPort {
   abandon(): void
 }
 
-export type NewWorkers = (needs: WorkerNeeds, deliver: (event: KernelEvent) => void) => KernelWorkers
+/** `copiesAt`: the first worker is a frozen copy that waits in that place. */
+export type NewWorkers = (
+  needs: WorkerNeeds,
+  deliver: (event: KernelEvent) => void,
+  copiesAt?: string,
+) => KernelWorkers
 
 export interface KernelStorePort extends StorePort {
   close(): Promise<void>
@@ -100,6 +108,13 @@ export interface OpWishes {
 export interface OpResult {
   readonly result: unknown
   readonly warnings: readonly string[]
+}
+
+/** A kernel that is a fork of another one, from its beginning. */
+export interface ForkOrigin {
+  readonly forked: Forked
+  /** Where its copy waits. */
+  readonly place: string
 }
 
 /** What a client asks for when it asks for a kernel. */

@@ -22,6 +22,7 @@ from .attempts import Outcome, attempt
 from .blocks import Transaction, transaction
 from .durable import Checkpoint, checkpoint, checkpoints, restore
 from .errors import LostVariableError, RolledBack, SavepointError
+from .forks import fork
 from .questions import await_input
 from .transactions import begin, commit, release, rollback, savepoint, status
 
@@ -38,6 +39,7 @@ __all__ = [
     "checkpoint",
     "checkpoints",
     "commit",
+    "fork",
     "release",
     "restore",
     "rollback",

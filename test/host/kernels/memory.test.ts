@@ -1,4 +1,5 @@
-import { MemoryMeter, Turns } from '../../../src/host/kernels/memory.js'
+import { MemoryMeter } from '../../../src/host/kernels/memory.js'
+import { Turns } from '../../../src/host/kernels/turns.js'
 import type { KernelFacts } from '../../../src/kernel/facts.js'
 import { FakeClock } from '../../fakes/clock.js'
 
@@ -6,7 +7,7 @@ const factsOf = (pid: number): KernelFacts => ({ worker: { pid }, frozen: [] }) 
 const settle = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve))
 
 test('the memory of many kernels is measured a few at a time, and of each in the end', async () => {
-  const turns = new Turns()
+  const turns = new Turns(2)
   const waiting: (() => void)[] = []
   let most = 0
   const measure = async (pid: number | null): Promise<object> => {
@@ -31,7 +32,7 @@ test('the memory of many kernels is measured a few at a time, and of each in the
 })
 
 test('one that cannot be measured keeps nobody from a turn', async () => {
-  const turns = new Turns()
+  const turns = new Turns(2)
   const failing = Array.from({ length: 5 }, async () => await turns.take(() => Promise.reject(new Error('gone'))))
   expect((await Promise.allSettled(failing)).every(({ status }) => status === 'rejected')).toBe(true)
   expect(await turns.take(async () => await Promise.resolve('measured'))).toBe('measured')
