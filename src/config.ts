@@ -42,6 +42,8 @@ export const config = Object.freeze({
     parentsMax: 4_096,
     handOverMs: 2_000,
     wakeMs: 10_000,
+    /** Kernels that one call may make of a kernel. */
+    forksMax: 100,
     /** For a hundred copies of a large process to be made, and to come up as kernels. */
     forkMs: 60_000,
     /** For putting back the files of a transaction. */

@@ -59,8 +59,6 @@ interface Wish {
   readonly facts: ForkFacts
 }
 
-const COUNT_MAX = 100
-
 export const FORK_OPS: Ops = { fork: { run: forkOp, fields: ['count', 'at'] } }
 
 function* forkOp(state: KernelState, call: Call): Operation<MadeKernels> {
@@ -132,11 +130,15 @@ export function abandonForks(state: KernelState): void {
 
 function wishOf(state: KernelState, args: Args): Wish {
   const { count = 1, at = null } = args
+  const { forksMax } = state.options.limits
   if (!state.options.forks) {
-    throw new SavepointError('not_available', 'Only kernels of a gateway can be forked. Start one with: savepoint serve')
+    throw new SavepointError(
+      'not_available',
+      'Only kernels of a gateway can be forked. Start one with: savepoint serve',
+    )
   }
-  if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > COUNT_MAX) {
-    throw new SavepointError('bad_request', `count is a whole number from 1 to ${COUNT_MAX}.`, { count })
+  if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > forksMax) {
+    throw new SavepointError('bad_request', `count is a whole number from 1 to ${forksMax}.`, { count })
   }
   const comms = [...state.comms].filter(([, { ours }]) => !ours)
   const { info } = state.debugging

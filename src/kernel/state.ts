@@ -56,6 +56,7 @@ export interface KernelLimits {
   readonly parentsMax: number
   readonly handOverMs: number
   readonly wakeMs: number
+  readonly forksMax: number
   readonly forkMs: number
   readonly undoMs: number
   readonly stopMs: number

@@ -50,7 +50,8 @@ export async function runKernels(args: readonly string[]): Promise<number> {
   if (id === null && action.needsId) throw usage(`Give the id of a kernel, or its beginning: kernels ${verb} ID`)
   const count = given['--count'] ?? '1'
   if (!/^[1-9]\d*$/.test(count)) throw usage('--count is a whole number: how many kernels.')
-  if (given['--count'] !== undefined && verb !== 'fork') throw usage('--count goes with fork: kernels fork ID --count N')
+  if (given['--count'] !== undefined && verb !== 'fork')
+    throw usage('--count goes with fork: kernels fork ID --count N')
   const gateway = gatewayOf(given)
   const say: Call['say'] = (text, value) => {
     process.stdout.write(given['--json'] ? `${JSON.stringify(value)}\n` : text === '' ? '' : `${text}\n`)

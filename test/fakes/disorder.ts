@@ -71,6 +71,7 @@ export class Disorder {
         parentsMax: 8,
         handOverMs: 1,
         wakeMs: 1,
+        forksMax: 3,
         forkMs: 1,
         undoMs: 1,
         stopMs: 1,

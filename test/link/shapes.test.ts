@@ -35,7 +35,16 @@ const WORKER_COMMANDS = {
   subshell_close: true,
   stop: true,
 } satisfies Record<WorkerCommand['kind'], true>
-const ZYGOTE_COMMANDS = ['settings', 'fork', 'wake', 'copy', 'discard', 'kill', 'end', 'stop'] satisfies ZygoteCommand['kind'][]
+const ZYGOTE_COMMANDS = [
+  'settings',
+  'fork',
+  'wake',
+  'copy',
+  'discard',
+  'kill',
+  'end',
+  'stop',
+] satisfies ZygoteCommand['kind'][]
 const ZYGOTE_EVENTS = [
   'ready',
   'forked',

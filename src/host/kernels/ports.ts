@@ -38,11 +38,7 @@ export interface KernelWorkers extends WorkerPort {
 }
 
 /** `copiesAt`: the first worker is a frozen copy that waits in that place. */
-export type NewWorkers = (
-  needs: WorkerNeeds,
-  deliver: (event: KernelEvent) => void,
-  copiesAt?: string,
-) => KernelWorkers
+export type NewWorkers = (needs: WorkerNeeds, deliver: (event: KernelEvent) => void, copiesAt?: string) => KernelWorkers
 
 export interface KernelStorePort extends StorePort {
   close(): Promise<void>
