@@ -171,7 +171,8 @@ class OverHttp(ForkTest):
         channels.execute("x = 2")
         forks = self.fork(source, at="sn_1", count=2)
         self.assertEqual([forked.text("print(x, len(In))") for _, forked in forks], ["1 4\n", "1 4\n"])
-        self.assertEqual(forks[0][1].text("print(get_ipython().execution_count)"), "4\n")
+        counts = [each["content"].get("execution_count") for each in forks[0][1].messages]
+        self.assertEqual(max(filter(None, counts)), 3)
         channels.execute("%rollback")
         self.assertEqual(channels.text("print(x)"), "1\n")
 
@@ -202,7 +203,7 @@ class OverHttp(ForkTest):
         msg_id = channels.send("debug_request", request, channel="control")
         channels.until("debug_reply", msg_id)
         answer = self.rest.ask("POST", f"/api/kernels/{source}/fork", {})
-        self.assertEqual((answer.status, answer.body["code"]), (422, "snapshot_failed"), answer.body)
+        self.assertEqual((answer.status, answer.body["code"]), (422, "engine_unavailable"), answer.body)
 
 
 class InTheKernel(ForkTest):
