@@ -96,7 +96,7 @@ describe('transactions', () => {
   })
 
   test('know no route for what is not there', async () => {
-    for (const route of ['undo', 'redo', 'fork'])
+    for (const route of ['undo', 'redo'])
       expect((await gateway.ask('POST', `/api/kernels/k/${route}`)).body.code).toBe('not_found')
     expect((await gateway.ask('GET', '/api/kernels/k/snapshots')).body.code).toBe('not_found')
   })
