@@ -40,7 +40,16 @@ def _hand_over(worker: Worker, frame: Frame) -> None:
 
 
 def _forget(worker: Worker, frame: Frame) -> None:
-    worker.snapshots.forget(frame.envelope["snapshot"])
+    snapshot = frame.envelope["snapshot"]
+    if snapshot in worker.held:
+        worker.held.forget(snapshot)
+    else:
+        worker.snapshots.forget(snapshot)
+
+
+def _put_back(worker: Worker, frame: Frame) -> None:
+    flush(worker)
+    worker.held.put_back(worker, frame.envelope["snapshot"], frame.envelope["keep"])
 
 
 def _effects(worker: Worker, frame: Frame) -> None:
@@ -110,6 +119,7 @@ _COMMANDS: dict[str, Callable[[Worker, Frame], None]] = {
     "hand_over": _hand_over,
     "forget": _forget,
     "effects": _effects,
+    "put_back": _put_back,
     "checkpoint": _checkpoint,
     "restore": _restore,
     "namespace": _namespace,

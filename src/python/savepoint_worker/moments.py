@@ -51,6 +51,9 @@ def _take(worker: Worker, permit: dict[str, str]) -> Woken | None:
     from .copies import snapshot
 
     worker.flush_streams()
+    if permit.get("engine") == "objects":
+        worker.held.take(worker, permit)
+        return None
     return snapshot.take(worker, permit)
 
 

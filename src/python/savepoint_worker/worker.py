@@ -30,6 +30,7 @@ from .ipython.session import pack
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
 from .loops import renew_pipe
 from .moments import Woken
+from .objects.engine import Held
 from .reporting import safe_text
 from .subshells import Subshells
 
@@ -64,6 +65,8 @@ class Worker:
         self.snapshots: Any = None
         #: What is done outside of the process while a transaction is open; None as long as none was.
         self.recorder: Recorder | None = None
+        #: Copies of what the variables hold.
+        self.held = Held()
         #: The request that is being served.
         self.request: requests.Request | None = None
         #: Comm messages beside that request.
@@ -250,7 +253,7 @@ class Worker:
         """In the loop: queue what has to wait for its turn, do the rest."""
         while self.inbox.commands:
             frame = self.inbox.commands.popleft()
-            if frame.envelope["kind"] in ("request", "snapshot", "restore", "namespace"):
+            if frame.envelope["kind"] in ("request", "snapshot", "put_back", "restore", "namespace"):
                 self._requests.put_nowait(frame)
             else:
                 self._perform(frame)

@@ -1,0 +1,122 @@
+"""The worker's side of the engine: copies by the ids of their snapshots, taken, put back and dropped on command."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from savepoint.errors import SavepointError
+
+from ..cells import execution
+from ..reporting import safe_text
+
+if TYPE_CHECKING:
+    from ..worker import Worker
+    from .snapshot import Copy
+
+
+class Held:
+    """The copies that a worker holds. They end with it."""
+
+    def __init__(self) -> None:
+        #: With each the request in which it was taken, and the comms that there were.
+        self._copies: dict[str, tuple[Copy, Any, frozenset[str]]] = {}
+
+    def __contains__(self, snapshot: str) -> bool:
+        return snapshot in self._copies
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
+    def forget(self, snapshot: str) -> None:
+        """Nobody will go back to it."""
+        self._copies.pop(snapshot, None)
+
+    def take(self, worker: Worker, permit: dict[str, str], why: str | None = None) -> None:
+        """Copy what the user's variables hold, and tell the gateway (`taken`). Main thread only.
+
+        Raises SavepointError('snapshot_failed') if there was no room for it; the gateway was told.
+        """
+        snapshot = permit["snapshot"]
+        event: dict[str, Any] = {"kind": "taken", "snapshot": snapshot, "pid": 0, "ms": 0.0, "mode": "objects"}
+        if why is not None:
+            event["why"] = why
+        try:
+            copy = _copy(worker)
+        except Exception as error:
+            reason = str(error) if isinstance(error, MemoryError) and str(error) else _described(error)
+            worker.link.send({**event, "error": reason})
+            message = f"The variables could not be copied: {reason}. Free memory, and try again."
+            raise SavepointError("snapshot_failed", message, {"snapshot": snapshot}) from None
+        self._copies[snapshot] = copy, worker.request, frozenset(_comms(worker))
+        worker.link.send({**event, "ms": copy.ms, "limits": copy.limits})
+
+    def put_back(self, worker: Worker, snapshot: str, keep: bool) -> None:
+        """Put a copy back, and say so (`put_back`); with `keep` it can be put back again."""
+        event: dict[str, Any] = {"kind": "put_back", "snapshot": snapshot, "ms": 0.0, "limits": []}
+        found = self._copies.get(snapshot)
+        if found is None:
+            worker.link.send({**event, "error": "the copy is gone"})
+            return
+        copy, request, comms = found
+        started = time.perf_counter()
+        try:
+            event["limits"] = copy.put_back()
+        except Exception as error:
+            worker.link.send({**event, "error": _described(error)})
+            return
+        _close_comms(worker, comms)
+        _show_widgets(worker)
+        if request is None or request is not worker.request:
+            # What a rollback did to the names is told in its own report, not as the next cell's doing.
+            execution.watch_of(worker.kernel).changes()
+        if not keep:
+            self.forget(snapshot)
+        worker.link.send({**event, "ms": (time.perf_counter() - started) * 1000})
+
+
+def _copy(worker: Worker) -> Copy:
+    # Loaded by who needs it: it knows many types.
+    from .snapshot import Copy
+
+    shell, kernel = worker.shell, worker.kernel
+    hidden = getattr(shell, "user_ns_hidden", {})
+    app = kernel.parent
+    ours = (shell, kernel, worker, worker.loop, worker.outlet, app, app.stdout, app.stderr, hidden)
+    return Copy(shell, shell.user_ns, (*ours, *_own_modules()), (app.stdout, app.stderr))
+
+
+def _own_modules() -> list[Any]:
+    return [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "savepoint_worker"]
+
+
+def _comms(worker: Worker) -> dict[str, Any]:
+    manager = getattr(worker.kernel, "comm_manager", None)
+    comms = getattr(manager, "comms", None)
+    return comms if isinstance(comms, dict) else {}
+
+
+def _close_comms(worker: Worker, before: frozenset[str]) -> None:
+    """Comms that were opened since belong to objects that are no more; what clients have of them is closed."""
+    for name, comm in list(_comms(worker).items()):
+        if name not in before:
+            try:
+                comm.close()
+            except Exception as error:
+                worker.log("warn", f"A comm could not be closed after a rollback: {_described(error)}")
+
+
+def _show_widgets(worker: Worker) -> None:
+    """Widgets show in clients what they are now."""
+    module = sys.modules.get("ipywidgets.widgets.widget")
+    for widget in list(getattr(module, "_instances", {}).values()):
+        try:
+            if widget.comm is not None:
+                widget.send_state()
+        except Exception as error:
+            worker.log("warn", f"A widget could not be shown after a rollback: {_described(error)}")
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {safe_text(error)}"
