@@ -67,6 +67,8 @@ function transactionBlock(report: TransactionReport): object {
     name: transaction.name,
     policy: transaction.policy,
     engine: transaction.engine,
+    mode: transaction.mode,
+    why: transaction.why,
     outcome: report.outcome,
     begin_ms: transaction.beginMs,
     end_ms: report.end_ms ?? 0,

@@ -9,7 +9,7 @@
  */
 
 import { SavepointError } from '../errors.js'
-import type { SnapshotPermit, WorkerEvent } from '../link/protocol.js'
+import type { SnapshotMode, SnapshotPermit, WorkerEvent } from '../link/protocol.js'
 import { log } from './send.js'
 import { dateOf, mint, trimInputs, type KernelState } from './state.js'
 import { isRecorded, recordingOf } from './undone.js'
@@ -48,6 +48,11 @@ export interface Snapshot {
   pid: number | null
   /** What freezing it took. */
   ms: number | null
+  /** How it comes back, and why so; null: it is not known yet. */
+  mode: SnapshotMode | null
+  why: string | null
+  /** What it leaves behind when it comes back, in words. */
+  limits: readonly string[]
   /** Memory that it alone holds, as last measured. */
   privateBytes: number | null
   /** Whoever is woken from it says what it has undone outside of the process. */
@@ -82,6 +87,9 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
     createdAt: dateOf(state),
     pid: null,
     ms: null,
+    mode: null,
+    why: null,
+    limits: [],
     privateBytes: null,
     recorded: isRecorded(state, wish.kind),
   }
@@ -130,6 +138,9 @@ export function taken(state: KernelState, event: Taken): TakenOutcome | null {
   move(snapshot, 'taken')
   snapshot.pid = event.pid
   snapshot.ms = event.ms
+  snapshot.mode = event.mode ?? 'child'
+  snapshot.why = event.why ?? null
+  snapshot.limits = event.limits ?? []
   return { snapshot, error: null }
 }
 

@@ -57,6 +57,7 @@ export function* switchTo(
   const lost = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
   const limits = [
     ...lost,
+    ...snapshot.limits,
     ...(debugged ? ['the debugger, which has to be attached again'] : []),
     ...subshellsAtWork(state),
   ]

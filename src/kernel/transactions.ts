@@ -10,7 +10,7 @@ import { SavepointError } from '../errors.js'
 import { refuseWhileDebugged } from './debugger-state.js'
 import type { Client } from './effects.js'
 import { command } from './send.js'
-import type { SnapshotPermit } from '../link/protocol.js'
+import type { SnapshotMode, SnapshotPermit } from '../link/protocol.js'
 import { settle, waitFor, type Operation } from './operation.js'
 import { discard, permit, type Snapshot, type TakenOutcome } from './snapshots.js'
 import { dateOf, trimInputs, type KernelState } from './state.js'
@@ -60,6 +60,9 @@ export interface Transaction {
   readonly savepoints: Savepoint[]
   state: TransactionState
   beginMs: number | null
+  /** How its begin comes back, and why so; null: it is not known yet. */
+  mode: SnapshotMode | null
+  why: string | null
   reason: string | null
 }
 
@@ -86,6 +89,8 @@ export function record(transaction: Transaction): Readonly<Record<string, unknow
     name: transaction.name,
     policy: transaction.policy,
     engine: transaction.engine,
+    mode: transaction.mode,
+    why: transaction.why,
     state: transaction.state === 'opening' ? 'open' : transaction.state,
     depth: transaction.depth,
     savepoints: [...new Set(transaction.savepoints.map(({ name }) => name))],
@@ -156,6 +161,8 @@ export function open(state: KernelState, request: BeginRequest): { transaction: 
     savepoints: [],
     state: 'opening',
     beginMs: null,
+    mode: null,
+    why: null,
     reason: null,
   }
   state.transactions.push(transaction)
@@ -184,6 +191,8 @@ export function beginTaken(state: KernelState, { snapshot, error }: TakenOutcome
     return transaction
   }
   transaction.beginMs = snapshot.ms
+  transaction.mode = snapshot.mode
+  transaction.why = snapshot.why
   move(transaction, 'taken')
   return transaction
 }

@@ -11,7 +11,7 @@
  * the wire.
  */
 
-import type { ExternalEffect, RollbackReason, SnapshotPermit } from './snapshots.js'
+import type { ExternalEffect, RollbackReason, SnapshotMode, SnapshotPermit } from './snapshots.js'
 
 export type * from './snapshots.js'
 export type { KernelIdentity, ZygoteCommand, ZygoteEvent } from './zygote-protocol.js'
@@ -239,6 +239,11 @@ export type WorkerEvent =
       readonly ms: number
       /** Something of the user's goes on without a cell (a task, a thread), so that the copy may soon be out of date. */
       readonly live?: boolean
+      /** How the copy can be brought back, and why so, as a sentence. */
+      readonly mode?: SnapshotMode
+      readonly why?: string
+      /** What a rollback to it leaves behind, in words. */
+      readonly limits?: readonly string[]
       readonly error?: string
     }
   | {

@@ -68,7 +68,16 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
   input_abandoned: { fields: { id: text }, parts: 0 },
   ask: { fields: { id: text, op: text, parent: optional(text), args: object }, parts: 0 },
   taken: {
-    fields: { snapshot: text, pid: number, ms: number, live: optional(oneOf(true, false)), error: optional(text) },
+    fields: {
+      snapshot: text,
+      pid: number,
+      ms: number,
+      live: optional(oneOf(true, false)),
+      mode: optional(oneOf('child', 'transplant')),
+      why: optional(text),
+      limits: optional(list(text)),
+      error: optional(text),
+    },
     parts: 0,
   },
   left_behind: { fields: { limits: list(text) }, parts: 0 },

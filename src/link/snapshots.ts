@@ -39,3 +39,9 @@ export interface RollbackReason {
   readonly evalue?: string
   readonly traceback?: readonly string[]
 }
+
+/**
+ * How a copy comes back: it takes the worker's place itself (`child`), or hands its variables to a fresh worker, since
+ * some library would hang in it (`transplant`).
+ */
+export type SnapshotMode = 'child' | 'transplant'

@@ -42,8 +42,19 @@ def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
         if again is None:
             break
         woken = again
+    if woken is not None:
+        _make_up(worker)
     interrupts.deliver()
     return woken
+
+
+@interrupts.held
+def _make_up(worker: Worker) -> None:
+    """In a copy that was woken: what its original's threads served works again."""
+    from .copies import probe
+
+    for failure in probe.make_up():
+        worker.log("warn", f"Something that threads had served could not be put in order: {failure}")
 
 
 @interrupts.held

@@ -27,8 +27,9 @@ from ..effects.own_fork import own_fork
 from ..link import wait_readable
 from ..processes import children, custodian
 from ..processes.custodian import Custodian
-from . import duplicate, imports, timers, wake
+from . import duplicate, imports, probe, timers, wake
 from .freeze import Original, Step, freeze, identity_of, kind_of, open_descriptors, survey, words_for
+from .probe import Found
 
 if TYPE_CHECKING:
     from ..effects.recorder import Recorder
@@ -115,7 +116,8 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
     # What a signal handler of the user's raises has to be raised before anything is made, or after all is done.
     mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     try:
-        pid, limits, woken = _take(worker, permit)
+        found = probe.look(worker)
+        pid, limits, woken = _take(worker, permit, found)
         if woken is not None:
             return woken
         if not permit.get("apart"):
@@ -131,7 +133,7 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
         raise SavepointError("snapshot_failed", message, {"snapshot": permit["snapshot"]}) from None
     finally:
         _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    worker.link.send({**event, "pid": pid, "ms": (time.perf_counter() - started) * 1000})
+    worker.link.send({**event, **found.told(), "pid": pid, "ms": (time.perf_counter() - started) * 1000})
     return None
 
 
@@ -144,7 +146,7 @@ def recorder_for(worker: Worker, permit: dict[str, Any]) -> Recorder | None:
     return worker.recorder
 
 
-def _take(worker: Worker, permit: dict[str, Any]) -> tuple[int, list[str], Woken | None]:
+def _take(worker: Worker, permit: dict[str, Any], found: Found) -> tuple[int, list[str], Woken | None]:
     """Pid of the frozen copy and its limits; in the copy, why it was woken. Raises OSError."""
     if worker.debugger is not None and worker.debugger.attached:
         raise NotFrozen("a debugger is attached; disconnect it first")
@@ -152,8 +154,7 @@ def _take(worker: Worker, permit: dict[str, Any]) -> tuple[int, list[str], Woken
     with end, copys_end:
         kept = frozenset((copys_end.fileno(),))
         # Other threads may open something before the fork; then the copy looks for itself.
-        alone = len(os.listdir("/proc/self/task")) == 1
-        steps = survey(kept | {end.fileno()}, output_fifos(worker)) if alone else None
+        steps = survey(kept | {end.fileno()}, output_fifos(worker)) if found.quiet else None
         own = own_descriptors(worker)
         apart = bool(permit.get("apart"))
         wait = apart or steps is None or any(step.number not in own for step in steps)
@@ -162,10 +163,11 @@ def _take(worker: Worker, permit: dict[str, Any]) -> tuple[int, list[str], Woken
         random_state = random.getstate() if random is not None else None
         running = timers.running()
         original = Original(own, _user_threads(), worker.loop.time())
-        pid = fork_quietly(alone)
+        pid = fork_quietly(found.alone)
         if pid == 0:
             end.close()
             woken = _be_frozen(worker, permit, copys_end, steps, wait, original)
+            probe.leave_behind(found)
             if random is not None:
                 random.setstate(random_state)
             timers.start(running)
