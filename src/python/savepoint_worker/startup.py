@@ -15,6 +15,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .copies import hot_pages
 from .link import Link
 from .processes import children, lifeline
 from .rendezvous import Rendezvous
@@ -75,6 +76,7 @@ def start(options: Options, arguments: list[str] | None, stack: str | None, star
         zygote.when_quiet = partial(_warm_up, kernel)
     pid = os.getpid()
     zygote.introduce(link, json.dumps({"status": "ok", **kernel.kernel_info}).encode())
+    hot_pages.note_mappings()
     spec = _serve_gateways(zygote)
     if spec is None:
         return
@@ -143,6 +145,7 @@ def _warm_up(built: WorkerKernel) -> None:
     warm_up(built)
     gc.collect()
     gc.freeze()
+    hot_pages.note_mappings()
 
 
 def _prepare_for_many(built: WorkerKernel) -> Worker:

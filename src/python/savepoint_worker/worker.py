@@ -294,6 +294,10 @@ class Worker:
         waiting = (*self.inbox.commands, *self._requests._queue)  # type: ignore[attr-defined]
         return any(frame.envelope.get("seq") == seq for frame in waiting)
 
+    def is_wanted(self) -> bool:
+        """Is a request being served, or does anything wait here for its turn?"""
+        return bool(self.request or self.inbox.commands or self._requests._queue)  # type: ignore[attr-defined]
+
     def log(self, level: str, text: str) -> None:
         """Put a line into the gateway's log."""
         self.link.send({"kind": "log", "level": level, "text": text})

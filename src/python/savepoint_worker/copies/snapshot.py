@@ -29,6 +29,7 @@ from ..processes import children, custodian
 from ..processes.custodian import Custodian
 from . import duplicate, imports, probe, timers, wake
 from .freeze import Original, Step, freeze, identity_of, kind_of, open_descriptors, survey, words_for
+from .hot_pages import HotPages, prepare_next
 from .probe import Found
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Snapshots:
         #: For each snapshot number and identity of what is handed over to it, if it is still open then.
         self.streams: dict[str, dict[int, str]] = {}
         self._pids: dict[str, int] = {}
+        #: What the next cell will write to in any case.
+        self.pages = HotPages()
 
     def add(self, snapshot: str, pid: int, limits: list[str]) -> None:
         """Remember a copy that was frozen just now, and that is a child of this process."""
@@ -134,6 +137,7 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
     finally:
         _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     worker.link.send({**event, **found.told(), "pid": pid, "ms": (time.perf_counter() - started) * 1000})
+    prepare_next(worker, permit["snapshot"])
     return None
 
 
@@ -243,6 +247,7 @@ def _be_frozen(
             os._exit(1)
         if awaited:
             custodian.send(end, {"kind": "frozen", "limits": frozen.limits, "pid": os.getpid()})
+        worker.snapshots.pages.copy_downwards(end.fileno())
         waking = wake.wait(end, frozen)
         return wake.come_back(worker, permit, waking, frozen, original)
     except BaseException as error:
