@@ -69,6 +69,8 @@ def fork_writer(worker: Worker, command: dict[str, Any]) -> tuple[int, float]:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     worker.snapshots.add_child(pid)
+    if worker.recorder is not None:
+        worker.recorder.own(pid)
     return pid, (time.perf_counter() - began) * 1000
 
 

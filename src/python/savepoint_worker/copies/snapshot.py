@@ -125,9 +125,11 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
             return woken
         if not permit.get("apart"):
             snapshots.add(permit["snapshot"], pid, limits)
-        if recorder is not None and permit.get("record"):
-            # Only here, so that the copy records as it did before.
-            recorder.record()
+        if recorder is not None:
+            recorder.own(pid)
+            if permit.get("record"):
+                # Only here, so that the copy records as it did before.
+                recorder.record()
     except OSError as error:
         worker.link.send({**event, "error": str(error)})
         from savepoint import SavepointError
@@ -284,6 +286,8 @@ def hand_over(worker: Worker, snapshot: str) -> NoReturn:
     """Give everything that is open to a snapshot that is about to be woken, say so, and wait to be ended."""
     _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     snapshots: Snapshots = worker.snapshots
+    if worker.recorder is not None:
+        worker.recorder.leave()
     limits = list(snapshots.limits.get(snapshot, ()))
     try:
         streams = _open_streams(worker)

@@ -15,9 +15,6 @@ from .paths import followed, located
 if TYPE_CHECKING:
     from .recorder import Recorder
 
-TOO_LARGE, TOO_MUCH = "too large", "too much"
-
-
 def written(recorder: Recorder, path: Any, creates: bool = False) -> None:
     """A file is opened to be written to, or cut short."""
     found = followed(path)
@@ -35,7 +32,8 @@ def appears(recorder: Recorder, path: Any, folder: int) -> None:
     """A link comes to be where there is nothing."""
     found = located(path, folder)
     if found is not None and _is_news(recorder, found) and state_of(found) is None:
-        _note(recorder, {"do": "made", "path": found}, found)
+        # With no key: what is written there is written to a file that has another name as well.
+        _note(recorder, {"do": "made", "path": found}, None)
 
 
 def removed(recorder: Recorder, path: Any, folder: int) -> None:
@@ -113,14 +111,13 @@ def _save(recorder: Recorder, path: str, state: State) -> None:
     assert recorder.places is not None and recorder.ledger is not None
     entry: dict[str, Any] = {"do": "saved", "path": path, "state": state.values, "copy": 0}
     if recorder.places.is_kept(path):
-        if state.size > recorder.bounds.file_bytes_max:
-            entry["why"] = TOO_LARGE
-        elif recorder.ledger.copied_bytes + state.size > recorder.bounds.bytes_max:
-            entry["why"] = TOO_MUCH
+        why = recorder.refuses(state.size)
+        if why:
+            entry["why"] = why
         else:
             try:
-                number, target = recorder.new_copy()
-                recorder.ledger.copied_bytes += copy_to(path, target)
+                number, target = recorder.new_copy(state.size)
+                copy_to(path, target)
                 entry["copy"] = number
             except OSError as error:
                 entry["why"] = error.strerror or type(error).__name__

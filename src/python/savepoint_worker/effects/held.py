@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..copies.freeze import open_descriptors
+from . import databases
 from .copies import State, copy_to
 from .paths import followed
 
@@ -41,11 +42,11 @@ def note_all(recorder: Recorder) -> None:
 def _note(recorder: Recorder, path: str, state: State, descriptor: int, flags: int, room: int) -> int:
     """Note one; the bytes that were copied."""
     entry: dict[str, Any] = {"do": "held", "path": path, "state": state.values, "copy": 0, "kept": True}
-    if state.size <= room and _is_header_of_database(descriptor, flags):
-        # To open and close it here would let go of the locks that sqlite has on it.
-        entry = {"do": "database", "target": path}
-    elif state.size <= room:
-        number, target = recorder.new_copy()
+    if flags & os.O_ACCMODE == os.O_RDWR and databases.is_held(path, descriptor):
+        databases.note_held(recorder, path)
+        return state.size
+    if state.size <= room:
+        number, target = recorder.new_copy(state.size)
         try:
             copy_to(path, target)
             entry["copy"] = number
@@ -55,7 +56,3 @@ def _note(recorder: Recorder, path: str, state: State, descriptor: int, flags: i
         entry["why"] = "too large, and open for writing when the transaction began"
     recorder.note(entry)
     return state.size if entry.get("copy") else 0
-
-
-def _is_header_of_database(descriptor: int, flags: int) -> bool:
-    return flags & os.O_ACCMODE == os.O_RDWR and os.pread(descriptor, 16, 0) == b"SQLite format 3\0"

@@ -28,6 +28,11 @@ def listen(handlers: dict[str, Handler]) -> None:
         sys.addaudithook(_hook)
 
 
+def is_listening() -> bool:
+    """Is anything listened for?"""
+    return bool(_active)
+
+
 def stop() -> None:
     """Listen for nothing."""
     _active.clear()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import interrupts
-from . import files, traffic
+from . import databases, files, traffic
 from .hook import Handler
 
 if TYPE_CHECKING:
@@ -117,5 +117,5 @@ _NOTES: dict[str, Note] = {
     "socket.bind": _connected,
     "socket.sendto": _connected,
     "socket.sendmsg": _connected,
-    "sqlite3.connect": traffic.database_opened,
+    "sqlite3.connect": databases.opened,
 }

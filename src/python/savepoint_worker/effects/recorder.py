@@ -12,28 +12,36 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import held, hook, notes, undo
+from ..copies.freeze import start_time
+from . import held, hook, notes, processes, undo
 from .ledger import Entry, Ledger, Mark
-from .paths import Places
+from .paths import Places, cut
 from .report import Undone
 
 if TYPE_CHECKING:
     from ..worker import Worker
 
 
-class Bounds(NamedTuple):
-    """What may be copied, in bytes: of one file, and in one transaction."""
+TOO_LARGE, TOO_MUCH = "it is too large", "copies of this transaction would be too large"
 
+
+class Wishes(NamedTuple):
+    """How the gateway wants it."""
+
+    #: What may be copied, in bytes: of one file, and in one transaction.
     file_bytes_max: int = 100 * 1024 * 1024
     bytes_max: int = 1024 * 1024 * 1024
+    #: Whether processes are ended that were started since.
+    end_processes: bool = False
 
     @classmethod
-    def of(cls, asked: Any) -> Bounds:
-        """From what the gateway says of a recording."""
-        given = asked if isinstance(asked, dict) else {}
-        return cls(**{name: given[name] for name in cls._fields if isinstance(given.get(name), int)})
+    def of(cls, asked: dict[str, Any]) -> Wishes:
+        """From what it says of a recording."""
+        return cls(**{name: asked[name] for name in cls._fields if name in asked})
 
 
 class Recorder:
@@ -45,11 +53,12 @@ class Recorder:
         _current = self
         self.private = private
         self.folder = folder
-        self.bounds = Bounds()
+        self.wishes = Wishes()
         self.ledger: Ledger | None = None
         self.places: Places | None = None
-        #: Where the record stood when this process was frozen, or last went on.
+        #: Where the record stood when this process was frozen, or last went on; and when that was.
         self.marked: Mark | None = None
+        self.marked_ns = 0
         #: Which of the gateway's recordings it is.
         self.recording = -1
         #: Whether effects are noted. In a frozen copy: whether they were when it was frozen.
@@ -79,9 +88,10 @@ class Recorder:
                 # What a worker left here that was lost with its transactions.
                 shutil.rmtree(self.folder, ignore_errors=True)
             self.ledger.begin_epoch()
-            self.bounds = Bounds.of(asked)
+            self.wishes = Wishes.of(asked)
             self.places = Places(_working_folder(), self.private)
         self.marked = None if self.ledger is None else self.ledger.mark()
+        self.marked_ns = time.time_ns()
         self.seen.clear()
         return self.marked
 
@@ -93,6 +103,9 @@ class Recorder:
         self.on = True
         with self.at_work():
             held.note_all(self)
+            if self.wishes.end_processes:
+                processes.note_present(self)
+        processes.follow(self)
         hook.listen(notes.handlers(self))
 
     def stop(self, recording: int) -> None:
@@ -108,6 +121,18 @@ class Recorder:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self.ledger.begin_epoch()
 
+    def own(self, pid: int) -> None:
+        """A process of ours was forked, which is not to be taken for one of the user's."""
+        if self.is_listening() and self.wishes.end_processes:
+            with self.at_work():
+                self.note({"do": "own", "pid": pid, "started": start_time(pid)})
+
+    def leave(self) -> None:
+        """This process is about to be rolled back: note what will be found no more when it has ended."""
+        if self.is_listening() and self.wishes.end_processes:
+            with self.at_work(), suppress(OSError):
+                processes.note_all(self)
+
     def undo(self, mark: Mark | None = None) -> Undone:
         """Take back what was noted behind a mark, or since this process was frozen, and go on as it was then."""
         mark = mark or self.marked
@@ -116,7 +141,7 @@ class Recorder:
         hook.stop()
         self.seen.clear()
         with self.at_work():
-            undone = undo.undo(self.ledger, mark, self.places, self.folder)
+            undone = undo.undo(self.ledger, mark, self)
             if self.on:
                 self.ledger.writer = os.getpid()
                 hook.listen(notes.handlers(self))
@@ -132,6 +157,14 @@ class Recorder:
         """Is it this thread that is at work here?"""
         return self._at_work == threading.get_ident()
 
+    def is_listening(self) -> bool:
+        """Are effects noted in this process, at this moment?"""
+        return self.on and not self.is_own() and hook.is_listening()
+
+    def note_once(self, do: str, target: str) -> None:
+        """Note something that has but a name."""
+        self.note({"do": do, "target": cut(target)}, f"{do} {target}")
+
     def note(self, entry: Entry, key: str | None = None) -> None:
         """Write an entry; one with a key only once."""
         if key is not None:
@@ -141,11 +174,19 @@ class Recorder:
         assert self.ledger is not None
         self.ledger.append(entry)
 
-    def new_copy(self) -> tuple[int, str]:
-        """Number and path of the next copy."""
+    def refuses(self, size: int) -> str:
+        """Why there can be no copy of so many bytes; empty if there can."""
+        assert self.ledger is not None
+        if size > self.wishes.file_bytes_max:
+            return TOO_LARGE
+        return TOO_MUCH if self.ledger.copied_bytes + size > self.wishes.bytes_max else ""
+
+    def new_copy(self, size: int) -> tuple[int, str]:
+        """Number and path of the next copy, which is to have so many bytes."""
         assert self.ledger is not None
         os.makedirs(self.folder, 0o700, exist_ok=True)
         self.ledger.copies += 1
+        self.ledger.copied_bytes += size
         return self.ledger.copies, undo.copy_path(self.folder, self.ledger.copies)
 
 

@@ -1,4 +1,4 @@
-"""What is noted of processes, connections and databases: their names, and nothing that may be a secret."""
+"""What is noted of processes and connections: their names, and nothing that may be a secret."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .own_fork import own_fork
-from .paths import cut, followed
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -23,18 +22,18 @@ def program_started(recorder: Recorder, program: Any, arguments: Any, *_: Any) -
     name = os.path.basename(_text(program or (words[0] if words else "")))
     if name in SHELLS and len(words) == 3 and _text(words[1]) == "-c":
         name = _first_word(words[2]) or name
-    _note(recorder, "process", name or "?")
+    recorder.note_once("process", name or "?")
 
 
 def command_started(recorder: Recorder, command: Any) -> None:
     """A command is given to the shell."""
-    _note(recorder, "process", _first_word(command) or "sh")
+    recorder.note_once("process", _first_word(command) or "sh")
 
 
 def forked(recorder: Recorder, *_: Any) -> None:
     """This process is copied."""
     if not own_fork.under_way:
-        _note(recorder, "process", "fork")
+        recorder.note_once("process", "fork")
 
 
 def socket_opened(recorder: Recorder, address: Any) -> None:
@@ -42,27 +41,7 @@ def socket_opened(recorder: Recorder, address: Any) -> None:
     target = _address(address)
     assert recorder.places is not None
     if target and not recorder.places.is_ours(target):
-        _note(recorder, "socket", target)
-
-
-def database_opened(recorder: Recorder, database: Any) -> None:
-    """A database of sqlite is opened. What is written there is written by C code."""
-    text = _text(database)
-    if text.startswith("file:"):
-        # An address: what follows the path may hold keys.
-        text, _, query = text[len("file:") :].partition("?")
-        if "mode=memory" in query or "mode=ro" in query:
-            return
-        text = "/" + text.lstrip("/") if text.startswith("//") else text
-    if text in ("", ":memory:"):
-        return
-    found = followed(text)
-    if found is not None:
-        _note(recorder, "database", found)
-
-
-def _note(recorder: Recorder, do: str, target: str) -> None:
-    recorder.note({"do": do, "target": cut(target)}, f"{do} {target}")
+        recorder.note_once("socket", target)
 
 
 def _first_word(command: Any) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from . import databases, processes
 from .copies import State, _close, copy_content, open_unseen, state_of
 from .handles import reopen
 from .ledger import Entry, Ledger, Mark
 from .paths import Places
 from .report import Report, Undone
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
 
 #: How long the process that noted all this is waited for: what it still writes must not come after what is put back.
 END_TIMEOUT_MS = 5000
@@ -22,14 +26,18 @@ def copy_path(folder: str, number: int) -> str:
     return os.path.join(folder, str(number))
 
 
-def undo(ledger: Ledger, mark: Mark, places: Places, folder: str) -> Undone:
+def undo(ledger: Ledger, mark: Mark, recorder: Recorder) -> Undone:
     """Take back what was noted behind a mark, and forget it. What became of it, for clients."""
+    places = recorder.places
+    assert places is not None
     entries = list(ledger.since(mark))
     report = Report(entries, places, ledger.missed)
     if entries and not _has_ended(ledger.writer):
         report.limit("the process that was rolled back had not ended when files were put back")
-    report.look()
-    undoing = _Undoing(places, folder, report)
+    if recorder.wishes.end_processes:
+        report.ended = processes.end(entries, ledger.writer)
+    report.look(recorder.marked_ns)
+    undoing = _Undoing(places, recorder.folder, report)
     for entry in reversed(entries):
         step = _STEPS.get(entry["do"])
         if step is not None:
@@ -156,6 +164,17 @@ class _Undoing:
             os.mkdir(entry["path"])
             _set_marks(entry["path"], State(entry["state"]))
 
+    def database(self, entry: Entry) -> None:
+        """Have sqlite put a database back."""
+        path = entry["path"]
+        if databases.is_untouched(entry, state_of(path), state_of(path + "-wal")) or "state" not in entry:
+            return
+        if not entry["copy"]:
+            raise NotUndone(_why(entry))
+        why = databases.put_back(path, copy_path(self.folder, entry["copy"]))
+        if why:
+            raise NotUndone(f"not put back ({why})")
+
     def touched(self, entry: Entry) -> None:
         """Set mode, owner and times."""
         now = state_of(entry["path"])
@@ -172,6 +191,7 @@ _STEPS: dict[str, Callable[[_Undoing, Entry], None]] = {
     "made folder": _Undoing.made_folder,
     "unmade": _Undoing.unmade,
     "touched": _Undoing.touched,
+    "database": _Undoing.database,
 }
 
 
