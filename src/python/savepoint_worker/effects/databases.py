@@ -48,12 +48,12 @@ def is_held(path: str, descriptor: int) -> bool:
     return not path.endswith(BESIDE) and os.pread(descriptor, len(HEADER), 0) == HEADER
 
 
-def note_held(recorder: Recorder, path: str) -> None:
-    """One that was open when the recording began."""
-    _note(recorder, path)
+def note_held(recorder: Recorder, path: str, why: str) -> None:
+    """One that was open when the recording began. `why`, if not empty, forbids to copy it."""
+    _note(recorder, path, why)
 
 
-def _note(recorder: Recorder, path: str) -> None:
+def _note(recorder: Recorder, path: str, why: str = "") -> None:
     assert recorder.places is not None and recorder.ledger is not None
     state, wal = state_of(path), state_of(path + "-wal")
     kept = recorder.places.is_kept(path)
@@ -67,12 +67,12 @@ def _note(recorder: Recorder, path: str) -> None:
     else:
         entry["state"], entry["wal"] = state.values, wal and wal.values
         if kept:
-            _copy(recorder, path, state.size + (wal.size if wal else 0), entry)
+            _copy(recorder, path, state.size + (wal.size if wal else 0), entry, why)
     recorder.note(entry, f"database {path}")
 
 
-def _copy(recorder: Recorder, path: str, size: int, entry: Entry) -> None:
-    why = recorder.refuses(size)
+def _copy(recorder: Recorder, path: str, size: int, entry: Entry, why: str) -> None:
+    why = why or recorder.refuses(size)
     if not why and "sqlite3" not in sys.modules:
         why = "it is open in a library that is not Python's sqlite3"
     if why:
