@@ -8,6 +8,8 @@ import { authLimits } from '../src/gateway/auth/limits.js'
 import { executionLimits } from '../src/gateway/executions/limits.js'
 import { KERNEL_TRANSITIONS } from '../src/host/kernels/lifecycle.js'
 import { TRANSITIONS } from '../src/kernel/lifecycle.js'
+import { SNAPSHOT_TRANSITIONS } from '../src/kernel/snapshots.js'
+import { TRANSACTION_TRANSITIONS } from '../src/kernel/transactions.js'
 import { TRANSITIONS as POOLED } from '../src/pool/lifecycle.js'
 import { poolLimits } from '../src/pool/limits.js'
 import { settingsReference } from '../src/settings/reference.js'
@@ -32,6 +34,20 @@ function rows(text: string, heading?: string): string[][] {
     )
 }
 
+/** Moves of the state diagrams in a text. */
+function drawnIn(text: string): string[] {
+  return [...text.matchAll(/^ +(\w+) --> (\w+): (\w+)$/gm)]
+    .map(([, from, to, cue]) => `${from} ${cue} ${to}`)
+    .toSorted()
+}
+
+function movesOf(table: Readonly<Record<string, Readonly<Record<string, string>>>>): string[] {
+  const moves = Object.entries(table).flatMap(([from, cues]) =>
+    Object.entries(cues).map(([cue, to]) => `${from} ${cue} ${to}`),
+  )
+  return moves.toSorted()
+}
+
 function codesIn(heading: string): string[] {
   return rows(doc('errors.md'), heading).map(([code]) => code?.replaceAll('`', '') ?? '')
 }
@@ -46,23 +62,14 @@ describe('the documents', () => {
   })
 
   test('draw the life of a kernel as the table has it', () => {
-    const drawn = [...doc('lifecycle.md').matchAll(/^ +(\w+) --> (\w+): (\w+)$/gm)].map(
-      ([, from, to, cue]) => `${from} ${cue} ${to}`,
-    )
-    const moves = Object.entries(TRANSITIONS).flatMap(([from, cues]) =>
-      Object.entries(cues).map(([cue, to]) => `${from} ${cue} ${to}`),
-    )
-    expect(drawn.toSorted()).toEqual(moves.toSorted())
+    const [kernel = '', transaction = '', snapshot = ''] = doc('lifecycle.md').split('\n## The life of a ')
+    expect(drawnIn(kernel)).toEqual(movesOf(TRANSITIONS))
+    expect(drawnIn(transaction)).toEqual(movesOf(TRANSACTION_TRANSITIONS))
+    expect(drawnIn(snapshot)).toEqual(movesOf(SNAPSHOT_TRANSITIONS))
   })
 
   test('draw and explain the life of a gateway’s kernel as the table has it', () => {
-    const drawn = [...doc('gateway.md').matchAll(/^ +(\w+) --> (\w+): (\w+)$/gm)].map(
-      ([, from, to, cue]) => `${from} ${cue} ${to}`,
-    )
-    const moves = Object.entries(KERNEL_TRANSITIONS).flatMap(([from, cues]) =>
-      Object.entries(cues).map(([cue, to]) => `${from} ${cue} ${to}`),
-    )
-    expect(drawn.toSorted()).toEqual(moves.toSorted())
+    expect(drawnIn(doc('gateway.md'))).toEqual(movesOf(KERNEL_TRANSITIONS))
     const explained = rows(doc('gateway.md'), 'The life of a kernel').map(([name]) => name?.replaceAll('`', ''))
     expect(explained.toSorted()).toEqual(Object.keys(KERNEL_TRANSITIONS).toSorted())
   })
@@ -74,13 +81,7 @@ describe('the documents', () => {
   })
 
   test('draw and explain the life of a pooled worker as its table has it', () => {
-    const drawn = [...doc('pool.md').matchAll(/^ +(\w+) --> (\w+): (\w+)$/gm)].map(
-      ([, from, to, cue]) => `${from} ${cue} ${to}`,
-    )
-    const moves = Object.entries(POOLED).flatMap(([from, cues]) =>
-      Object.entries(cues).map(([cue, to]) => `${from} ${cue} ${to}`),
-    )
-    expect(drawn.toSorted()).toEqual(moves.toSorted())
+    expect(drawnIn(doc('pool.md'))).toEqual(movesOf(POOLED))
     const explained = rows(doc('pool.md'), 'The life of a worker').map(([name]) => name?.replaceAll('`', ''))
     const cues = new Set(Object.values(POOLED).flatMap((each) => Object.keys(each)))
     expect(explained.toSorted()).toEqual([...Object.keys(POOLED), ...cues].toSorted())

@@ -225,9 +225,10 @@ function* save(state: KernelState, turn: Turn, cell: Cell, name: string | null):
   }
 }
 
+/** Rolled back to a savepoint, it is still open. */
 export function reportOf(rolledBack: RollbackReport): TransactionReport {
   const { transaction, rollback_ms, effects, limits } = rolledBack
-  return { transaction, outcome: 'rolled_back', end_ms: rollback_ms, effects, limits }
+  return { transaction, outcome: outcomeOf(transaction), end_ms: rollback_ms, effects, limits }
 }
 
 function outcomeOf(transaction: Transaction): TransactionReport['outcome'] {

@@ -20,7 +20,7 @@ interface Served {
   idle: number
 }
 
-const TRANSACTION_OPS = ['begin', 'begin', 'rollback', 'commit', 'status', 'fly']
+const TRANSACTION_OPS = ['begin', 'begin', 'savepoint', 'savepoint', 'rollback', 'release', 'commit', 'status', 'fly']
 const CHECKPOINT_OPS = ['create', 'list', 'restore']
 const NAMESPACE_OPS = ['list', 'set', 'fly']
 const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
@@ -106,7 +106,14 @@ export class Disorder {
       this.#process,
       this.#process,
     ]
-    const rare: (() => void)[] = [this.#death, this.#expiry, this.#snapshotDies, this.#ghost, this.#interrupt]
+    const rare: (() => void)[] = [
+      this.#death,
+      this.#expiry,
+      this.#snapshotDies,
+      this.#ghost,
+      this.#interrupt,
+      this.#goes,
+    ]
     if (this.random.chance(0.002)) this.#end()
     else this.random.pick(this.random.chance(0.06) ? rare : choices).call(this)
   }
@@ -183,11 +190,27 @@ export class Disorder {
           id: '1',
           op,
           checkpoint: 'some',
-          ...(op === 'begin' ? { policy: random.pick(['explicit', 'dry_run']) } : {}),
+          ...this.#fields(op),
         },
       },
       {},
     ]
+  }
+
+  #fields(op: string): object {
+    const { random } = this
+    const named = { name: random.pick(['a', 'b']) }
+    if (op === 'begin') {
+      const on_disconnect = random.pick(['keep', 'rollback', 'commit'])
+      return { policy: random.pick(['explicit', 'dry_run']), on_disconnect, timeout_s: random.pick([null, 1]) }
+    }
+    if (op === 'rollback') return random.pick([{}, { to: 'a' }, { to: 'b' }])
+    return op === 'savepoint' || op === 'release' ? named : {}
+  }
+
+  /** Whoever began something has gone, and may be there again at once. */
+  #goes(): void {
+    this.#deliver({ on: 'client_gone', client: { routing: [Buffer.from('ann')] } })
   }
 
   #wish(): object {
@@ -466,7 +489,8 @@ export class Disorder {
     }
     for (const key of state.waiters.keys())
       if (!this.#deadlines.has(key)) throw new Error(`${key} is waited for without a deadline`)
-    if (state.queue.length + state.beside.size > limits.queueLengthMax) throw new Error('the queue is too long')
+    const asked = state.queue.filter(({ ending }) => ending === undefined)
+    if (asked.length + state.beside.size > limits.queueLengthMax) throw new Error('the queue is too long')
     if (open.length > limits.transactionDepthMax) throw new Error('transactions nest too deep')
     if (state.snapshots.size > limits.snapshotsMax) throw new Error('too many snapshots are held')
     if (state.parents.size > limits.parentsMax) throw new Error('too many headers are kept')
@@ -489,7 +513,9 @@ export class Disorder {
     for (const [seq, { request }] of beside) {
       if (seq !== request.seq || queue.includes(request)) throw new Error(`${seq} is in two places`)
     }
-    if (queue.some((each, i) => i > 0 && each.seq <= (queue[i - 1]?.seq ?? 0)))
+    // What ends by itself goes before all that waits.
+    const asked = queue.filter(({ ending }) => ending === undefined)
+    if (asked.some((each, i) => i > 0 && each.seq <= (asked[i - 1]?.seq ?? 0)))
       throw new Error('a queue is out of order')
   }
 }

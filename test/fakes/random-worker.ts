@@ -26,7 +26,17 @@ export interface Frozen {
   readonly recorded?: string | undefined
 }
 
-const ASKS = ['begin', 'rollback', 'commit', 'status', 'checkpoint', 'restore', 'nonsense'] as const
+const ASKS = [
+  'begin',
+  'savepoint',
+  'rollback',
+  'release',
+  'commit',
+  'status',
+  'checkpoint',
+  'restore',
+  'nonsense',
+] as const
 
 export class RandomWorker {
   readonly generation: number
@@ -70,6 +80,7 @@ export class RandomWorker {
     if (this.#subshells.hear(command, parts)) return
     switch (command.kind) {
       case 'welcome':
+        if (command.woken?.permit) this.#take(command.woken.permit, this.#task)
         if (command.woken?.resume !== true) this.#task = null
         this.#sayUndone()
         return
@@ -195,7 +206,13 @@ export class RandomWorker {
         block: this.#random.chance(0.5),
         policy: this.#random.pick(['explicit', 'rollback_on_failure', 'dry_run', 'wrong']),
       },
-      rollback: { message: true, reason: this.#random.pick(['error', 'requested']) },
+      savepoint: { name: this.#random.pick(['a', 'b']) },
+      release: { name: 'a' },
+      rollback: {
+        message: true,
+        reason: this.#random.pick(['error', 'requested']),
+        to: this.#random.pick([null, 'a', 'b']),
+      },
       restore: { checkpoint: 'some' },
     }
     const event = { kind: 'ask', id, op, parent, args: (args as Record<string, object>)[op] ?? {} } as WorkerEvent

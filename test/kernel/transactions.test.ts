@@ -271,6 +271,31 @@ describe('a rollback', () => {
     expect(kernel.reply(cell).content).toMatchObject({ status: 'ok', execution_count: 2 })
   })
 
+  test('of a with block that its failing cell did not leave does not go on there', () => {
+    const kernel = open()
+    const cell = kernel.execute('tx.__enter__(); 1 / 0')
+    const args = { block: true, policy: 'rollback_on_failure' }
+    kernel.says({ kind: 'ask', id: 'a', op: 'begin', parent: null, args })
+    took(kernel, 'sn_1')
+    kernel.replies('error', {}, { ename: 'ZeroDivisionError' })
+    kernel.says({ kind: 'handed_over', snapshot: 'sn_1', limits: [] })
+    expect(kernel.lastCommand('welcome')).toMatchObject({ woken: { resume: false } })
+    expect(kernel.reply(cell).content).toMatchObject({ status: 'error' })
+    expect(kernel.state.phase).toBe('idle')
+  })
+
+  test('forgets what was set later, in outer transactions too', () => {
+    const kernel = open()
+    begin(kernel)
+    begin(kernel)
+    const set = send(kernel, { op: 'savepoint', name: 'a', transaction: 'tx_1' })
+    took(kernel)
+    expect(answer(kernel, set)).toMatchObject({ id: 'tx_1', savepoints: ['a'] })
+    ask(kernel, { op: 'rollback' })
+    expect(ask(kernel, { op: 'status' })).toMatchObject({ transactions: [{ id: 'tx_1', savepoints: [] }] })
+    expect([...kernel.state.snapshots.keys()]).toEqual(['sn_1'])
+  })
+
   test('whose snapshot does not wake ends the kernel, since nothing is left of it', () => {
     const kernel = open()
     begin(kernel)

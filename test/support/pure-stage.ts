@@ -185,7 +185,8 @@ export class PureStage implements Stage {
       const { snapshot } = command
       this.#then(() => this.#kernel.says({ kind: 'handed_over', snapshot, limits: [] }))
     }
-    if ('permit' in command && command.permit) this.#snapshot = command.permit.snapshot
+    const permit = command.kind === 'welcome' ? command.woken?.permit : 'permit' in command ? command.permit : undefined
+    if (permit) this.#snapshot = permit.snapshot
   }
 
   #then(happen: () => void): void {

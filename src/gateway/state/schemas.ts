@@ -27,7 +27,9 @@ export const listQuery = Type.Object({
 
 const op = (description: string): TObject => Type.Object({ op: Type.Optional(Type.String({ description })) })
 
-export const transactionOp = op('begin, with name, policy and engine; status; rollback; commit')
+export const transactionOp = op(
+  'begin (default), with name, policy, engine and timeout_s; savepoint; rollback; release; commit; status',
+)
 export const checkpointOp = op('create (default), with name, note, exclude and wait; list; restore')
 export const forkBody = Type.Object({
   count: Type.Optional(Type.Integer({ description: 'How many kernels, 1 to 100 (1)' })),
@@ -35,7 +37,12 @@ export const forkBody = Type.Object({
     Type.Union([Type.String(), Type.Null()], { description: 'Id of a snapshot of an earlier moment; null: now' }),
   ),
 })
-export const rollbackBody = Type.Object({ to: Type.Optional(Type.Union([Type.String(), Type.Null()])) })
+export const rollbackBody = Type.Object({
+  to: Type.Optional(
+    Type.Union([Type.String(), Type.Null()], { description: 'A savepoint, which keeps it open; else the begin' }),
+  ),
+})
+export const savepointBody = Type.Object({ name: Type.String({ description: 'What to call it' }) })
 export const restoreBody = Type.Object({
   checkpoint: Type.String({ description: 'Id, or the newest of that name' }),
   mode: Type.Optional(Type.String({ description: 'clear (default) or merge' })),

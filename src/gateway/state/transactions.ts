@@ -8,6 +8,7 @@ import {
   listOf,
   result,
   rollbackBody,
+  savepointBody,
   transaction,
   transactionOp,
   transactionParams,
@@ -58,8 +59,8 @@ export function transactionRoutes(app: App, { kernels }: RouteParts): void {
       const open = await openOf(callOf(request, reply))
       const found = open.find(({ id }) => id === request.params.tx)
       if (found) return await reply.send(found)
-      throw new SavepointError('unknown_transaction', 'No transaction of this id is open.', {
-        transaction: request.params.tx,
+      throw new SavepointError('unknown_transaction', 'No transaction of this id is open; it may have ended.', {
+        transaction: request.params.tx.slice(0, 100),
       })
     },
   })
@@ -73,9 +74,27 @@ export function transactionRoutes(app: App, { kernels }: RouteParts): void {
   })
 
   app.post('/api/kernels/:id/transactions/:tx/rollback', {
-    schema: { ...one, summary: 'Roll it back', body: rollbackBody, response: answers({ 200: result }, ...refusals) },
+    schema: {
+      ...one,
+      summary: 'Roll it back, or to a savepoint',
+      body: rollbackBody,
+      response: answers({ 200: result }, ...refusals),
+    },
     handler: async (request, reply) => {
       const data = { ...request.body, op: 'rollback', transaction: request.params.tx }
+      return await reply.send(await askKernel(callOf(request, reply), TRANSACTIONS, data))
+    },
+  })
+
+  app.post('/api/kernels/:id/transactions/:tx/savepoints', {
+    schema: {
+      ...one,
+      summary: 'Set a savepoint in it',
+      body: savepointBody,
+      response: answers({ 200: transaction }, ...refusals),
+    },
+    handler: async (request, reply) => {
+      const data = { ...request.body, op: 'savepoint', transaction: request.params.tx }
       return await reply.send(await askKernel(callOf(request, reply), TRANSACTIONS, data))
     },
   })

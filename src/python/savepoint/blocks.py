@@ -44,7 +44,7 @@ class Transaction:
         if policy not in ON_FAILURE and policy not in ALWAYS:
             known = ", ".join(ON_FAILURE + ALWAYS)
             raise SavepointError(
-                "unknown_policy", f"A block has no policy {policy!r}. Use one of {known}.", {"policy": policy}
+                "unknown_policy", f"A block has no policy {policy!r:.100}. Use one of {known}.", {"policy": f"{policy!r:.100}"}
             )
         self.id: str | None = None
         self.name = name

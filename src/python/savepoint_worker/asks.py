@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,13 +35,20 @@ class Asks:
     def ask(self, op: str, args: dict[str, Any], *parts: bytes) -> Answer:
         """Ask the gateway for an operation, and wait until it is done.
 
-        Raises SavepointError with the gateway's code if it refuses, and `not_available` outside of the main thread.
+        Raises SavepointError with the gateway's code if it refuses, `not_available` outside of the main thread, and
+        `bad_request` for arguments that are no JSON.
         A rollback that is granted does not return: another process goes on from its beginning.
         """
         from savepoint import SavepointError
 
         if threading.current_thread() is not threading.main_thread():
             raise SavepointError("not_available", "Only the kernel's main thread can ask for this.", {"op": op})
+        try:
+            # What is no JSON would be taken for damage of the connection.
+            json.dumps(args, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            message = f"{op} was given something that cannot be sent: {str(error)[:200]}. Give text and numbers."
+            raise SavepointError("bad_request", message, {"op": op}) from None
         self._worker.flush_streams()
         identity = f"ask-{os.getpid()}-{next(self._numbers)}"
         parent = self._worker.kernel.get_parent("shell").get("header", {}).get("msg_id")

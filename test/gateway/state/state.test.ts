@@ -63,6 +63,9 @@ describe('transactions', () => {
     ['POST', ALL, { op: 'status' }, 200, { op: 'status' }],
     ['DELETE', `${ALL}/tx_1`, undefined, 200, { op: 'rollback', transaction: 'tx_1' }],
     ['POST', `${ALL}/tx_1/rollback`, { to: 'a' }, 200, { op: 'rollback', transaction: 'tx_1', to: 'a' }],
+    ['POST', `${ALL}/tx_1/rollback`, {}, 200, { op: 'rollback', transaction: 'tx_1' }],
+    ['POST', `${ALL}/tx_1/savepoints`, { name: 'a' }, 200, { op: 'savepoint', transaction: 'tx_1', name: 'a' }],
+    ['POST', ALL, { op: 'release', name: 'a' }, 200, { op: 'release', name: 'a' }],
     ['POST', `${ALL}/tx_1/commit`, {}, 200, { op: 'commit', transaction: 'tx_1' }],
   ] as const)('%s %s %p', async (method, url, body, status, data) => {
     kernel.answer = { id: 'tx_1', state: 'open' }

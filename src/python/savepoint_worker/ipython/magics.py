@@ -28,6 +28,7 @@ from ..serialize.process import note_start
 REPLACING = frozenset({"rollback", "restore"})
 _REPLACING_LINE = re.compile(r"%\s*(?:rollback|restore)\b|run_line_magic")
 _TRANSACTION_LINE = re.compile(r"\s*%%transaction(?:\s|$)")
+LINE_CHARACTERS_MAX = 10_000
 #: Names of lost variables that a line shows.
 LOST_SHOWN_MAX = 5
 
@@ -235,6 +236,9 @@ def parse(
 ) -> Arguments:
     """Read a magic's line: at most `names` (0 or 1) words, options with a value, flags. Raises SavepointError."""
     found = Arguments()
+    if len(line) > LINE_CHARACTERS_MAX:
+        # Splitting takes time that grows with the square of the length.
+        _bad_usage(magic, f"a line has at most {LINE_CHARACTERS_MAX} characters")
     try:
         words = iter(shlex.split(line))
     except ValueError as error:
