@@ -62,6 +62,8 @@ class Snapshots:
         #: For each snapshot number and identity of what is handed over to it, if it is still open then.
         self.streams: dict[str, dict[int, str]] = {}
         self._pids: dict[str, int] = {}
+        #: Whether files were open, as far as is known, when the latest copy was taken.
+        self.has_files = True
         #: What the next cell will write to in any case.
         self.pages = HotPages()
 
@@ -129,7 +131,7 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
             recorder.own(pid)
             if permit.get("record"):
                 # Only here, so that the copy records as it did before.
-                recorder.record()
+                recorder.record(snapshots.has_files)
     except OSError as error:
         worker.link.send({**event, "error": str(error)})
         from savepoint import SavepointError
@@ -161,6 +163,7 @@ def _take(worker: Worker, permit: dict[str, Any], found: Found) -> tuple[int, li
         kept = frozenset((copys_end.fileno(),))
         # Other threads may open something before the fork; then the copy looks for itself.
         steps = survey(kept | {end.fileno()}, output_fifos(worker)) if found.quiet else None
+        worker.snapshots.has_files = steps is None or any(step.action == "reopen" for step in steps)
         own = own_descriptors(worker)
         apart = bool(permit.get("apart"))
         wait = apart or steps is None or any(step.number not in own for step in steps)

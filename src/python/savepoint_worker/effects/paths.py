@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -15,6 +16,12 @@ CACHES = (".cache", ".ipython", ".matplotlib", ".config/matplotlib")
 TARGET_CHARACTERS_MAX = 500
 
 
+@functools.lru_cache(maxsize=32)
+def _resolved(folder: str) -> str:
+    """Where a folder of ours, or a cache, is: looked up once, not for each transaction."""
+    return _realpath(folder)
+
+
 class Places:
     """The folders that decide what becomes of a file."""
 
@@ -22,11 +29,11 @@ class Places:
         """`root`: what below it is changed is put back. `private`: ours, and not to be spoken of."""
         self.root = _realpath(root)
         self._below = self.root.rstrip("/") + "/"
-        self._private = None if private is None else _realpath(private) + "/"
+        self._private = None if private is None else _resolved(private) + "/"
         home = os.path.expanduser("~")
         found = [_join(home, each) for each in CACHES]
         found += [each for each in map(os.environ.get, ("XDG_CACHE_HOME", "MPLCONFIGDIR", "IPYTHONDIR")) if each]
-        self._caches = tuple(_realpath(each) + "/" for each in found)
+        self._caches = tuple(_resolved(each) + "/" for each in found)
 
     def is_ours(self, path: str) -> bool:
         """Is it nothing to be told of: a device, a file of ours, or what the interpreter keeps of a module?"""

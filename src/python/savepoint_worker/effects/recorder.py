@@ -65,6 +65,7 @@ class Recorder:
         self.on = False
         #: What was noted since the last mark, so that it is noted once.
         self.seen: set[str] = set()
+        self._handlers = notes.handlers(self)
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -95,18 +96,22 @@ class Recorder:
         self.seen.clear()
         return self.marked
 
-    def record(self) -> None:
-        """From here on effects are noted, beginning with files that can be written to already. A mark was taken."""
+    def record(self, files: bool = True) -> None:
+        """From here on effects are noted, beginning with files that can be written to already. A mark was taken.
+
+        `files`: some may be open; False where it is known that none is.
+        """
         if self.ledger is None:
             return
         self.ledger.writer = os.getpid()
         self.on = True
         with self.at_work():
-            held.note_all(self)
+            if files:
+                held.note_all(self)
             if self.wishes.end_processes:
                 processes.note_present(self)
         processes.follow(self)
-        hook.listen(notes.handlers(self))
+        hook.listen(self._handlers)
 
     def stop(self, recording: int) -> None:
         """That recording has ended: nothing is noted, and what was noted is forgotten."""
@@ -144,7 +149,7 @@ class Recorder:
             undone = undo.undo(self.ledger, mark, self)
             if self.on:
                 self.ledger.writer = os.getpid()
-                hook.listen(notes.handlers(self))
+                hook.listen(self._handlers)
         return undone
 
     # ----------------------------------------------------------------------------------------- noting
