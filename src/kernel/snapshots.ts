@@ -51,6 +51,8 @@ export interface Snapshot {
   /** How it comes back, and why so; null: it is not known yet. */
   mode: SnapshotMode | null
   why: string | null
+  /** Libraries that would hang in it. */
+  hangs: readonly string[]
   /** What it leaves behind when it comes back, in words. */
   limits: readonly string[]
   /** Memory that it alone holds, as last measured. */
@@ -89,6 +91,7 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
     ms: null,
     mode: null,
     why: null,
+    hangs: [],
     limits: [],
     privateBytes: null,
     recorded: isRecorded(state, wish.kind),
@@ -140,6 +143,7 @@ export function taken(state: KernelState, event: Taken): TakenOutcome | null {
   snapshot.ms = event.ms
   snapshot.mode = event.mode ?? 'child'
   snapshot.why = event.why ?? null
+  snapshot.hangs = event.hangs ?? []
   snapshot.limits = event.limits ?? []
   return { snapshot, error: null }
 }

@@ -15,10 +15,12 @@ import { abandonForks } from './forks.js'
 import { restoreLast } from './last-state.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, publish } from './send.js'
-import { discardLater, drop, permitAgain, type Snapshot } from './snapshots.js'
+import { discard, discardLater, drop, permitAgain, type Snapshot } from './snapshots.js'
 import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
-import { cue, mint, parentOfTurn, trimInputs, type KernelState } from './state.js'
-import { undoneBy } from './undone.js'
+import { askForCopy, askForEmpty, welcome } from './succession.js'
+import { cue, parentOfTurn, trimInputs, type KernelState } from './state.js'
+import { hanging, transplant, type Transplanted } from './transplant.js'
+import { undoneBy, type Undone } from './undone.js'
 
 export interface SwitchReason {
   readonly reason: RollbackReason
@@ -55,58 +57,85 @@ export function* switchTo(
   cue(state, 'switch')
   const debugged = dropDebugger(state, 'the kernel was rolled back')
   const lost = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
+  const moves = snapshot.mode === 'transplant' && !resumes(state, snapshot)
   const limits = [
-    ...lost,
+    // Nothing that was open comes along to another process.
+    ...(moves ? [] : lost),
     ...snapshot.limits,
     ...(debugged ? ['the debugger, which has to be attached again'] : []),
     ...subshellsAtWork(state),
   ]
   // It may have been ended while the old worker handed over.
   if (snapshot.phase !== 'frozen') throw new SavepointError('restore_failed', 'The snapshot was ended by somebody.')
-  const { token } = snapshot
-  state.generation += 1
-  state.worker = { generation: state.generation, token, pid: null, snapshot: snapshot.id }
-  state.questions.length = 0
-  state.effects.push({ do: 'wake', snapshot: snapshot.id })
+  if (snapshot.mode === 'transplant' && !moves) limits.push(hanging(snapshot.hangs, MID_CELL))
+  const waking = { why, inputs, limits }
+  // One that moves is kept until it is known that it could.
+  const first = wake(state, snapshot, { ...waking, keep: keep || moves })
   if (old?.pid) state.effects.push({ do: 'kill', pid: old.pid })
-  const permit = keep ? permitAgain(state, snapshot) : undefined
-  if (!keep) drop(state, snapshot)
   if (!keepLater) discardLater(state, snapshot)
   closeWorkerComms(state, snapshot.order)
+  const back = (): Operation<unknown> => wakeAgain(state, snapshot, { ...waking, keep })
+  let came: Undone & { readonly kept: boolean }
+  let moved = NOT_MOVED
   try {
-    yield* waitFor<void>(`up:${token}`, state.options.limits.wakeMs)
-  } catch (cause) {
-    throw new SavepointError('restore_failed', 'The snapshot did not wake. The state in it is lost.', {}, { cause })
+    came = yield* first
+    if (moves) moved = yield* transplant(state, snapshot.hangs, back)
+  } finally {
+    if (!keep) discard(state, [snapshot])
   }
-  command(
-    state,
-    {
-      kind: 'welcome',
-      generation: state.generation,
-      session: state.options.session,
-      execution_count: state.executionCount + 1,
-      woken: {
-        ...why.reason,
-        resume: resumes(state, snapshot),
-        inputs,
-        limits,
-        ...(permit ? { permit } : {}),
-      },
-    },
-    why.parts,
-  )
-  const undone = yield* undoneBy(state, snapshot)
-  const kept = permit !== undefined && (yield* frozenAgain(state, snapshot))
   trimInputs(state)
   openSubshells(state)
   cue(state, state.turn ? 'resumed' : 'worker_up')
   if (resumes(state, snapshot)) handOverComms(state)
   return {
     ms: Math.round((state.now - startedAt) * 1000) / 1000,
-    ...undone,
-    limits: [...limits, ...undone.limits],
-    kept,
+    effects: came.effects,
+    limits: [...limits, ...came.limits, ...moved.limits],
+    kept: keep && came.kept && state.snapshots.get(snapshot.id) === snapshot,
   }
+}
+const NOT_MOVED: Transplanted = { moved: false, limits: [] }
+const MID_CELL = 'the rest of this cell needs the process'
+
+interface Waking {
+  readonly why: SwitchReason
+  readonly inputs: readonly (readonly [number, string])[]
+  readonly limits: readonly string[]
+  readonly keep: boolean
+}
+
+/** Asks for the copy at once; the rest, once begun, waits until it is up and has done what comes first. */
+function wake(
+  state: KernelState,
+  snapshot: Snapshot,
+  { why, inputs, limits, keep }: Waking,
+): Operation<Undone & { readonly kept: boolean }> {
+  const { token } = snapshot
+  askForCopy(state, snapshot.id, token)
+  const permit = keep ? permitAgain(state, snapshot) : undefined
+  if (!keep) drop(state, snapshot)
+  return comeBack()
+  function* comeBack(): Operation<Undone & { readonly kept: boolean }> {
+    const resume = resumes(state, snapshot)
+    const woken = { ...why.reason, resume, inputs, limits, ...(permit ? { permit } : {}) }
+    try {
+      yield* welcome(state, token, woken, why.parts)
+    } catch (cause) {
+      throw new SavepointError('restore_failed', 'The snapshot did not wake. The state in it is lost.', {}, { cause })
+    }
+    const undone = yield* undoneBy(state, snapshot)
+    const kept = permit !== undefined && (yield* frozenAgain(state, snapshot))
+    return { ...undone, kept }
+  }
+}
+
+/** The same for a copy that was the worker before, in the place of one that did not take its variables. */
+function* wakeAgain(state: KernelState, snapshot: Snapshot, waking: Waking): Operation<void> {
+  if (snapshot.phase !== 'frozen') throw new SavepointError('restore_failed', 'The worker died. Its state is lost.')
+  const failed = state.worker?.pid
+  const again = wake(state, snapshot, waking)
+  if (failed) state.effects.push({ do: 'kill', pid: failed })
+  yield* again
 }
 
 /** Whether the woken process froze a copy of itself, as it was told to; it does so before anything else. */
@@ -145,11 +174,7 @@ function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly s
 
 /** Asks the zygote for an empty worker; the kernel goes on when it has dialled in. */
 export function forkFresh(state: KernelState, onUp: () => void, onFailure: (error: SavepointError) => void): void {
-  state.generation += 1
-  const token = mint(state)
-  state.debugging.info = null
-  state.worker = { generation: state.generation, token, pid: null, snapshot: null }
-  state.effects.push({ do: 'fork', token })
+  const token = askForEmpty(state)
   closeWorkerComms(state, 0)
   run(state, comeUp(state, token), (outcome) => {
     if (!outcome.ok) {
@@ -168,14 +193,7 @@ export function forkFresh(state: KernelState, onUp: () => void, onFailure: (erro
 
 /** False: it came up, and was lost with the state that it was to restore. */
 function* comeUp(state: KernelState, token: string): Operation<boolean> {
-  yield* waitFor<void>(`up:${token}`, state.options.limits.wakeMs)
-  command(state, {
-    kind: 'welcome',
-    generation: state.generation,
-    session: state.options.session,
-    execution_count: state.executionCount + 1,
-    woken: null,
-  })
+  yield* welcome(state, token, null)
   return yield* restoreLast(state)
 }
 

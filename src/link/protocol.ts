@@ -147,6 +147,8 @@ export type WorkerCommand =
       readonly token: string
       readonly path: string
       readonly exclude: readonly string[]
+      /** Save `In` and `Out`, too: for another process in the same session. */
+      readonly whole_session?: boolean
     }
   | {
       /** Load a verified checkpoint; answered by `restored`. */ readonly kind: 'restore'
@@ -154,6 +156,8 @@ export type WorkerCommand =
       readonly path: string
       readonly mode: 'clear' | 'merge'
       readonly names: readonly string[] | null
+      /** As in `checkpoint`. */
+      readonly whole_session?: boolean
     }
   | {
       /** Do something with the user's variables; answered by `namespace`. Parts: [content of the comm_msg that asks]. */
@@ -242,6 +246,8 @@ export type WorkerEvent =
       /** How the copy can be brought back, and why so, as a sentence. */
       readonly mode?: SnapshotMode
       readonly why?: string
+      /** Libraries whose calls would hang in it. */
+      readonly hangs?: readonly string[]
       /** What a rollback to it leaves behind, in words. */
       readonly limits?: readonly string[]
       readonly error?: string

@@ -75,6 +75,7 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
       live: optional(oneOf(true, false)),
       mode: optional(oneOf('child', 'transplant')),
       why: optional(text),
+      hangs: optional(list(text)),
       limits: optional(list(text)),
       error: optional(text),
     },

@@ -248,7 +248,9 @@ export class Disorder {
       return this.#deliver({
         on: 'writer',
         event: event as { kind: 'written'; checkpoint: string; ms: number },
-        parts: [],
+        parts: [
+          Buffer.from(JSON.stringify({ lost: random.chance(0.2) ? [{ name: 'x', type: 'y', reason: 'z' }] : [] })),
+        ],
       })
     }
     if (this.#settles.length > 0) {

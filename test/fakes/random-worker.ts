@@ -83,6 +83,7 @@ export class RandomWorker {
         if (command.woken?.permit) this.#take(command.woken.permit, this.#task)
         if (command.woken?.resume !== true) this.#task = null
         this.#sayUndone()
+        if (command.woken?.permit) this.#take(command.woken.permit, command.woken.resume ? this.#task : null)
         return
       case 'request': {
         if (command.beside !== undefined) return this.#hearBeside(command.seq, command.beside)
@@ -117,7 +118,8 @@ export class RandomWorker {
         return this.#do(() => ({ event, parts: [] }))
       }
       case 'restore': {
-        const event = { kind: 'restored', id: command.id, restored: 1, lost: [], warnings: [], ms: 1 } as const
+        const lost = this.#random.chance(0.2) ? [{ name: 'x', type: 'y', reason: 'z' }] : []
+        const event = { kind: 'restored', id: command.id, restored: 1, lost, warnings: [], ms: 1 } as const
         return this.#do(() => ({ event, parts: [] }))
       }
       case 'namespace':
@@ -236,7 +238,9 @@ export class RandomWorker {
     const fails = this.#random.chance(0.1)
     this.#do(() => {
       if (!fails) this.#frozen.set(snapshot, { task, recorded: record && snapshot })
-      return { event: { kind: 'taken', snapshot, pid: 1, ms: 1, ...(fails ? { error: 'no memory' } : {}) }, parts: [] }
+      const mode = this.#random.chance(0.2) ? ({ mode: 'transplant', hangs: ['polars'] } as const) : {}
+      const outcome = fails ? { error: 'no memory' } : mode
+      return { event: { kind: 'taken', snapshot, pid: 1, ms: 1, ...outcome }, parts: [] }
     })
   }
 

@@ -80,14 +80,14 @@ class Judging(unittest.TestCase):
 
     def test_threads_of_libraries_that_look_after_themselves_change_nothing(self) -> None:
         found = self.judge(
-            Native("python", "libscipy_openblas64_-32a4b2a6.so"),
-            Native("python", "libgomp-e985bcbb.so.1.0.0"),
+            Native("", "libscipy_openblas64_-32a4b2a6.so"),
+            Native("", "libgomp-e985bcbb.so.1.0.0"),
             Native("jemalloc_bg_thd", "libarrow.so.2600"),
         )
         self.assertEqual((found.mode, found.limits, found.quiet, found.live), ("child", (), True, False))
 
     def test_threads_that_may_open_files_are_not_quiet(self) -> None:
-        found = self.judge(Native("python", "libarrow.so.2600"))
+        found = self.judge(Native("", "libarrow.so.2600"))
         self.assertEqual((found.mode, found.limits, found.quiet), ("child", (), False))
 
     def test_a_library_that_would_hang_calls_for_a_transplant(self) -> None:
@@ -106,10 +106,14 @@ class Judging(unittest.TestCase):
         self.assertEqual(self.judge(orphaned={"polars"}).mode, "transplant")
 
     def test_threads_of_unknown_libraries_are_named(self) -> None:
-        found = self.judge(Native("python", "libnobody_knows.so.1"), Native("zmq", ""))
+        found = self.judge(Native("", "libnobody_knows.so.1"), Native("zmq", ""))
         self.assertEqual(found.mode, "child")
         self.assertEqual([text.split(":")[0] for text in found.limits], ["threads of libnobody_knows.so.1", "threads of zmq"])
         self.assertFalse(found.quiet)
+
+    def test_a_thread_that_is_running_and_has_no_name_is_not_named(self) -> None:
+        found = self.judge(Native("", ""))
+        self.assertEqual((found.limits, found.quiet), ((), False))
 
     def test_an_openmp_that_is_at_work_is_named(self) -> None:
         self.assertIn("OpenMP", self.judge(paused=False).limits[0])

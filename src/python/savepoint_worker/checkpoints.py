@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from savepoint.errors import SavepointError
 from savepoint.lost import Loss, LostVariable
 
-from .serialize import anchors, loading, process, sources
+from .ipython import history
+from .serialize import anchors, loading, process, session, sources
 from .serialize.container import FORMAT_VERSION, Reader, Writer
 from .serialize.namespace import given_by_engine, user_variables
 from .serialize.progress import NOTHING, Progress
@@ -40,6 +41,8 @@ class Extras(NamedTuple):
     #: Texts of the cells so far, [number, text].
     history: list[tuple[int, str]]
     execution_count: int
+    #: Whether `Out` is saved, too: for another process in the same session.
+    results: bool = False
 
 
 class RestoreReport(NamedTuple):
@@ -69,6 +72,8 @@ def write(
     """
     progress = progress or Progress()
     variables = user_variables(namespace, given_by_engine(shell), tuple(exclude))
+    if extras.results:
+        variables |= session.results(shell)
     saved = save(variables, namespace, progress, skipped or {})
     manifest = _describe(variables, saved, extras)
     room = len(json.dumps(manifest)) + MANIFEST_BYTES_A_VARIABLE * (len(saved.groups) + 8)
@@ -132,13 +137,19 @@ def _imports(variables: dict[str, Any]) -> Iterator[dict[str, str | None]]:
 
 
 def restore(
-    path: str, namespace: dict[str, Any], mode: str, names: Iterable[str] | None, shell: Any = None
+    path: str,
+    namespace: dict[str, Any],
+    mode: str,
+    names: Iterable[str] | None,
+    shell: Any = None,
+    whole_session: bool = False,
 ) -> RestoreReport:
     """Merge the variables of a verified file into `namespace`, all or only those in `names`.
 
     With mode "clear" the user's other variables are removed, after everything was loaded. Variables that are lost, or
-    that cannot be made here, become LostVariables. Raises SavepointError (`damaged_checkpoint`, `format_unsupported`)
-    or OSError; then nothing was changed.
+    that cannot be made here, become LostVariables. `whole_session`: this process takes the place of the one that wrote
+    the file, and gets its `In` and `Out`, too. Raises SavepointError (`damaged_checkpoint`, `format_unsupported`) or
+    OSError; then nothing was changed.
     """
     began = time.perf_counter()
     file = Reader(path)
@@ -151,14 +162,24 @@ def restore(
         if mode == "clear":
             for name in user_variables(namespace, given_by_engine(shell or _shell())):
                 del namespace[name]
+        restored = len(values)
+        if whole_session:
+            _take_up_session(file, shell or _shell(), values)
         namespace.update(values)
         for loss in lost:
-            namespace[loss.name] = LostVariable(loss)
+            if not (whole_session and session.is_result(loss.name)):
+                namespace[loss.name] = LostVariable(loss)
         warnings += _apply(file, process.AFTER)
     finally:
         file.close()
     ms = (time.perf_counter() - began) * 1000
-    return RestoreReport(len(values), [loss._asdict() for loss in lost], warnings, ms)
+    return RestoreReport(restored, [loss._asdict() for loss in lost], warnings, ms)
+
+
+def _take_up_session(file: Reader, shell: Any, values: dict[str, Any]) -> None:
+    for number, text in json.loads(file.contents("history")):
+        history.remember_input(shell, number, text)
+    session.put_back(shell, values)
 
 
 def _load(file: Reader, namespace: dict[str, Any], wanted: set[str] | None) -> tuple[dict[str, Any], list[Loss]]:

@@ -82,7 +82,11 @@ def _restore(worker: Worker, frame: Frame) -> None:
     event |= {"restored": 0, "lost": [], "warnings": [], "ms": 0.0}
     try:
         report = checkpoints.restore(
-            frame.envelope["path"], worker.shell.user_ns, frame.envelope["mode"], frame.envelope["names"]
+            frame.envelope["path"],
+            worker.shell.user_ns,
+            frame.envelope["mode"],
+            frame.envelope["names"],
+            whole_session=bool(frame.envelope.get("whole_session")),
         )
         # What a restore did is told in its own report, not as the next cell's doing.
         execution.watch_of(worker.kernel).changes()

@@ -23,7 +23,7 @@ from .copies.freeze import Descriptor, open_descriptors
 from .copies.snapshot import fork_quietly
 from .link import Link, wait_readable
 from .processes.lifeline import die_with_parent
-from .serialize import process
+from .serialize import process, session
 from .serialize.container import Reader
 from .serialize.namespace import given_by_engine, user_variables
 from .serialize.progress import NOTHING, Progress
@@ -99,7 +99,8 @@ def _be_writer(worker: Worker, command: dict[str, Any], random_state: Any) -> No
         shell = worker.shell
         history = [(number, text) for number, text in enumerate(shell.history_manager.input_hist_raw) if text]
         baseline = process.baseline(worker.spec.env)
-        extras = checkpoints.Extras(baseline, random_state, history, shell.execution_count)
+        whole = bool(command.get("whole_session"))
+        extras = checkpoints.Extras(baseline, random_state, history, shell.execution_count, whole)
         job = Job(shell.user_ns, command["path"], tuple(command["exclude"]), extras, shell)
         manifest = write_watched(job, link)
         event = {"kind": "written", "checkpoint": command["checkpoint"], "ms": (time.perf_counter() - began) * 1000}
@@ -190,7 +191,8 @@ class Job:
 
     def names(self) -> list[str]:
         """Names of the variables, in the order in which they are written."""
-        return list(user_variables(self.namespace, given_by_engine(self.shell), self.exclude))
+        names = user_variables(self.namespace, given_by_engine(self.shell), self.exclude)
+        return [*names, *(session.results(self.shell) if self.extras.results else ())]
 
 
 def write_watched(job: Job, link: Link | None, stall_timeout_s: float = STALL_TIMEOUT_S) -> dict[str, Any]:

@@ -20,7 +20,10 @@ _TASKS = "/proc/self/task"
 
 
 class Native(NamedTuple):
-    """One thread. `library`: the file that its first code is in, without folder; "" if that cannot be told."""
+    """One thread. `name`: the system's for it; "" if it has none of its own.
+
+    `library`: the file that its first code is in, without folder; "" if that cannot be told, as while it is running.
+    """
 
     name: str
     library: str
@@ -80,6 +83,8 @@ def _identify(task: int, regions: list[Region]) -> Native | None:
     folder = f"{_TASKS}/{task}/"
     try:
         name = _read(folder + "comm")
+        # A thread begins with the name of the one that started it.
+        name = "" if name == _read("/proc/self/comm") else name
     except OSError:
         return None
     try:

@@ -55,7 +55,8 @@ class Found(NamedTuple):
 
     def told(self) -> dict[str, Any]:
         """For the event `taken`."""
-        return {"mode": self.mode, "why": self.why, "live": self.live, "limits": list(self.limits)}
+        hangs, limits = sorted(self.waiting), list(self.limits)
+        return {"mode": self.mode, "why": self.why, "live": self.live, "hangs": hangs, "limits": limits}
 
 
 _ALONE = Found("child", _ALL_THERE, alone=True)
@@ -91,9 +92,10 @@ def judge(threads: list[Native], company: Company, paused: bool, orphaned: froze
         quiet = False
         if each.name.startswith(HARMLESS_NAMES) or HARMLESS.search(each.library):
             continue
-        libraries = [name for name, pattern in HANGS.items() if pattern.search(each.library or each.name)]
+        libraries = [name for name, pattern in HANGS.items() if pattern.search(f"{each.name} {each.library}")]
         waiting.update(libraries)
-        if not libraries:
+        # Without library and name it is one that is running, as OpenBLAS's do for a moment after their work.
+        if not libraries and (each.library or each.name):
             unknown.add(each.library or each.name)
     limits = company.limits()
     limits += [f"threads of {name}: calls that need them may hang" for name in sorted(unknown)]
