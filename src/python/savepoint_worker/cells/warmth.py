@@ -15,8 +15,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .. import cold_memory
 from .module_files import note_module_files
-from .quiet import Foresight
+from .quiet import Foresight, has_work
 
 #: A cell that is done sooner does not begin it; nor does a rest between two requests that is shorter.
 CELL_S = 0.005
@@ -115,10 +116,18 @@ class Warmth:
             if self._foresight.prepare():
                 if self._untouched:
                     self._foresight.settle()
+                self._condense(cold_memory.candidates())
                 return
             if self._attempts >= ATTEMPTS_MAX:
                 return
         self._loop.call_later(QUIET_S, self._foresee)
+
+    def _condense(self, addresses: list[int]) -> None:
+        """All that was loaded is there now: forks are to be quicker. One by one, as a request may come."""
+        if self._is_busy() or has_work(self._loop):
+            self._loop.call_later(QUIET_S, self._condense, addresses)
+        elif addresses and cold_memory.condense(addresses.pop()):
+            self._loop.call_soon(self._condense, addresses)
 
     def _prepare(self) -> None:
         try:
