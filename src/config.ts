@@ -38,6 +38,10 @@ export const config = Object.freeze({
     subshellsMax: 32,
     transactionDepthMax: 32,
     snapshotsMax: 64,
+    guardMomentsMax: 10,
+    guardSettleMs: 200,
+    youngMs: 5_000,
+    fallsMax: 3,
     /** Requests whose headers are kept, for output that comes long after their cell. */
     parentsMax: 4_096,
     handOverMs: 2_000,

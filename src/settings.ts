@@ -213,6 +213,15 @@ export const SETTINGS = {
     about: 'sessions of `POST /api/execute` at a time; the one that was not used for the longest time goes',
   },
 
+  'guard.enabled': {
+    ...onOff(true),
+    about: "whether a gateway's kernels freeze a copy after each cell: undo, and a crash costs one cell",
+  },
+  'guard.moments_max': {
+    ...integer(config.kernel.guardMomentsMax, 1, 60),
+    about: 'copies that one kernel keeps: one more than cells that can be undone',
+  },
+
   'kernel.subshells': {
     ...onOff(false),
     about: 'whether kernels offer subshells to clients; they serve them in any case',
@@ -261,6 +270,15 @@ export interface ConfiguredSpec {
   readonly display_name: string | null
   readonly env: Readonly<Record<string, string>>
   readonly preload: readonly string[]
+}
+
+/** What one kernel may hold, and how long it waits. */
+export function kernelLimitsOf(values: SettingValues) {
+  return {
+    ...config.kernel,
+    bufferedBytesMax: values['output.buffered_bytes_max'],
+    guardMomentsMax: values['guard.moments_max'],
+  }
 }
 
 /** What a configuration file says, checked. */

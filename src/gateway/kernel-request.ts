@@ -18,8 +18,8 @@ export function kernelRequest(
     const remedy = 'Start the kernel, then restore the checkpoint: POST /api/kernels/{id}/restore.'
     throw new SavepointError('unknown_op', `A kernel cannot be started from a checkpoint yet. ${remedy}`)
   }
-  if (guard !== undefined && guard !== null && guard !== false) {
-    throw new SavepointError('unknown_op', 'There is no guard yet. Leave savepoint.guard out, or say false.')
+  if (guard !== undefined && guard !== null && typeof guard !== 'boolean') {
+    throw new SavepointError('bad_request', 'savepoint.guard must be true or false.')
   }
   return {
     name: body.name || defaultName,
@@ -28,6 +28,7 @@ export function kernelRequest(
     path: body.path || null,
     cwd: null,
     owner: principal.subject,
+    guard: guard ?? null,
     affinity: body.savepoint?.lease?.client ?? null,
   }
 }

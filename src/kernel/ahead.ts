@@ -76,6 +76,8 @@ export function follow(state: KernelState, seq: number, ahead: Ahead | null): vo
 function isQuiet(state: KernelState): boolean {
   return (
     state.transactions.length === 0 &&
+    // Each cell is to have its copy behind it, and while that is made the next one comes anyway.
+    state.guard.phase !== 'on' &&
     state.subshells.size === 0 &&
     state.debugging.token === null &&
     state.shutdown === null &&

@@ -15,15 +15,17 @@ import type { StoreCall } from './effects.js'
 import { emitTransaction } from './events.js'
 import { finishCell, finishTurn, leftContent, reportOf } from './execution.js'
 import { forkAsked, forkedAsked } from './forks.js'
+import { guardOp, snapshotsOp } from './guard-ops.js'
 import { run, waitFor, type Operation } from './operation.js'
-import { replyMetadata } from './reply-metadata.js'
+import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { rollback, rolledBackLine } from './rollback.js'
 import { setSavepoint } from './savepoints.js'
 import { command, publishText } from './send.js'
-import { mint, parentOf, type KernelState } from './state.js'
+import { mint, parentOf, type KernelState, type Turn } from './state.js'
 import { resumes, type SwitchReason } from './switching.js'
 import { checkName, requiredName } from './terms.js'
 import { beginRequest, commitOp, releaseOp, statusOp } from './transaction-ops.js'
+import { redo, stepsOf, undo, undoneLine } from './undo.js'
 import { find, open, record, type Transaction } from './transactions.js'
 
 type Ask = Extract<WorkerEvent, { kind: 'ask' }>
@@ -57,6 +59,12 @@ export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[
       if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
       else refuseAsk(state, event, outcome.error)
     })
+  } else if (event.op === 'undo' || event.op === 'redo') {
+    run(state, undoAsked(state, event.op, call), (outcome) => {
+      if (outcome.ok) return
+      if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+      else refuseAsk(state, event, outcome.error)
+    })
   } else if (op) {
     run(state, called(op, state, call), (outcome) => {
       if (!outcome.ok) {
@@ -75,6 +83,8 @@ const ASKS: Readonly<Record<string, Op>> = {
   release: releaseOp,
   commit: commitOp,
   status: statusOp,
+  snapshots: snapshotsOp,
+  guard: guardOp,
   checkpoint: createOp,
   checkpoints: (state, { args }) => checkpoints.list(state, args),
   restore: (state, { args }) => checkpoints.restore(state, args),
@@ -136,15 +146,33 @@ function* rollbackAsked(state: KernelState, parts: readonly Buffer[], call: Call
   const { turn } = state
   const report = yield* rollback(state, target, { reason: reasonOf(call.args), parts }, to)
   emitTransaction(state, call.parent, target)
-  if (resumes(state, report.snapshot) || !turn || turn.answered || state.turn !== turn) return
-  if (call.args['message'] === true) {
-    publishText(state, 'stdout', call.parent, rolledBackLine(report))
-  }
+  if (resumes(state, report.snapshot)) return
+  endHere(state, turn, call, rolledBackLine(report), reportOf(report))
+}
+
+/** The same for an undo or a redo. */
+function* undoAsked(state: KernelState, op: 'undo' | 'redo', call: Call): Operation<void> {
+  const n = stepsOf(call.args['n'])
+  const { turn } = state
+  const report = yield* op === 'undo' ? undo(state, n) : redo(state, n)
+  endHere(state, turn, call, undoneLine(state, report, op))
+}
+
+/** The process that asked is gone, and its cell ends with it. */
+function endHere(
+  state: KernelState,
+  turn: Turn | null,
+  call: Call,
+  line: string,
+  transaction: TransactionReport | null = null,
+): void {
+  if (!turn || turn.answered || state.turn !== turn) return
+  if (call.args['message'] === true) publishText(state, 'stdout', call.parent, line)
   if (!turn.cell) {
     finishTurn(state, turn)
     return
   }
-  const metadata = replyMetadata(state, { cell: turn.cell, status: 'ok', transaction: reportOf(report) })
+  const metadata = replyMetadata(state, { cell: turn.cell, status: 'ok', transaction })
   finishCell(state, turn, { content: leftContent(turn.cell), metadata, failed: false })
 }
 

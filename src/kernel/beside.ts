@@ -43,7 +43,7 @@ export function handOverComms(state: KernelState, line: Line & { readonly id?: s
 export function register(state: KernelState, request: Request): void {
   const about = subject(state, request)
   const { msg_type } = request.message.header
-  if (about && msg_type === 'comm_open') openComm(state.comms, about.comm_id, about.target_name, state.snapshotsMade)
+  if (about && msg_type === 'comm_open') openComm(state.comms, about.comm_id, about.target_name)
   else if (about && msg_type === 'comm_close') state.comms.delete(about.comm_id)
 }
 

@@ -9,6 +9,7 @@
 import { SavepointError } from '../errors.js'
 import type { LostObject, WorkerEvent } from '../link/protocol.js'
 import { refuseWhileDebugged } from './debugger-state.js'
+import { noteStep } from './guard.js'
 import { waitFor, type Operation } from './operation.js'
 import { command, log } from './send.js'
 import { mint, type KernelState } from './state.js'
@@ -103,6 +104,8 @@ export function* restore(state: KernelState, request: Readonly<Record<string, un
     checkpoint,
   })
   const id = mint(state)
+  // What a cell restores is part of what the cell does.
+  if (!state.turn?.cell) noteStep(state)
   command(state, { kind: 'restore', id, path, mode, names })
   type Restored = Extract<WorkerEvent, { kind: 'restored' }>
   const done = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.checkpointMs)

@@ -11,8 +11,6 @@ export interface Comm {
   readonly target: string
   /** Served by the gateway, not by the worker. */
   readonly ours: boolean
-  /** How many snapshots had been frozen when it was opened. */
-  readonly snapshotsBefore: number
   /**
    * The subshell (null: the main shell) whose code sent the last message on it: answers go there. Undefined as long as
    * there are no subshells, or it has sent nothing.
@@ -30,8 +28,8 @@ export function isOurTarget(target: string): boolean {
   return OUR_TARGETS.includes(target)
 }
 
-export function openComm(comms: Comms, id: string, target: string, snapshotsBefore: number): void {
-  comms.set(id, { target, ours: isOurTarget(target), snapshotsBefore })
+export function openComm(comms: Comms, id: string, target: string): void {
+  comms.set(id, { target, ours: isOurTarget(target) })
 }
 
 /** Notes where the code runs that sends on a comm; `parent` is the header of the request that it belongs to. */
@@ -55,9 +53,14 @@ export function openOf(comms: Comms, target: string): string[] {
   return [...comms].filter(([, comm]) => comm.target === target).map(([id]) => id)
 }
 
-/** Forgets the worker's comms that a snapshot of that order does not know (0: all of them), and returns their ids. */
-export function dropWorkerComms(comms: Comms, order: number): string[] {
-  const gone = [...comms].filter(([, comm]) => !comm.ours && comm.snapshotsBefore >= order).map(([id]) => id)
+/** Ids of the comms that the worker serves. */
+export function workerComms(comms: Comms): string[] {
+  return [...comms].filter(([, { ours }]) => !ours).map(([id]) => id)
+}
+
+/** Forgets the worker's comms but for those `known` to the one that follows, and returns their ids. */
+export function dropWorkerComms(comms: Comms, known: ReadonlySet<string>): string[] {
+  const gone = workerComms(comms).filter((id) => !known.has(id))
   for (const id of gone) comms.delete(id)
   return gone
 }

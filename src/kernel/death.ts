@@ -14,7 +14,8 @@ import { emitTransaction } from './events.js'
 import { abortQueue, finishCell, finishTurn, reportOf } from './execution.js'
 import { failWaits, run, settle } from './operation.js'
 import { replyMetadata, type Recovery, type TransactionReport } from './reply-metadata.js'
-import { log, publish, reply } from './send.js'
+import { keepsFalling, noteFall, noticeOfLoss, recover, waysBack } from './recovery.js'
+import { log, publish, publishText, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, type Cell, type KernelState, type Turn } from './state.js'
 import { forkFresh } from './switching.js'
@@ -27,11 +28,13 @@ const WORKER_WAITS = ['taken:', 'handed_over:', 'undone:', 'forked_writer:', 're
 export function workerDied(state: KernelState, cause: DeathCause): void {
   settle(state, 'worker_ended', null)
   if (state.phase === 'dead') return
+  state.lastWorker = state.worker
   state.worker = null
   if (state.phase === 'stopping') {
     failWaits(state, WORKER_WAITS, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`))
     return
   }
+  noteFall(state, cause)
   dropDebugger(state, 'the worker died')
   state.questions.length = 0
   log(state, 'warn', 'worker_died', { generation: state.generation, cause: nameOf(cause) })
@@ -41,7 +44,7 @@ export function workerDied(state: KernelState, cause: DeathCause): void {
   // During a switch the old worker was about to be ended anyway: the operation goes on without its hand-over.
   if (switching) return
   const turn = unanswered(state)
-  const target = turn ? transactionFrozenIn(state, turn) : null
+  const target = turn ? transactionToRollBack(state, turn) : null
   if (turn?.cell && target) {
     recoverByRollback(state, turn, turn.cell, target, cause)
   } else {
@@ -53,12 +56,20 @@ function unanswered(state: KernelState): Turn | null {
   return state.turn?.answered === false ? state.turn : null
 }
 
-/** The innermost transaction whose snapshot was frozen by the request that runs. */
-function transactionFrozenIn(state: KernelState, turn: Turn): Transaction | null {
-  const inTurn = state.transactions.filter(
-    (each) => each.state === 'open' && state.snapshots.get(each.snapshot)?.seq === turn.request.seq,
+/**
+ * The innermost transaction whose snapshot was frozen by the request that runs. Under a guard, only the cell's own or
+ * that of a `with` block; else the outermost that any failure rolls back.
+ */
+function transactionToRollBack(state: KernelState, turn: Turn): Transaction | null {
+  const frozen = state.transactions.filter(
+    (each) => each.state === 'open' && state.snapshots.get(each.snapshot)?.phase === 'frozen',
   )
-  return inTurn.at(-1) ?? null
+  const inTurn = frozen.filter((each) => state.snapshots.get(each.snapshot)?.seq === turn.request.seq)
+  if (waysBack(state, turn).length === 0) return inTurn.at(-1) ?? null
+  const own = inTurn.findLast(
+    (each) => each === turn.cell?.transaction || state.snapshots.get(each.snapshot)?.block === true,
+  )
+  return own ?? frozen.find(({ policy }) => policy === 'rollback_on_failure') ?? null
 }
 
 function recoverByRollback(state: KernelState, turn: Turn, cell: Cell, target: Transaction, cause: DeathCause): void {
@@ -81,8 +92,37 @@ function recoverByRollback(state: KernelState, turn: Turn, cell: Cell, target: T
   })
 }
 
-/** The kernel has no worker any more, and no snapshot that would bring it back. */
+/** The kernel has no worker any more: the guard brings it back, or it goes on with an empty one, or it ends. */
 export function endWithoutWorker(state: KernelState, error: SavepointError, cause: DeathCause = UNKNOWN_CAUSE): void {
+  if (state.phase === 'stopping' || state.phase === 'dead') return
+  const turn = unanswered(state)
+  if (waysBack(state, turn).length === 0) {
+    goOnEmpty(state, error, cause)
+    return
+  }
+  const own = turn?.cell?.transaction ?? null
+  if (state.phase !== 'switching') cue(state, 'switch')
+  recover(state, nameOf(cause), (outcome) => {
+    if (!outcome.ok) {
+      goOnEmpty(state, outcome.error, cause)
+      return
+    }
+    const { recovery } = outcome.value
+    const transaction: TransactionReport | null = own ? { transaction: own, outcome: 'lost' } : null
+    const parent = turn?.request.message.headerBytes ?? state.latestParent
+    if (turn) {
+      noticeOfLoss(state, parent, recovery)
+      failTurn(state, turn, cause, { transaction, recovery })
+    } else {
+      const text = `The Python process ${describe(cause)}. ${AS_IT_WAS}`
+      state.notices.push(text)
+      publishText(state, 'stderr', parent, `${text}\n`)
+      noticeOfLoss(state, parent, recovery)
+    }
+  })
+}
+
+function goOnEmpty(state: KernelState, error: SavepointError, cause: DeathCause): void {
   if (state.phase === 'stopping' || state.phase === 'dead') return
   const turn = unanswered(state)
   log(state, 'error', 'worker_lost', { code: error.code, message: error.message })
@@ -92,7 +132,7 @@ export function endWithoutWorker(state: KernelState, error: SavepointError, caus
     : null
   const own = turn?.cell?.transaction ?? null
   const transaction: TransactionReport | null = own ? { transaction: own, outcome: 'lost' } : null
-  if (!state.options.recover) {
+  if (!state.options.recover || (keepsFalling(state) && state.lastWorker?.snapshot === null)) {
     endForGood(state, cause, { transaction, recovery })
     return
   }
@@ -141,7 +181,7 @@ function failTurn(state: KernelState, turn: Turn, cause: DeathCause, aftermath: 
 }
 
 function failCell(state: KernelState, turn: Turn, cell: Cell, cause: DeathCause, aftermath: Aftermath): void {
-  const content = errorOf(cause)
+  const content = errorOf(cause, aftermath.recovery?.restored_from === 'guard' ? ` ${AS_BEFORE}` : '')
   publish(state, 'error', turn.request.message.headerBytes, { content: json(content) })
   const execution_count = cell.stored ? cell.count : cell.count - 1
   finishCell(state, turn, {
@@ -164,8 +204,11 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   SIGTERM: 'somebody asked it to end',
 }
 
-function errorOf(cause: DeathCause): { ename: string; evalue: string; traceback: string[] } {
-  const evalue = `The Python process ${describe(cause)}.`
+const AS_BEFORE = 'The state before this cell is back.'
+const AS_IT_WAS = 'The state is as it was after the last cell.'
+
+function errorOf(cause: DeathCause, more = ''): { ename: string; evalue: string; traceback: string[] } {
+  const evalue = `The Python process ${describe(cause)}.${more}`
   return { ename: 'WorkerDied', evalue, traceback: [`WorkerDied: ${evalue}`] }
 }
 

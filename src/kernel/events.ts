@@ -2,6 +2,7 @@
 
 import { json } from '../wire/message.js'
 import { CHECKPOINT_TARGET, openOf, TRANSACTION_TARGET } from './comms.js'
+import type { Recovery } from './reply-metadata.js'
 import { publish } from './send.js'
 import type { KernelState } from './state.js'
 import { record, type Transaction } from './transactions.js'
@@ -12,6 +13,10 @@ export function emitTransaction(state: KernelState, parentBytes: Buffer, transac
 
 export function emitCheckpoint(state: KernelState, parentBytes: Buffer, checkpoint: unknown): void {
   emit(state, CHECKPOINT_TARGET, parentBytes, { event: 'checkpoint', checkpoint })
+}
+
+export function emitRecovery(state: KernelState, parentBytes: Buffer, recovery: Recovery): void {
+  emit(state, TRANSACTION_TARGET, parentBytes, { event: 'recovery', recovery })
 }
 
 function emit(state: KernelState, target: string, parentBytes: Buffer, data: object): void {

@@ -19,8 +19,9 @@ import { handOverComms } from './beside.js'
 import * as checkpoints from './checkpoints.js'
 import { cellEnded, limitCell } from './deadlines.js'
 import { emitCheckpoint, emitTransaction } from './events.js'
+import { guardCell, noteChange } from './guard.js'
 import { run, waitFor, type Operation } from './operation.js'
-import { isPlain, parseObject, wishesOf, type CellWishes } from './policy.js'
+import { isObject, isPlain, parseObject, wishesOf, type CellWishes } from './policy.js'
 import { command, publish, publishSoon, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { cue, newsOfControl, type Cell, type KernelState, type Line, type Request, type Turn } from './state.js'
@@ -53,6 +54,9 @@ export function startCell(state: KernelState, request: Request): void {
     const permit = wishes.transaction
       ? wrap(state, cell, { ...wishes.transaction, openedBy: request.message.header.session })
       : undefined
+    const copies = guardCell(state, cell, wishes.transaction !== null)
+    // What is asked along with it is code, too.
+    if (cell.code.trim() === '' && isAsked(content['user_expressions'])) noteChange(state)
     const { headerBytes, metadataBytes, contentBytes, buffers } = request.message
     command(
       state,
@@ -62,6 +66,7 @@ export function startCell(state: KernelState, request: Request): void {
         type: 'execute_request',
         execution_count: cell.count,
         ...(permit ? { permit } : {}),
+        ...copies,
         ...newsOfControl(state),
       },
       [headerBytes, metadataBytes, contentBytes, ...buffers],
@@ -79,6 +84,10 @@ export function startCell(state: KernelState, request: Request): void {
   if (wishes.timeoutS !== null) limitCell(state, turn, cell, wishes.timeoutS)
   if (wishes.streamMode === 'buffered') cell.gathered = newGathered()
   begin(state, turn, cell)
+}
+
+function isAsked(expressions: unknown): boolean {
+  return isObject(expressions) && Object.keys(expressions).length > 0
 }
 
 /** The worker has the cell: clients are told. */
@@ -111,6 +120,7 @@ export function cellOf(state: KernelState, content: Readonly<Record<string, unkn
     byMagic: false,
     checkpoint: null,
     saved: null,
+    guard: null,
     timedOut: false,
     gathered: null,
     warnings: [],

@@ -1,6 +1,8 @@
 /** What can be said of a kernel at any time without asking anybody: for lists, which must cost nothing. */
 
+import { undoDepth } from './guard.js'
 import type { Phase } from './lifecycle.js'
+import { waysBack } from './recovery.js'
 import type { KernelState } from './state.js'
 
 export interface KernelFacts {
@@ -14,6 +16,11 @@ export interface KernelFacts {
   readonly queue: number
   /** Pids of frozen copies. */
   readonly frozen: readonly number[]
+  readonly guard: boolean
+  /** Cells that can be undone. */
+  readonly undoDepth: number
+  /** A worker that dies is followed by one with its state. */
+  readonly hasWayBack: boolean
   /** A client asked for another process in the place of this one. */
   readonly restarts: boolean
 }
@@ -29,6 +36,9 @@ export function factsOf(state: KernelState): KernelFacts {
     transactions: transactions.length,
     queue: waiting,
     frozen: [...snapshots.values()].flatMap(({ pid }) => pid ?? []),
+    guard: state.guard.phase !== 'off',
+    undoDepth: undoDepth(state),
+    hasWayBack: waysBack(state).length > 0,
     restarts: shutdown?.restart === true,
   }
 }

@@ -152,8 +152,8 @@ function wishOf(state: KernelState, args: Args): Wish {
       snapshot: at,
     })
   }
-  const { executionCount, order, id } = snapshot
-  const known = comms.filter(([, { snapshotsBefore }]) => snapshotsBefore < order)
+  const { executionCount, id } = snapshot
+  const known = comms.filter(([comm]) => snapshot.comms.has(comm))
   return { count, at: id, facts: { executionCount, comms: named(known), debugInfo: info } }
 }
 

@@ -7,6 +7,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
+import { noteChange } from './guard.js'
 import { waitFor, type Operation } from './operation.js'
 import { command } from './send.js'
 import { mint, type KernelState } from './state.js'
@@ -33,6 +34,7 @@ type Answered = Extract<WorkerEvent, { kind: 'namespace' }>
 
 /** Has the worker do what `content`, a comm_msg's, asks for. */
 export function* askWorker(state: KernelState, op: NamespaceOp, content: Buffer): Operation<RawJson> {
+  if (op === 'set' || op === 'delete') noteChange(state)
   const id = mint(state)
   command(state, { kind: 'namespace', id, op }, [content])
   const { event, result } = yield* waitFor<{ event: Answered; result: Buffer | undefined }>(

@@ -15,6 +15,7 @@ import { endWithoutWorker } from './death.js'
 import type { OpOutcome } from './effects.js'
 import { finishTurn } from './execution.js'
 import { FORK_OPS } from './forks.js'
+import { GUARD_OPS } from './guard-ops.js'
 import { askWorker, NAMESPACE_OPS, RawJson, type NamespaceOp } from './namespace.js'
 import { run } from './operation.js'
 import { isObject } from './policy.js'
@@ -24,7 +25,7 @@ import type { KernelState, OpRequest, Turn } from './state.js'
 import { TRANSACTION_OPS } from './transaction-ops.js'
 
 const OPS: Readonly<Record<string, Ops>> = {
-  [TRANSACTION_TARGET]: { ...TRANSACTION_OPS, ...FORK_OPS },
+  [TRANSACTION_TARGET]: { ...TRANSACTION_OPS, ...GUARD_OPS, ...FORK_OPS },
   [CHECKPOINT_TARGET]: {
     create: { run: createOp, fields: ['name', 'note', 'exclude', 'wait'] },
     list: { run: (state, { args }) => checkpoints.list(state, args), fields: ['branch', 'limit', 'before'] },
@@ -45,7 +46,7 @@ function namespaceOps(): Ops {
 /** The first message on a new comm of ours: what there is. */
 export function greet(state: KernelState, turn: Turn, comm_id: string): void {
   const ops = Object.keys(OPS[state.comms.get(comm_id)?.target ?? ''] ?? {})
-  const data = { event: 'ready', version: 1, ops, engines: ['fork'], guard: false }
+  const data = { event: 'ready', version: 1, ops, engines: ['fork'], guard: state.guard.phase !== 'off' }
   publish(state, 'comm_msg', turn.request.message.headerBytes, { content: json({ comm_id, data }) })
 }
 

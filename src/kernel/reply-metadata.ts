@@ -1,6 +1,7 @@
 /** `execute_reply.metadata`: what ipykernel puts there, and `savepoint`, on every reply. */
 
 import { json } from '../wire/message.js'
+import { guardReport } from './guard.js'
 import type { Cell, KernelState } from './state.js'
 import type { Transaction } from './transactions.js'
 import { isObject } from './policy.js'
@@ -52,7 +53,7 @@ export function replyMetadata(state: KernelState, facts: ReplyFacts): Buffer {
       changes: facts.transaction?.outcome === 'rolled_back' ? NO_CHANGES : (given['changes'] ?? NO_CHANGES),
       worker: { pid: state.worker?.pid ?? null, generation: state.generation },
       transaction: facts.transaction ? transactionBlock(facts.transaction) : null,
-      guard: { taken: false, skipped: 'off' },
+      guard: guardReport(state, facts.cell),
       recovery: facts.recovery ?? null,
       ...(facts.cell?.saved ? { checkpoint: facts.cell.saved } : {}),
       warnings,

@@ -15,6 +15,7 @@ import { commOf, handOverComms, isComm } from './beside.js'
 import { commInfo, openComm } from './comms.js'
 import type { KernelEvent } from './effects.js'
 import { errorContent, finishTurn, startCell } from './execution.js'
+import { noteChange } from './guard.js'
 import { answer } from './input.js'
 import { startEnding } from './lapses.js'
 import { run, settle, waitFor } from './operation.js'
@@ -166,7 +167,7 @@ const IN_TURN = tableOf<TurnHandler>({
     if (typeof comm_id !== 'string' || typeof target_name !== 'string') {
       throw new SavepointError('bad_request', 'A comm_open needs comm_id and target_name.')
     }
-    openComm(state.comms, comm_id, target_name, state.snapshotsMade)
+    openComm(state.comms, comm_id, target_name)
     if (state.comms.get(comm_id)?.ours) {
       greet(state, turn, comm_id)
       finishTurn(state, turn)
@@ -191,10 +192,14 @@ const IN_TURN = tableOf<TurnHandler>({
   },
 })
 
+/** Requests that change nothing. */
+const LOOKS: ReadonlySet<string> = new Set(['complete_request', 'inspect_request', 'is_complete_request'])
+
 /** Also for types that we do not know: code in the worker may have registered a handler for them. */
 function toWorker(state: KernelState, turn: Turn): void {
   const { request } = turn
   turn.atWorker = true
+  if (!LOOKS.has(request.message.header.msg_type)) noteChange(state)
   const { header, headerBytes, metadataBytes, contentBytes, buffers } = request.message
   const parts = [headerBytes, metadataBytes, contentBytes, ...buffers]
   command(state, { kind: 'request', seq: request.seq, type: header.msg_type }, parts)

@@ -2,6 +2,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { ExternalEffect } from '../link/protocol.js'
+import { guardRolledBack } from './guard.js'
 import type { Operation } from './operation.js'
 import { drop, type Snapshot } from './snapshots.js'
 import type { KernelState } from './state.js'
@@ -45,6 +46,7 @@ function* toBegin(state: KernelState, transaction: Transaction, why: SwitchReaso
   close(state, transaction, 'roll_back', why.reason.reason, snapshot)
   forgetLater(state, snapshot.order, why.reason.reason)
   const { ms, effects, limits } = yield* switchTo(state, snapshot, why)
+  guardRolledBack(state, snapshot)
   return { transaction, to: null, snapshot, rollback_ms: ms, effects, limits }
 }
 
@@ -64,6 +66,7 @@ function* toSavepoint(
   move(transaction, 'roll_back_to')
   forgetLater(state, snapshot.order, why.reason.reason)
   const { ms, effects, limits, kept } = yield* switchTo(state, snapshot, why, { keep: true })
+  guardRolledBack(state, snapshot)
   if (!kept) {
     drop(state, snapshot)
     removeSavepoint(state, id)

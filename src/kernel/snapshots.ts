@@ -10,6 +10,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { SnapshotMode, SnapshotPermit, WorkerEvent } from '../link/protocol.js'
+import { workerComms } from './comms.js'
 import { log } from './send.js'
 import { dateOf, mint, trimInputs, type KernelState } from './state.js'
 import { isRecorded, recordingOf } from './undone.js'
@@ -35,8 +36,8 @@ export interface Snapshot {
   /** What the copy dials in with when it is woken. */
   token: string
   phase: SnapshotPhase
-  /** Order in which the moments came: what is later goes when an earlier one comes back. */
-  readonly order: number
+  /** Order in which the moments came, once they are frozen: what is later goes when an earlier one comes back. */
+  order: number
   /** The request during which it was frozen, or null between requests. */
   readonly seq: number | null
   /** Code goes on from there when it is woken while its cell runs: a `with` block, or a savepoint in one. */
@@ -44,6 +45,14 @@ export interface Snapshot {
   /** The last cell that had a number when it was frozen. */
   readonly executionCount: number
   readonly createdAt: string
+  /** When it was first frozen, in milliseconds since the epoch; null: not yet. */
+  frozenAt: number | null
+  /** Something of the user's went on then, so that it may have been out of date soon. */
+  live: boolean
+  /** Threads and connections of the user's that are in no copy, in words. */
+  absent: readonly string[]
+  /** The worker's comms that were open then. */
+  comms: ReadonlySet<string>
   /** Of the frozen process; null: there is none yet. */
   pid: number | null
   /** What freezing it took. */
@@ -58,18 +67,24 @@ export interface Snapshot {
   /** Memory that it alone holds, as last measured. */
   privateBytes: number | null
   /** Whoever is woken from it says what it has undone outside of the process. */
-  readonly recorded: boolean
+  recorded: boolean
 }
 
 export interface SnapshotWish {
   readonly kind: SnapshotKind
   readonly name: string | null
   readonly block: boolean
+  /** The last cell that will have a number when it is frozen; without: that of now. */
+  readonly executionCount?: number
 }
 
-/** Allows a copy of the present moment. Throws `snapshot_refused` if there are as many as there may be. */
+/**
+ * Allows a copy of the present moment. Throws `snapshot_refused` if there are as many as there may be; the oldest of
+ * the guard's are given up before.
+ */
 export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snapshot; permit: SnapshotPermit } {
   const { snapshotsMax } = state.options.limits
+  if (state.snapshots.size >= snapshotsMax) discard(state, ofGuard(state).slice(0, -1).slice(0, 1))
   if (state.snapshots.size >= snapshotsMax) {
     throw new SavepointError(
       'snapshot_refused',
@@ -79,14 +94,18 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
   }
   state.snapshotsMade += 1
   const snapshot: Snapshot = {
+    executionCount: state.executionCount,
     ...wish,
     id: `sn_${state.snapshotsMade}`,
     token: mint(state),
     phase: 'permitted',
-    order: state.snapshotsMade,
+    order: nextOrder(state),
     seq: state.turn?.request.seq ?? null,
-    executionCount: state.executionCount,
     createdAt: dateOf(state),
+    frozenAt: null,
+    live: false,
+    absent: [],
+    comms: new Set(),
     pid: null,
     ms: null,
     mode: null,
@@ -98,6 +117,18 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
   }
   state.snapshots.set(snapshot.id, snapshot)
   return { snapshot, permit: permitFor(state, snapshot) }
+}
+
+/** The guard's frozen copies, oldest first. */
+function ofGuard(state: KernelState): Snapshot[] {
+  const frozen = [...state.snapshots.values()].filter(({ kind, phase }) => kind === 'guard' && phase === 'frozen')
+  return frozen.toSorted((one, other) => one.order - other.order)
+}
+
+/** Permits may wait: what counts is when a copy was frozen. */
+function nextOrder(state: KernelState): number {
+  state.momentsMade += 1
+  return state.momentsMade
 }
 
 /** It is woken and is to stay usable: the permit for the copy that the woken process makes of itself. */
@@ -145,6 +176,15 @@ export function taken(state: KernelState, event: Taken): TakenOutcome | null {
   snapshot.why = event.why ?? null
   snapshot.hangs = event.hangs ?? []
   snapshot.limits = event.limits ?? []
+  snapshot.live = event.live === true
+  snapshot.absent = event.absent ?? []
+  if (snapshot.frozenAt === null) {
+    snapshot.frozenAt = state.now
+    snapshot.order = nextOrder(state)
+    snapshot.comms = new Set(event.comms ?? workerComms(state.comms))
+    // Between its permit and its freezing the last transaction may have ended.
+    if (snapshot.kind === 'guard') snapshot.recorded = isRecorded(state, 'guard')
+  }
   return { snapshot, error: null }
 }
 

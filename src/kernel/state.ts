@@ -14,6 +14,7 @@ import type { Ahead } from './ahead.js'
 import { openComm, type Comms } from './comms.js'
 import type { Fork, Forked } from './forks.js'
 import type { Snapshot } from './snapshots.js'
+import { newGuard, type Guard, type Skipped } from './guard.js'
 import type { Gathered } from './streams.js'
 import type { Subshell } from './subshells.js'
 import type { Transaction } from './transactions.js'
@@ -27,6 +28,8 @@ export interface KernelOptions {
   readonly ports: Readonly<Record<string, number>>
   /** Replace a dead worker (guard's snapshot, else empty) instead of ending with it. */
   readonly recover: boolean
+  /** A copy of the worker is frozen after each cell. None if absent. */
+  readonly guard?: boolean
   /** What a restart leaves to the next process: keep a warm zygote for it. */
   readonly linger: boolean
   /** Save the namespace at the end, and restore it in the next process of this kernel. */
@@ -53,6 +56,12 @@ export interface KernelLimits {
   readonly subshellsMax: number
   readonly transactionDepthMax: number
   readonly snapshotsMax: number
+  /** Moments that the guard keeps, and how long a kernel rests before one that is out of date is frozen anew. */
+  readonly guardMomentsMax: number
+  readonly guardSettleMs: number
+  /** A worker that dies so soon, with nothing to do, would die of the same again; how often that is tried. */
+  readonly youngMs: number
+  readonly fallsMax: number
   readonly parentsMax: number
   readonly handOverMs: number
   readonly wakeMs: number
@@ -128,6 +137,8 @@ export interface Cell {
   /** The checkpoint that it wished for: what to call it, and what it was then. */
   checkpoint: { readonly name: string | null } | null
   saved: { readonly checkpoint_id: unknown; readonly name: string | null } | null
+  /** Why no copy follows it; null: one does. */
+  guard: Skipped | null
   /** It was interrupted at its deadline. */
   timedOut: boolean
   readonly warnings: string[]
@@ -166,6 +177,10 @@ export interface KernelState extends Line {
   /** What the next cell's reply has to warn of. */
   readonly notices: string[]
   worker: Worker | null
+  /** The one that died last, when the present one came up, and how often workers fell at once for no visible reason. */
+  lastWorker: Worker | null
+  workerSince: number
+  falls: number
   generation: number
   /** The first of the queue, as far as the worker has it already. */
   ahead: Ahead | null
@@ -185,7 +200,10 @@ export interface KernelState extends Line {
   /** Open transactions, outermost first. */
   readonly transactions: Transaction[]
   readonly snapshots: Map<string, Snapshot>
+  readonly guard: Guard
   snapshotsMade: number
+  /** Orders of snapshots so far. */
+  momentsMade: number
   transactionsMade: number
   /** Forks under way. */
   readonly forks: Map<string, Fork>
@@ -226,7 +244,7 @@ export interface Shutdown {
 
 export function newState(options: KernelOptions): KernelState {
   const comms: Comms = new Map()
-  for (const [id, target] of options.forked?.comms ?? []) openComm(comms, id, target, 0)
+  for (const [id, target] of options.forked?.comms ?? []) openComm(comms, id, target)
   return {
     options,
     phase: 'starting',
@@ -237,6 +255,9 @@ export function newState(options: KernelOptions): KernelState {
     notices: [],
     zygote: options.lazy ? 'none' : 'starting',
     worker: null,
+    lastWorker: null,
+    workerSince: 0,
+    falls: 0,
     generation: options.generationsBefore ?? 0,
     queue: [],
     turn: null,
@@ -254,6 +275,8 @@ export function newState(options: KernelOptions): KernelState {
     transactions: [],
     snapshots: new Map(),
     snapshotsMade: 0,
+    momentsMade: 0,
+    guard: newGuard(options.guard === true, options.forked !== undefined),
     transactionsMade: 0,
     forks: new Map(),
     forksMade: 0,
@@ -306,7 +329,11 @@ export function parentOfTurn(state: KernelState): Buffer {
 
 /** Texts of cells are kept for as long as there is a snapshot whose copy would need them. */
 export function trimInputs(state: KernelState): void {
-  if (state.snapshots.size === 0) state.inputs = []
+  if (state.inputs.length === 0) return
+  let oldest = Infinity
+  for (const { executionCount } of state.snapshots.values()) oldest = Math.min(oldest, executionCount)
+  const first = state.inputs.findIndex(([count]) => count > oldest)
+  if (first !== 0) state.inputs = first < 0 ? [] : state.inputs.slice(first)
 }
 
 /** The header bytes that belong to `id`; those of the latest cell where it is unknown. */

@@ -24,6 +24,7 @@ import { hearDebugger, serveDebugger } from './debugging.js'
 import type { Effect, KernelEvent } from './effects.js'
 import { endCell, finishTurn, withdrawCell } from './execution.js'
 import { copied, kernelsMade, leftBehind } from './forks.js'
+import { guardAtRest, prune } from './guard.js'
 import { abandon, ask } from './input.js'
 import { clientGone } from './lapses.js'
 import { failWaits, settle } from './operation.js'
@@ -54,6 +55,7 @@ export function step(state: KernelState, event: KernelEvent, now: number): reado
   if (state.phase === 'dead') return []
   take(state, event)
   advance(state)
+  guardAtRest(state)
   lookAhead(state)
   serveDebugger(state)
   return state.effects.splice(0)
@@ -208,7 +210,7 @@ function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer
 
 function followComms(state: KernelState, event: Extract<WorkerEvent, { kind: 'publish' }>): void {
   if (event.comm_id === undefined) return
-  if (event.type === 'comm_open') openComm(state.comms, event.comm_id, event.target_name ?? '', state.snapshotsMade)
+  if (event.type === 'comm_open') openComm(state.comms, event.comm_id, event.target_name ?? '')
   else if (event.type === 'comm_close') state.comms.delete(event.comm_id)
   if (state.subshells.size > 0) noteSender(state.comms, event.comm_id, parentOf(state, event.parent))
 }
@@ -242,6 +244,7 @@ function withFeatures(state: KernelState, kernelInfo: Buffer): Buffer {
 function workerUp(state: KernelState, token: string, pid: number): void {
   if (state.worker?.token !== token) return
   state.worker = { ...state.worker, pid }
+  state.workerSince = state.now
   settle(state, `up:${token}`, null)
 }
 
@@ -268,6 +271,7 @@ function snapshotGone(state: KernelState, id: string): void {
   if (state.worker?.pid) state.effects.push({ do: 'command', command: { kind: 'forget', snapshot: id }, parts: [] })
   if (!snapshot) return
   drop(state, snapshot)
+  if (snapshot.kind === 'guard') prune(state)
   settle(state, `taken:${id}`, null, new SavepointError('snapshot_failed', 'The snapshot was ended by somebody.'))
   const lost = state.transactions.find((each) => each.snapshot === id)
   if (lost) log(state, 'warn', 'snapshot_lost', { transaction: lost.id })

@@ -17,6 +17,7 @@ import { EMPTY_OBJECT, json } from '../wire/message.js'
 import { waking } from './awakening.js'
 import { cellEnded, handOverComms, register, takeBack } from './beside.js'
 import { abortQueue, cellOf, errorContent, publishInput } from './execution.js'
+import { noteChange } from './guard.js'
 import { run, waitFor } from './operation.js'
 import { parseObject, wishesOf } from './policy.js'
 import { replyMetadata } from './reply-metadata.js'
@@ -128,6 +129,7 @@ export function advanceSubshells(state: KernelState): void {
 
 function start(state: KernelState, subshell: Subshell, request: Request, cell: Cell | null): void {
   subshell.turn = { request, cell, atWorker: true, answered: false }
+  noteChange(state)
   if (request.isComm) register(state, request)
   const { header, headerBytes, metadataBytes, contentBytes, buffers } = request.message
   const count = cell ? { execution_count: cell.count } : {}
@@ -223,6 +225,7 @@ interface Result {
 
 function finish(state: KernelState, subshell: Subshell, turn: Turn, result: Result): void {
   turn.answered = true
+  noteChange(state)
   const { request, cell } = turn
   const { content, metadata } = result
   const aborts = result.failed && cell?.silent !== true && cell?.stopOnError !== false && state.phase !== 'stopping'

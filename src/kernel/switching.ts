@@ -9,13 +9,14 @@ import { SavepointError } from '../errors.js'
 import type { ExternalEffect, RollbackReason } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import { handOverComms, takeBack } from './beside.js'
-import { dropWorkerComms } from './comms.js'
+import { dropWorkerComms, workerComms } from './comms.js'
 import { dropDebugger } from './debugger-state.js'
 import { abandonForks } from './forks.js'
+import { abandonPending, guardBeginsAnew } from './guard.js'
 import { restoreLast } from './last-state.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, publish } from './send.js'
-import { discard, discardLater, drop, permitAgain, type Snapshot } from './snapshots.js'
+import { discard, discardLater, drop, permitAgain, type Snapshot, type SnapshotPhase } from './snapshots.js'
 import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
 import { askForCopy, askForEmpty, welcome } from './succession.js'
 import { cue, parentOfTurn, trimInputs, type KernelState } from './state.js'
@@ -54,7 +55,7 @@ export function* switchTo(
   const startedAt = state.now
   const inputs = state.inputs.filter(([count]) => count > snapshot.executionCount)
   const old = state.worker
-  cue(state, 'switch')
+  if (state.phase !== 'switching') cue(state, 'switch')
   const debugged = dropDebugger(state, 'the kernel was rolled back')
   const lost = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
   const moves = snapshot.mode === 'transplant' && !resumes(state, snapshot)
@@ -73,7 +74,8 @@ export function* switchTo(
   const first = wake(state, snapshot, { ...waking, keep: keep || moves })
   if (old?.pid) state.effects.push({ do: 'kill', pid: old.pid })
   if (!keepLater) discardLater(state, snapshot)
-  closeWorkerComms(state, snapshot.order)
+  abandonPending(state, resumes(state, snapshot) ? snapshot.seq : null)
+  closeWorkerComms(state, snapshot.comms)
   const back = (): Operation<unknown> => wakeAgain(state, snapshot, { ...waking, keep })
   let came: Undone & { readonly kept: boolean }
   let moved = NOT_MOVED
@@ -117,7 +119,8 @@ function wake(
   return comeBack()
   function* comeBack(): Operation<Undone & { readonly kept: boolean }> {
     const resume = resumes(state, snapshot)
-    const woken = { ...why.reason, resume, inputs, limits, ...(permit ? { permit } : {}) }
+    const comms = workerComms(state.comms)
+    const woken = { ...why.reason, resume, inputs, limits, comms, ...(permit ? { permit } : {}) }
     try {
       yield* welcome(state, token, woken, why.parts)
     } catch (cause) {
@@ -140,6 +143,9 @@ function* wakeAgain(state: KernelState, snapshot: Snapshot, waking: Waking): Ope
 
 /** Whether the woken process froze a copy of itself, as it was told to; it does so before anything else. */
 function* frozenAgain(state: KernelState, snapshot: Snapshot): Operation<boolean> {
+  // It may have said so before it had undone what it was to undo.
+  const { phase }: { phase: SnapshotPhase } = snapshot
+  if (phase !== 'permitted') return phase === 'frozen'
   try {
     yield* waitFor<void>(`taken:${snapshot.id}`, state.options.limits.wakeMs)
     return true
@@ -175,7 +181,8 @@ function* handOver(state: KernelState, snapshot: Snapshot): Operation<readonly s
 /** Asks the zygote for an empty worker; the kernel goes on when it has dialled in. */
 export function forkFresh(state: KernelState, onUp: () => void, onFailure: (error: SavepointError) => void): void {
   const token = askForEmpty(state)
-  closeWorkerComms(state, 0)
+  guardBeginsAnew(state)
+  closeWorkerComms(state, NO_COMMS)
   run(state, comeUp(state, token), (outcome) => {
     if (!outcome.ok) {
       onFailure(outcome.error)
@@ -197,13 +204,15 @@ function* comeUp(state: KernelState, token: string): Operation<boolean> {
   return yield* restoreLast(state)
 }
 
+const NO_COMMS: ReadonlySet<string> = new Set()
+
 /** What waited with the old worker waits here again; comms that the next one does not know are closed, or widgets would wait for answers for ever. */
-function closeWorkerComms(state: KernelState, order: number): void {
+function closeWorkerComms(state: KernelState, known: ReadonlySet<string>): void {
   takeBack(state)
   abandonForks(state)
   state.ahead = null
   loseSubshells(state)
-  for (const comm_id of dropWorkerComms(state.comms, order)) {
+  for (const comm_id of dropWorkerComms(state.comms, known)) {
     publish(state, 'comm_close', parentOfTurn(state), { content: json({ comm_id, data: {} }) })
   }
 }

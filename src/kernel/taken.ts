@@ -4,6 +4,7 @@ import type { WorkerEvent } from '../link/protocol.js'
 import { emitTransaction } from './events.js'
 import { forkTaken } from './forks.js'
 import { limitTransaction } from './lapses.js'
+import { guardTaken } from './guard.js'
 import { settle } from './operation.js'
 import { savepointTaken } from './savepoints.js'
 import { taken } from './snapshots.js'
@@ -15,6 +16,11 @@ export function hearTaken(state: KernelState, event: Extract<WorkerEvent, { kind
   const outcome = taken(state, event)
   if (!outcome) return
   const { snapshot, error } = outcome
+  if (snapshot.kind === 'guard') {
+    guardTaken(state, outcome)
+    settle(state, `taken:${snapshot.id}`, null, error)
+    return
+  }
   const transaction = snapshot.kind === 'begin' ? beginTaken(state, outcome) : savepointTaken(state, outcome)
   if (snapshot.kind === 'begin' && transaction?.state === 'open') limitTransaction(state, transaction)
   const awaited = settle(state, `taken:${snapshot.id}`, null, error)

@@ -2,6 +2,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { Call, Ops } from './call.js'
+import { undoDepth } from './guard.js'
 import { emitTransaction } from './events.js'
 import { unseenWarning } from './lapses.js'
 import type { Operation } from './operation.js'
@@ -64,7 +65,11 @@ export function* commitOp(state: KernelState, call: Call): Operation<unknown> {
 
 // eslint-disable-next-line require-yield
 export function* statusOp(state: KernelState): Operation<unknown> {
-  return { transactions: state.transactions.map(record), undo_depth: 0, redo_depth: 0 }
+  return {
+    transactions: state.transactions.map(record),
+    undo_depth: undoDepth(state),
+    redo_depth: state.guard.future.length,
+  }
 }
 
 function tellOf(state: KernelState, call: Call, transaction: Transaction): void {

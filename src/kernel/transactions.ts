@@ -185,7 +185,8 @@ export function* begin(state: KernelState, request: BeginRequest): Operation<Tra
 /** The snapshot at a transaction's begin was frozen, or not: opens it, or ends it. */
 export function beginTaken(state: KernelState, { snapshot, error }: TakenOutcome): Transaction | null {
   const transaction = state.transactions.find((each) => each.snapshot === snapshot.id)
-  if (!transaction || transaction.state !== 'opening') return null
+  // An open one is frozen again when the kernel went back there, or was brought back from there.
+  if (!transaction || (transaction.state !== 'opening' && !error)) return null
   if (error) {
     close(state, transaction, 'lose', NOT_TAKEN)
     return transaction
@@ -209,6 +210,25 @@ export function loseAll(state: KernelState, reason: string): void {
   const outermost = state.transactions[0]
   if (outermost) close(state, outermost, 'lose', reason)
   trimInputs(state)
+}
+
+/**
+ * Loses the transactions and savepoints that came after `moment`, from which the kernel goes on, and, if that was not
+ * `kept`, what stood on it.
+ */
+export function loseSince(state: KernelState, moment: Snapshot, reason: string, kept = true): void {
+  const since = (id: string): boolean =>
+    (!kept && id === moment.id) || (state.snapshots.get(id)?.order ?? 0) > moment.order
+  const lost = state.transactions.find(({ snapshot }) => since(snapshot))
+  if (lost) close(state, lost, 'lose', reason)
+  for (const { savepoints } of state.transactions) {
+    const first = savepoints.findIndex(({ snapshot }) => since(snapshot))
+    if (first < 0) continue
+    giveUp(
+      state,
+      savepoints.splice(first).map(({ snapshot }) => snapshot),
+    )
+  }
 }
 
 /** Ends a transaction and those inside it, and gives up their snapshots, but for one that is still needed. */

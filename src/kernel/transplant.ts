@@ -130,7 +130,7 @@ function lostIn(manifest: Buffer): readonly LostObject[] {
 }
 
 function closeComms(state: KernelState): number {
-  const gone = dropWorkerComms(state.comms, 0)
+  const gone = dropWorkerComms(state.comms, new Set())
   for (const comm_id of gone) {
     publish(state, 'comm_close', parentOfTurn(state), { content: json({ comm_id, data: {} }) })
   }

@@ -69,6 +69,8 @@ export type WorkerCommand =
             readonly limits?: readonly string[]
             /** Freeze a copy of this moment again before anything else: the snapshot is to stay usable. Reported by `taken`. */
             readonly permit?: SnapshotPermit
+            /** The user's comms that clients know. Others that it has it opens anew, and of these it shows the state. */
+            readonly comms?: readonly string[]
           })
     }
   | {
@@ -250,6 +252,10 @@ export type WorkerEvent =
       readonly hangs?: readonly string[]
       /** What a rollback to it leaves behind, in words. */
       readonly limits?: readonly string[]
+      /** Threads and connections of the user's that no copy has, in words. */
+      readonly absent?: readonly string[]
+      /** Ids of the comms that are open in it. */
+      readonly comms?: readonly string[]
       readonly error?: string
     }
   | {

@@ -77,6 +77,8 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
       why: optional(text),
       hangs: optional(list(text)),
       limits: optional(list(text)),
+      absent: optional(list(text)),
+      comms: optional(list(text)),
       error: optional(text),
     },
     parts: 0,

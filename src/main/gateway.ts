@@ -20,7 +20,7 @@ import { KernelConnections } from '../host/kernels/connections.js'
 import { stateRoutes } from '../gateway/state/state-routes.js'
 import { Kernels } from '../host/kernels/kernels.js'
 import type { Log } from '../log.js'
-import type { SettingValues } from '../settings.js'
+import { kernelLimitsOf, type SettingValues } from '../settings.js'
 import { openStores, type Stores } from '../store/store.js'
 import { UsageMeter } from '../worker/usage.js'
 import { bindChannelsIn } from './gateway-connections.js'
@@ -172,9 +172,10 @@ function newKernels({ values, specs, log }: GatewayOptions, { newWorkers }: Pyth
     clock: systemClock,
     log,
     options: {
+      guard: values['guard.enabled'],
       offersSubshells: values['kernel.subshells'],
       records: recordingOf(values),
-      limits: { ...config.kernel, bufferedBytesMax: values['output.buffered_bytes_max'] },
+      limits: kernelLimitsOf(values),
     },
     pacing: {
       intervalMs: values['output.merge_ms'],

@@ -44,7 +44,7 @@ ${PYTHON}
   --recover             a dead Python is replaced, and the kernel lives on
   --restore last        save the variables when the kernel ends, and restore them when it starts again
   --lazy-worker         Python is started with the first request that needs it, such as a cell
-  --guard               accepted, and implies --recover
+  --guard               freeze a copy after each cell: undo, and a crash costs one cell (implies --recover)
   --log-level L         debug, info, warn or error; the log goes to stderr
   ARGS                  go to IPython: --Class.trait=value, --profile-dir=P, ...
 
@@ -58,7 +58,7 @@ JupyterLab with it.
 {settings}
   --config F          file with these and further settings, YAML (default: $SAVEPOINT_CONFIG)
   --json              the first line that is printed is one object: {"url", "token", "pid", "version"}
-  --guard, --no-guard accepted
+  --guard, --no-guard freeze a copy of a kernel after each cell, or not (default: --guard)
 
 Each of these is also a variable, as SAVEPOINT_SERVER_PORT for --port: docs/configuration.md`,
 

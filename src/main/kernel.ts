@@ -42,6 +42,7 @@ export interface KernelCommand {
   /** Variables that look like settings and are none. */
   readonly unknownSettings: readonly string[]
   readonly recover: boolean
+  readonly guard: boolean
   /** The namespace is saved at the end, and restored in the next process of this kernel. */
   readonly restoreLast: boolean
   /** Python is started with the first request that needs it. */
@@ -119,6 +120,7 @@ export function parseKernelCommand(args: readonly string[], file: FileSettings |
     values,
     unknownSettings: unknown,
     recover: given['--recover'] || given['--guard'],
+    guard: given['--guard'],
     lazyWorker: given['--lazy-worker'],
     restoreLast: given['--restore'] !== undefined,
     logLevel: level as LogLevel,

@@ -7,6 +7,7 @@ import { config } from '../config.js'
 import { Host } from '../host/host.js'
 import type { KernelEvent } from '../kernel/effects.js'
 import type { Log } from '../log.js'
+import { kernelLimitsOf } from '../settings.js'
 import { bindChannels, type Channels } from '../sockets/channels.js'
 import type { ConnectionFile } from '../sockets/connection-file.js'
 import { SignatureGuard, createSigner, type Signer } from '../wire/signature.js'
@@ -98,13 +99,14 @@ async function lifeOf(
         seed: randomBytes(32).toString('hex'),
         ports: portsForConnectReply(channels),
         recover: command.recover,
+        guard: command.guard,
         linger: true,
         restoreLast: command.restoreLast,
         lazy: command.lazyWorker,
         kernelInfo,
         offersSubshells: command.values['kernel.subshells'],
         records: recordingOf(command.values),
-        limits: { ...config.kernel, bufferedBytesMax: command.values['output.buffered_bytes_max'] },
+        limits: kernelLimitsOf(command.values),
       },
       clients: {
         publish: (topic, frames) => channels.publish(topic, frames),

@@ -19,7 +19,7 @@ export interface ServeCommand extends ReadSettings {
   readonly tls: TlsFiles | null
 }
 
-/** Those that are no settings. The guard is on in any case as soon as there is one. */
+/** Those that are no settings, or two flags of one. */
 const OTHER_FLAGS = { '--config': 'value', '--guard': 'switch', '--no-guard': 'switch', '--json': 'switch' } as const
 
 /** Throws USAGE. */
@@ -37,6 +37,9 @@ export function parseServeCommand(args: readonly string[], env: NodeJS.ProcessEn
     const value = given[flag] as string | readonly string[] | undefined
     if (value !== undefined && (typeof value === 'string' || value.length > 0)) flags[name] = value
   }
+  if (given['--guard'] === true && given['--no-guard'] === true) throw usage('Say --guard or --no-guard, not both.')
+  if (given['--guard'] === true) flags['guard.enabled'] = 'on'
+  if (given['--no-guard'] === true) flags['guard.enabled'] = 'off'
   const path = (given['--config'] as string | undefined) || env['SAVEPOINT_CONFIG']
   const read = readSettings(env, flags as FlagValues, path ? readSettingsFile(path) : null)
   return { ...read, logLevel: read.values.log_level, json: given['--json'] === true, tls: tlsOf(read) }

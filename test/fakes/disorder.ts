@@ -20,7 +20,21 @@ interface Served {
   idle: number
 }
 
-const TRANSACTION_OPS = ['begin', 'begin', 'savepoint', 'savepoint', 'rollback', 'release', 'commit', 'status', 'fly']
+const TRANSACTION_OPS = [
+  'begin',
+  'begin',
+  'savepoint',
+  'savepoint',
+  'rollback',
+  'release',
+  'commit',
+  'status',
+  'undo',
+  'redo',
+  'guard',
+  'snapshots',
+  'fly',
+]
 const CHECKPOINT_OPS = ['create', 'list', 'restore']
 const NAMESPACE_OPS = ['list', 'set', 'fly']
 const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
@@ -57,6 +71,7 @@ export class Disorder {
       seed: `${seed}`,
       ports: {},
       recover: this.random.chance(0.5),
+      guard: this.random.chance(0.5),
       linger: false,
       restoreLast: this.random.chance(0.3),
       lazy: false,
@@ -68,6 +83,10 @@ export class Disorder {
         subshellsMax: 2,
         transactionDepthMax: 4,
         snapshotsMax: 5,
+        guardMomentsMax: 3,
+        guardSettleMs: 1,
+        youngMs: 3,
+        fallsMax: 2,
         parentsMax: 8,
         handOverMs: 1,
         wakeMs: 1,
@@ -419,6 +438,9 @@ export class Disorder {
     if (command.kind === 'request' && command.beside !== undefined)
       this.#beside.set(command.seq, msgIdOf(parts[0] ?? bytes({})) ?? '')
     if ('permit' in command && command.permit) this.#permitted.add(command.permit.snapshot)
+    if (command.kind === 'request') {
+      for (const copy of [command.refresh, command.guard]) if (copy) this.#permitted.add(copy.snapshot)
+    }
     const worker = this.#current()
     if (worker) worker.hear(command, parts)
     else if (this.state.phase === 'idle' || (this.state.phase === 'busy' && this.#dials.length === 0)) {
@@ -482,9 +504,10 @@ export class Disorder {
         throw new Error(`${each.id} has no snapshot`)
     }
     for (const id of state.snapshots.keys()) {
-      const wanted = open.some(({ snapshot, savepoints }) =>
-        [snapshot, ...savepoints.map((s) => s.snapshot)].includes(id),
-      )
+      const { past, future, pending } = state.guard
+      const wanted =
+        [...past, ...future, ...pending].some(({ snapshot }) => snapshot === id) ||
+        open.some(({ snapshot, savepoints }) => [snapshot, ...savepoints.map((s) => s.snapshot)].includes(id))
       // The one that is about to be woken belongs to nobody any more.
       if (!wanted && state.phase !== 'switching' && state.phase !== 'stopping' && state.phase !== 'dead')
         throw new Error(`${id} belongs to no open transaction`)
@@ -496,6 +519,10 @@ export class Disorder {
     if (open.length > limits.transactionDepthMax) throw new Error('transactions nest too deep')
     if (state.snapshots.size > limits.snapshotsMax) throw new Error('too many snapshots are held')
     if (state.parents.size > limits.parentsMax) throw new Error('too many headers are kept')
+    const { guard } = state
+    if (guard.phase === 'off' && guard.past.length + guard.future.length + guard.pending.length > 0)
+      throw new Error('a guard that is off keeps moments')
+    if (guard.past.length + guard.future.length > limits.guardMomentsMax) throw new Error('too many moments are kept')
     if (state.snapshots.size === 0 && state.inputs.length > 0 && (state.phase === 'idle' || state.phase === 'busy'))
       throw new Error('texts of cells are kept for nobody')
     if (state.phase === 'idle' && (state.turn !== null || (state.queue.length > 0 && state.beside.size === 0)))

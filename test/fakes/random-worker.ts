@@ -31,6 +31,9 @@ const ASKS = [
   'savepoint',
   'rollback',
   'release',
+  'undo',
+  'redo',
+  'guard',
   'commit',
   'status',
   'checkpoint',
@@ -55,6 +58,8 @@ export class RandomWorker {
   #leaving = false
   /** The cell that it may begin behind the one that it is at. */
   #ahead: (Task & { readonly behind: number }) | null = null
+  /** A copy that it is to freeze behind the reply of what it is at. */
+  #guard: SnapshotPermit | null = null
   stopping = false
   readonly #subshells: RandomSubshells
   readonly #recorded: string | undefined
@@ -80,7 +85,6 @@ export class RandomWorker {
     if (this.#subshells.hear(command, parts)) return
     switch (command.kind) {
       case 'welcome':
-        if (command.woken?.permit) this.#take(command.woken.permit, this.#task)
         if (command.woken?.resume !== true) this.#task = null
         this.#sayUndone()
         if (command.woken?.permit) this.#take(command.woken.permit, command.woken.resume ? this.#task : null)
@@ -94,7 +98,9 @@ export class RandomWorker {
         }
         if (this.#task) throw new Error(`${command.seq} was handed over while ${this.#task.seq} was at work`)
         this.#task = { seq: command.seq, parent: msg_id, type: command.type }
+        if (command.refresh) this.#take(command.refresh, null)
         if (command.permit) this.#take(command.permit, null)
+        this.#guard = command.guard ?? null
         return
       }
       case 'withdraw':
@@ -174,6 +180,8 @@ export class RandomWorker {
 
   #reply(task: Task): Saying {
     this.#task = null
+    if (this.#guard) this.#take(this.#guard, null)
+    this.#guard = null
     const { seq } = task
     const beside = { returned: this.#beside.splice(0), going_on: [...this.#begun] }
     if (task.type.startsWith('comm_')) return { event: { kind: 'reply', seq, status: null }, parts: [] }
@@ -216,6 +224,7 @@ export class RandomWorker {
         to: this.#random.pick([null, 'a', 'b']),
       },
       restore: { checkpoint: 'some' },
+      guard: { on: this.#random.chance(0.7) },
     }
     const event = { kind: 'ask', id, op, parent, args: (args as Record<string, object>)[op] ?? {} } as WorkerEvent
     return { event, parts: [] }
@@ -240,7 +249,7 @@ export class RandomWorker {
       if (!fails) this.#frozen.set(snapshot, { task, recorded: record && snapshot })
       const mode = this.#random.chance(0.2) ? ({ mode: 'transplant', hangs: ['polars'] } as const) : {}
       const outcome = fails ? { error: 'no memory' } : mode
-      return { event: { kind: 'taken', snapshot, pid: 1, ms: 1, ...outcome }, parts: [] }
+      return { event: { kind: 'taken', snapshot, pid: 500, ms: 1, ...outcome }, parts: [] }
     })
   }
 

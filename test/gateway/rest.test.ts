@@ -61,9 +61,12 @@ describe('kernels', () => {
     expect(leased.body.warnings).toBeUndefined()
     expect(gateway.kernels.list().at(-1)?.request.affinity).toBe('me')
     await gateway.ask('DELETE', `/api/kernels/${leased.body.id}`)
-    for (const savepoint of [{ checkpoint: 'cp_1' }, { guard: true }]) {
+    for (const [savepoint, code] of [
+      [{ checkpoint: 'cp_1' }, 'unknown_op'],
+      [{ guard: 'yes' }, 'bad_request'],
+    ] as const) {
       const { status, body } = await gateway.ask('POST', '/api/kernels', { savepoint })
-      expect([status, body.code]).toEqual([400, 'unknown_op'])
+      expect([status, body.code]).toEqual([400, code])
     }
     expect(gateway.kernels.list()).toHaveLength(1)
   })

@@ -17,6 +17,10 @@ export const LIMITS: KernelLimits = {
   subshellsMax: 3,
   transactionDepthMax: 4,
   snapshotsMax: 8,
+  guardMomentsMax: 4,
+  guardSettleMs: 100,
+  youngMs: 100,
+  fallsMax: 2,
   parentsMax: 50,
   handOverMs: 200,
   wakeMs: 1_000,
@@ -64,6 +68,7 @@ export interface Asked {
 interface Options {
   readonly limits?: Partial<KernelLimits>
   readonly recover?: boolean
+  readonly guard?: boolean
   /** false: the test says when the zygote is warm and who dials in. */
   readonly dials?: boolean
   /** Start Python with the first request that needs it; what to say to kernel_info until then. */
@@ -90,13 +95,14 @@ export class TestKernel {
   #sent = 0
   #pid = 100
 
-  constructor({ limits = {}, recover = false, dials = true, lazy, restoreLast = false }: Options = {}) {
+  constructor({ limits = {}, recover = false, guard = false, dials = true, lazy, restoreLast = false }: Options = {}) {
     this.dials = dials
     const options: KernelOptions = {
       session: 'kernel-session',
       seed: 'a seed for tests',
       ports: { shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4, hb_port: 5 },
       recover,
+      guard,
       linger: false,
       restoreLast,
       lazy: lazy !== undefined,

@@ -157,7 +157,9 @@ export class OneShots {
 
   #start({ kernelName, owner, affinity }: OneShot): Promise<RunKernel> {
     const nothing = { kernelId: null, environment: {}, path: null, cwd: null }
-    return this.#parts.kernels.start({ ...nothing, name: kernelName, owner, affinity })
+    // A kernel that runs one piece of code has nothing to go back to.
+    const guard = affinity === null ? false : null
+    return this.#parts.kernels.start({ ...nothing, name: kernelName, owner, guard, affinity })
   }
 
   async #runIn(kernel: RunKernel, shot: OneShot): Promise<Ran> {

@@ -8,6 +8,10 @@ export const transactionParams = Type.Object({
   id: kernelId,
   tx: Type.String({ description: 'Id of the transaction' }),
 })
+export const snapshotParams = Type.Object({
+  id: kernelId,
+  sid: Type.String({ description: 'Id of the snapshot' }),
+})
 export const checkpointParams = Type.Object({ cp: Type.String({ description: 'Id of the checkpoint' }) })
 
 export const waitQuery = Type.Object({
@@ -43,6 +47,7 @@ export const rollbackBody = Type.Object({
   ),
 })
 export const savepointBody = Type.Object({ name: Type.String({ description: 'What to call it' }) })
+export const stepsBody = Type.Object({ n: Type.Optional(Type.Integer({ description: 'How many steps (1)' })) })
 export const restoreBody = Type.Object({
   checkpoint: Type.String({ description: 'Id, or the newest of that name' }),
   mode: Type.Optional(Type.String({ description: 'clear (default) or merge' })),
@@ -53,6 +58,7 @@ const record = (title: string): ReturnType<typeof Type.Record> =>
   Type.Record(Type.String(), Type.Unknown(), { title, description: 'See docs/protocol.md' })
 
 export const transaction = record('Transaction')
+export const snapshot = record('Snapshot')
 export const checkpoint = record('Checkpoint')
 export const result = record('Result of an op')
 export const listOf = (item: ReturnType<typeof record>): TObject =>

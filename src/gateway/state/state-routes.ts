@@ -3,6 +3,7 @@
 import type { App, RouteParts } from '../routes/route.js'
 import { checkpointRoutes, kernelCheckpointRoutes } from './checkpoints.js'
 import { forkRoutes } from './forks.js'
+import { guardRoutes } from './guard.js'
 import type { CheckpointStore } from './ports.js'
 import { transactionRoutes } from './transactions.js'
 
@@ -10,6 +11,7 @@ export function stateRoutes(store: CheckpointStore): (app: App, parts: RoutePart
   return (app, parts) => {
     transactionRoutes(app, parts)
     forkRoutes(app, parts)
+    guardRoutes(app, parts)
     kernelCheckpointRoutes(app, parts, store)
     checkpointRoutes(app, store)
   }

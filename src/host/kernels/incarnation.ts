@@ -39,7 +39,10 @@ export interface KernelSurroundings {
   readonly newUsage: NewUsage
   readonly clock: Clock
   readonly log: Log
-  readonly options: Pick<KernelOptions, 'offersSubshells' | 'records' | 'limits'>
+  readonly options: Pick<KernelOptions, 'offersSubshells' | 'records' | 'limits'> & {
+    /** Whether kernels have a guard unless they are asked for without. */
+    readonly guard: boolean
+  }
   readonly pacing: PacerLimits
   readonly holdMs: number
 }
@@ -52,6 +55,7 @@ export interface IncarnationParts extends KernelSurroundings {
   /** Makes kernels of copies that wait in `place`. Rejects with a SavepointError. */
   readonly fork: (wish: ForkWish, place: string) => Promise<readonly KernelModel[]>
   readonly endKernels: (ids: readonly string[]) => void
+  readonly guard: boolean
   /** How many workers the kernel has had. */
   readonly generationsBefore: number
   /** Asked before each message: signing begins when somebody needs it. */
@@ -114,6 +118,7 @@ export class Incarnation {
         seed: randomBytes(32).toString('hex'),
         ports: {},
         recover: true,
+        guard: parts.guard,
         linger: false,
         restoreLast: false,
         lazy: false,
@@ -166,7 +171,8 @@ export class Incarnation {
     if (event.on === 'worker_failed')
       this.#failure = new SavepointError('starting', `No worker came up: ${event.reason}.`)
     if (event.on === 'worker_died' && event.generation === this.facts.generation && this.facts.phase !== 'stopping') {
-      this.#diedAtRest = this.facts.phase === 'idle'
+      // One that has its state again needs no announcement.
+      this.#diedAtRest = this.facts.phase === 'idle' && !this.facts.hasWayBack
       this.#parts.onDeath(event.cause, this.#diedAtRest)
     }
     if (event.on === 'worker_up') this.#mayBeUp = true

@@ -25,6 +25,7 @@ export interface GatewayKernelParts extends KernelSurroundings {
   readonly name: string
   readonly owner: string
   readonly needs: WorkerNeeds
+  readonly guard: boolean
   /** It is a fork of another kernel. */
   readonly origin?: ForkOrigin
   /** Makes kernels of copies of this one. Rejects with a SavepointError; then none is left. */

@@ -157,9 +157,9 @@ export class GatewayKernel {
       savepoint: {
         phase: this.#phase === 'ready' && facts ? facts.phase : this.#phase,
         worker: facts?.worker && since !== null ? { ...facts.worker, started_at: new Date(since).toISOString() } : null,
-        guard: false,
+        guard: facts?.guard ?? this.#parts.guard,
         transactions: facts?.transactions ?? 0,
-        undo_depth: 0,
+        undo_depth: facts?.undoDepth ?? 0,
         queue: (facts?.queue ?? 0) + this.#waiting.length,
         ...this.#meter.latest,
         last_death: this.#lastDeath,

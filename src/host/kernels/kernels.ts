@@ -52,6 +52,7 @@ interface Birth extends Omit<Entry, 'kernel'> {
   /** As the kernelspec was named. */
   readonly name: string
   readonly owner: string
+  readonly guard: boolean
   readonly needs: WorkerNeeds
   readonly origin?: ForkOrigin
 }
@@ -138,7 +139,8 @@ export class Kernels {
       cwd,
       affinity: request.affinity,
     }
-    const kernel = this.#make({ name: request.name, owner: request.owner, spec, affinity, needs })
+    const guard = request.guard ?? this.#options.options.guard
+    const kernel = this.#make({ name: request.name, owner: request.owner, spec, affinity, guard, needs })
     await kernel.start()
     return kernel
   }
@@ -282,13 +284,13 @@ function checkedId(id: string | null): string | null {
 
 /** The same client gets the same only if it asks for the same: whatever a kernel was made from is part of the key. */
 function affinityOf(
-  { affinity, owner, name }: KernelRequest,
+  { affinity, owner, name, guard }: KernelRequest,
   environment: Readonly<Record<string, string>>,
   cwd: string,
 ): string | null {
   if (affinity === null) return null
   const variables = Object.entries(environment).filter(([variable]) => variable !== 'KERNEL_ID')
-  return JSON.stringify([owner, affinity, name, cwd, variables.toSorted()])
+  return JSON.stringify([owner, affinity, name, cwd, variables.toSorted(), guard ?? null])
 }
 
 function taken(id: string): SavepointError {

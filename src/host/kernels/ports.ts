@@ -124,5 +124,7 @@ export interface KernelRequest {
   readonly cwd: string | null
   /** Subject of the token. */
   readonly owner: string
+  /** Whether it has a guard; as all kernels if absent. */
+  readonly guard?: boolean | null
   readonly affinity: string | null
 }

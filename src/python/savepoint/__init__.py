@@ -23,6 +23,7 @@ from .blocks import Transaction, transaction
 from .durable import Checkpoint, checkpoint, checkpoints, restore
 from .errors import LostVariableError, RolledBack, SavepointError
 from .forks import fork
+from .guards import guard, redo, snapshots, undo
 from .questions import await_input
 from .transactions import begin, commit, release, rollback, savepoint, status
 
@@ -40,10 +41,14 @@ __all__ = [
     "checkpoints",
     "commit",
     "fork",
+    "guard",
+    "redo",
     "release",
     "restore",
     "rollback",
     "savepoint",
+    "snapshots",
     "status",
     "transaction",
+    "undo",
 ]

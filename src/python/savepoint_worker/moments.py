@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from savepoint.errors import SavepointError
 
 from . import interrupts
+from .copies.surroundings import awake
 from .ipython import history
 from .link import Frame, Link
 
@@ -24,6 +25,8 @@ class Woken(NamedTuple):
     parts: list[bytes]
     #: Allows a copy of this moment, which is to stay one that can be gone back to.
     permit: dict[str, str] | None
+    #: The user's comms that clients know; None: they look for themselves.
+    comms: list[str] | None
 
 
 def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
@@ -44,6 +47,8 @@ def take(worker: Worker, permit: dict[str, str]) -> Woken | None:
         woken = again
     if woken is not None:
         _make_up(worker)
+    if woken is not None and woken.comms is not None:
+        awake(worker, woken.comms)
     interrupts.deliver()
     return woken
 
@@ -94,7 +99,8 @@ def come_back(worker: Worker, link: Link, welcome: Frame) -> Woken:
     if worker.request is not None and not reason["resume"]:
         # It was answered by the gateway, or by the process that was rolled back.
         worker.request.open = False
+        worker.request.guard = None
     for number, code in reason["inputs"]:
         history.remember_input(worker.shell, number, code)
     worker._set_execution_count(envelope["execution_count"])
-    return Woken(reason["resume"], reason, [bytes(part) for part in welcome.parts], reason.get("permit"))
+    return Woken(reason["resume"], reason, [bytes(part) for part in welcome.parts], reason.get("permit"), reason.get("comms"))

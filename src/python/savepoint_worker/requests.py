@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from savepoint.errors import SavepointError
+
 from . import interrupts
 from .ahead import Ahead, following
 from .ipython import history
@@ -33,6 +35,9 @@ class Request:
         self.type: str = envelope["type"]
         self.execution_count: int | None = envelope.get("execution_count")
         self.permit: dict[str, str] | None = envelope.get("permit")
+        #: For the guard: a copy before the cell, and one behind its reply.
+        self.refresh: dict[str, str] | None = envelope.get("refresh")
+        self.guard: dict[str, str] | None = envelope.get("guard")
         #: Header of the latest request on control; None if it is known.
         self.control: dict[str, Any] | None = envelope.get("control")
         self.message = _message(frame, self.type)
@@ -61,6 +66,10 @@ async def serve(worker: Worker, frame: Frame) -> None:
         worker.warmth.cell_ends()
         interrupts.end_request(request.seq)
         guarded(worker, interrupts.reinstall)
+        if request.guard is not None:
+            # Behind the reply, so that it is frozen while the client takes its turn. In a copy that was woken nothing
+            # of this request is left to be done.
+            guarded(worker, freeze, worker, request.guard)
         if request.ahead is not None:
             guarded(worker, request.ahead.begin, worker._requests._queue)  # type: ignore[attr-defined]
 
@@ -147,6 +156,8 @@ async def _handle(worker: Worker, request: Request) -> None:
                 count = request.execution_count
                 # Subshells count, too: one of their cells may have ended since the gateway chose the number.
                 worker._set_execution_count(max(count, worker.shell.execution_count) if worker.subshells else count)
+            if request.refresh is not None and freeze(worker, request.refresh):
+                return
             if request.permit is not None and worker.take(request.permit) is not None:
                 # This copy was woken, so the cell was rolled back, and the gateway has answered.
                 return
@@ -160,6 +171,14 @@ async def _handle(worker: Worker, request: Request) -> None:
         fail(worker, request, error)
     finally:
         guarded(worker, kernel.post_handler_hook)
+
+
+def freeze(worker: Worker, permit: dict[str, str]) -> bool:
+    """Freeze a copy for the guard. True in the copy, once it was woken. That it cannot be made is told by `taken`."""
+    try:
+        return worker.take(permit) is not None
+    except SavepointError:
+        return False
 
 
 async def _call(handler: Any, *arguments: Any) -> None:

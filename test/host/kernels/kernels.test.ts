@@ -35,7 +35,7 @@ function stage(more: Partial<KernelsOptions> = {}): Stage {
     newUsage: () => ({ measure: async () => ({ kernel_memory: 5, savepoint: { snapshot_bytes: 2 } }) }),
     clock,
     log: () => {},
-    options: { offersSubshells: false, records: null, limits: LIMITS },
+    options: { guard: false, offersSubshells: false, records: null, limits: LIMITS },
     pacing: { intervalMs: 5, firstMs: 0, bytesMax: 1_000 },
     holdMs: 2,
     kernelLimits: KERNEL_LIMITS,

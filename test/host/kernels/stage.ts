@@ -43,7 +43,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     newUsage: () => new UsageMeter(systemClock),
     clock: systemClock,
     log,
-    options: { offersSubshells: false, records: null, limits: config.kernel },
+    options: { guard: false, offersSubshells: false, records: null, limits: config.kernel },
     pacing: config.streams,
     holdMs: config.holdMs,
     kernelLimits: { ...config.kernels, holdMaxMs: 200 },

@@ -27,7 +27,7 @@ from ..effects.own_fork import own_fork
 from ..link import wait_readable
 from ..processes import children, custodian
 from ..processes.custodian import Custodian
-from . import duplicate, imports, probe, timers, wake
+from . import duplicate, imports, probe, surroundings, timers, wake
 from .freeze import Original, Step, freeze, identity_of, kind_of, open_descriptors, survey, words_for
 from .hot_pages import HotPages, prepare_next
 from .probe import Found
@@ -140,7 +140,9 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
         raise SavepointError("snapshot_failed", message, {"snapshot": permit["snapshot"]}) from None
     finally:
         _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    worker.link.send({**event, **found.told(), "pid": pid, "ms": (time.perf_counter() - started) * 1000})
+    ms = (time.perf_counter() - started) * 1000
+    around = surroundings.facts(worker, snapshots.streams.get(permit["snapshot"], ()))
+    worker.link.send({**event, **found.told(), "pid": pid, "ms": ms, **around})
     prepare_next(worker, permit["snapshot"])
     return None
 

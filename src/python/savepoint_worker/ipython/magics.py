@@ -25,8 +25,8 @@ from savepoint.transactions import request_commit, request_rollback
 from ..serialize.process import note_start
 
 #: Magics after which nothing of the cell is run.
-REPLACING = frozenset({"rollback", "restore"})
-_REPLACING_LINE = re.compile(r"%\s*(?:rollback|restore)\b|run_line_magic")
+REPLACING = frozenset({"rollback", "restore", "undo", "redo"})
+_REPLACING_LINE = re.compile(r"%\s*(?:rollback|restore|undo|redo)\b|run_line_magic")
 _TRANSACTION_LINE = re.compile(r"\s*%%transaction(?:\s|$)")
 LINE_CHARACTERS_MAX = 10_000
 #: Names of lost variables that a line shows.
@@ -37,7 +37,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def register(shell: Any) -> None:
     """Make the magics known to `shell`. Once per shell."""
-    shell.register_magics(TransactionMagics, CheckpointMagics, SubshellMagics)
+    from .guard_magics import GuardMagics
+
+    shell.register_magics(TransactionMagics, CheckpointMagics, GuardMagics, SubshellMagics)
     shell.input_transformer_manager.cleanup_transforms[:0] = [hide_transaction_line, refuse_misplaced]
     note_start()
 
@@ -121,7 +123,14 @@ def brief(error: SavepointError) -> SavepointError:
     return error
 
 
-def _magic(function: F) -> F:
+#: How each magic is written.
+_usages: dict[str, str] = {}
+
+
+def magic(function: F) -> F:
+    """Make a method a line magic whose errors are shown as one line."""
+    _usages[function.__name__] = (function.__doc__ or "").partition(":")[0]
+
     @functools.wraps(function)
     def call(self: Magics, line: str) -> None:
         try:
@@ -136,7 +145,7 @@ def _magic(function: F) -> F:
 class TransactionMagics(Magics):
     """%begin, %savepoint, %rollback, %release, %commit, %transaction."""
 
-    @_magic
+    @magic
     def begin(self, line: str) -> None:
         """%begin [NAME] [--policy P] [--engine E]: open a transaction."""
         arguments = parse("begin", line, names=1, options=("--policy", "--engine"))
@@ -144,32 +153,32 @@ class TransactionMagics(Magics):
         record = begin(arguments.name, policy, arguments.options.get("--engine", "auto"))
         print(f"Transaction {_called(record)} is open.")
 
-    @_magic
+    @magic
     def savepoint(self, line: str) -> None:
         """%savepoint NAME: a moment in the innermost transaction that one can go back to."""
         name = _named("savepoint", line)
         came_back = savepoint(name)
         print(f"Came back to savepoint '{name}'." if came_back else f"Savepoint '{name}' is set.")
 
-    @_magic
+    @magic
     def rollback(self, line: str) -> None:
         """%rollback [NAME]: bring back the state at that savepoint, or at the begin of the innermost transaction."""
         # The kernel prints the line: whoever runs this is gone by then.
         request_rollback(transaction=None, to=parse("rollback", line, names=1).name, message=True)
 
-    @_magic
+    @magic
     def release(self, line: str) -> None:
         """%release NAME: forget that savepoint and later ones, and keep the state."""
         name = _named("release", line)
         print(f"Released savepoint '{name}' of transaction {_called(release(name))}.")
 
-    @_magic
+    @magic
     def commit(self, line: str) -> None:
         """%commit: keep the state, and end the innermost transaction."""
         parse("commit", line)
         print(f"Committed transaction {_called(request_commit(message=True))}.")
 
-    @_magic
+    @magic
     def transaction(self, line: str) -> None:
         """%transaction: the open transactions, outermost first."""
         parse("transaction", line)
@@ -182,7 +191,7 @@ class TransactionMagics(Magics):
 class CheckpointMagics(Magics):
     """%checkpoint, %checkpoints, %restore."""
 
-    @_magic
+    @magic
     def checkpoint(self, line: str) -> None:
         """%checkpoint [NAME] [--note T]: save the variables durably."""
         arguments = parse("checkpoint", line, names=1, options=("--note",))
@@ -192,7 +201,7 @@ class CheckpointMagics(Magics):
         saved = _variables((made.namespace_size or 0) - len(made.lost))
         print(f"Checkpoint {called}: {saved}, {size}, in {made.write_ms or 0:.1f} ms{_losses(made.lost)}.")
 
-    @_magic
+    @magic
     def checkpoints(self, line: str) -> None:
         """%checkpoints: the checkpoints of this kernel, newest first."""
         parse("checkpoints", line)
@@ -203,12 +212,12 @@ class CheckpointMagics(Magics):
         ]
         print("\n".join(rows) if rows else "There are no checkpoints.")
 
-    @_magic
+    @magic
     def restore(self, line: str) -> None:
         """%restore NAME_OR_ID [--merge] [--only a,b]: bring back the variables of a checkpoint."""
         arguments = parse("restore", line, names=1, options=("--only",), flags=("--merge",))
         if arguments.name is None:
-            _bad_usage("restore", "name the checkpoint to restore")
+            bad_usage("restore", "name the checkpoint to restore")
         only = arguments.options.get("--only")
         names = [name.strip() for name in only.split(",") if name.strip()] if only is not None else None
         result = request_restore(arguments.name, "merge" if arguments.flags else "clear", names)
@@ -242,27 +251,25 @@ def parse(
     try:
         words = iter(shlex.split(line))
     except ValueError as error:
-        _bad_usage(magic, str(error).rstrip(".").lower())
+        bad_usage(magic, str(error).rstrip(".").lower())
     for word in words:
         key, equals, value = word.partition("=")
         if key in options:
             given = value if equals else next(words, None)
             if given is None:
-                _bad_usage(magic, f"{key} needs a value")
+                bad_usage(magic, f"{key} needs a value")
             found.options[key] = given
         elif word in flags:
             found.flags.add(word)
         elif word.startswith("--") or names == 0 or found.name is not None:
-            _bad_usage(magic, f"there is no '{word}'")
+            bad_usage(magic, f"there is no '{word}'")
         else:
             found.name = word
     return found
 
 
-def _bad_usage(magic: str, what: str) -> NoReturn:
-    known = getattr(TransactionMagics, magic, None) or getattr(CheckpointMagics, magic)
-    usage = known.__doc__.partition(":")[0]
-    raise SavepointError("bad_request", f"%{magic}: {what}. Write {usage}.", {"magic": magic})
+def bad_usage(magic: str, what: str) -> NoReturn:
+    raise SavepointError("bad_request", f"%{magic}: {what}. Write {_usages[magic]}.", {"magic": magic})
 
 
 def _called(record: dict[str, Any]) -> str:
