@@ -20,6 +20,7 @@ from typing import Any
 
 from machine import facts, stats
 from states import SPARE_MIB, STATES, State, available_mib
+from transaction_gateway import GatewayMeasures
 from transaction_goals import goals
 from transaction_measures import Subject
 from wire import now
@@ -147,6 +148,18 @@ class Bench:
         finally:
             subject.close()
 
+    def gateway(self) -> None:
+        """Forks and the guard."""
+        measures = GatewayMeasures(self.quick)
+        self.states["through the gateway"] = {"savepoint": measures.samples}
+        try:
+            for name in ("forks", "many_forks", "guard", "guarded_memory"):
+                if not self.is_over():
+                    self.take(name, getattr(measures, name))
+            self.values |= measures.values
+        finally:
+            measures.close()
+
     def report(self) -> dict[str, Any]:
         """As it is written to a file."""
         told = {
@@ -181,7 +194,7 @@ def main() -> int:
     only = [name for name in chosen.only.split(",") if name]
     bench = Bench(chosen)
     parts = {name: (bench.state, state) for name, state in SHORT.items()}
-    for name, (act, *given) in {**parts, "rest": (bench.rest,)}.items():
+    for name, (act, *given) in {**parts, "rest": (bench.rest,), "gateway": (bench.gateway,)}.items():
         if (not only or name in only) and not bench.is_over():
             bench.take(name, act, *given)
     report = bench.report()

@@ -66,15 +66,16 @@ def note_mappings() -> None:
 
 def prepare_next(worker: Worker, snapshot: str) -> None:
     """In a worker that made a copy: have copied what its next cell will write to, and find out what that is."""
-    snapshots, loop = worker.snapshots, worker.loop
+    snapshots, loop, pages = worker.snapshots, worker.loop, worker.snapshots.pages
     if worker.request is None:
-        loop.call_soon(snapshots.pages.copy_at_rest, loop, worker.is_wanted)
-    latest = interrupts.latest_ended()
+        loop.call_soon(pages.copy_at_rest, loop, worker.is_wanted)
+    ended = interrupts.latest_ended()
 
     def has_run() -> bool:
-        return snapshot in snapshots.limits and interrupts.latest_ended() != latest
+        return snapshot in snapshots.limits and interrupts.latest_ended() != ended
 
-    snapshots.pages.look_later(loop, has_run, worker.is_wanted)
+    pages.has_run = has_run
+    pages.look_later(loop, has_run, worker.is_wanted)
 
 
 class HotPages:
@@ -83,6 +84,8 @@ class HotPages:
     def __init__(self) -> None:
         self._is_possible = PAGE == os.sysconf("SC_PAGE_SIZE")
         self._ranges: list[tuple[int, int]] | None = None
+        #: Whether a cell has run since the latest copy was made, which is still there.
+        self.has_run: Callable[[], bool] = lambda: False
         # Looks that were taken, and for each of them how many ranges it left and these, as C wants them: address, length.
         self._known = memoryview(mmap.mmap(-1, 8 * (1 + LOOKS * (1 + 2 * PAGES_MAX)))).cast("Q")
 
@@ -110,12 +113,19 @@ class HotPages:
             # Last: another copy may be reading.
             self._known[0] += 1
 
+    def look_before_fork(self) -> None:
+        """Take a look while there is something to see, if that is still wanted."""
+        if self.has_run():
+            self.look()
+        self.has_run = lambda: False
+
     def look_later(self, loop: Any, has_run: Callable[[], bool], is_wanted: Callable[[], bool], asked: int = 0) -> None:
         """Take a look when a cell `has_run`, and nothing else is wanted."""
-        if self._known[0] >= LOOKS or not self._is_possible or asked > ASKED_MAX:
+        if self._known[0] >= LOOKS or not self._is_possible or asked > ASKED_MAX or self.has_run is not has_run:
             return
         if asked and has_run() and not is_wanted():
             self.look()
+            self.has_run = lambda: False
         else:
             loop.call_later(PAUSE_S, self.look_later, loop, has_run, is_wanted, asked + 1)
 

@@ -109,6 +109,7 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
     snapshots: Snapshots = worker.snapshots
     event: dict[str, Any] = {"kind": "taken", "snapshot": permit["snapshot"], "pid": 0, "ms": 0.0}
     children.reap_all()
+    snapshots.pages.look_before_fork()
     started = time.perf_counter()
     # A thread of ours that sends output would be taken for one of the user's.
     worker.outlet.quiesce()
