@@ -21,7 +21,7 @@ import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
 import { askForCopy, askForEmpty, welcome } from './succession.js'
 import { cue, parentOfTurn, trimInputs, type KernelState } from './state.js'
 import { hanging, transplant, type Transplanted } from './transplant.js'
-import { undoneBy, type Undone } from './undone.js'
+import { recordedNoMore, undoneBy, type Undone } from './undone.js'
 
 export interface SwitchReason {
   readonly reason: RollbackReason
@@ -92,7 +92,7 @@ export function* switchTo(
   return {
     ms: Math.round((state.now - startedAt) * 1000) / 1000,
     effects: came.effects,
-    limits: [...limits, ...came.limits, ...moved.limits],
+    limits: [...limits, ...came.limits, ...moved.limits, ...(moved.moved ? recordedNoMore(state) : [])],
     kept: keep && came.kept && state.snapshots.get(snapshot.id) === snapshot,
   }
 }
@@ -119,8 +119,9 @@ function wake(
   return comeBack()
   function* comeBack(): Operation<Undone & { readonly kept: boolean }> {
     const resume = resumes(state, snapshot)
+    const undo = snapshot.recorded ? { undo: true } : {}
     const comms = workerComms(state.comms)
-    const woken = { ...why.reason, resume, inputs, limits, comms, ...(permit ? { permit } : {}) }
+    const woken = { ...why.reason, resume, inputs, limits, comms, ...undo, ...(permit ? { permit } : {}) }
     try {
       yield* welcome(state, token, woken, why.parts)
     } catch (cause) {

@@ -44,6 +44,12 @@ export function recordNothing(state: KernelState): void {
   state.recordings += 1
 }
 
+/** A fresh process has taken the place of the one that records: what an outer transaction cannot undo from here on. */
+export function recordedNoMore(state: KernelState): readonly string[] {
+  if (state.options.records === null || state.transactions.length === 0) return []
+  return ['files that are changed before the open transaction ends, which its rollback does not put back']
+}
+
 /** What a line about a rollback says of it. */
 export function undoneWords(effects: readonly ExternalEffect[]): string {
   const files = effects.filter(({ kind }) => kind === 'file_written' || kind === 'file_removed')

@@ -65,6 +65,8 @@ export type WorkerCommand =
             readonly resume: boolean
             /** Cells sent since the snapshot was taken, [execution_count, raw code], oldest first: they belong in `In`. */
             readonly inputs: readonly (readonly [number, string])[]
+            /** Undo what was done outside of the process since the copy was frozen; answered by `undone`. */
+            readonly undo?: boolean
             /** What could not be brought back, in words, for the code that goes on. */
             readonly limits?: readonly string[]
             /** Freeze a copy of this moment again before anything else: the snapshot is to stay usable. Reported by `taken`. */

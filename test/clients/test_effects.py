@@ -380,7 +380,7 @@ class Processes(InFolder):
                 while any(map(is_alive, pids)):
                     self.assertLess(time.monotonic(), deadline)
                     time.sleep(0.01)
-                self.assertIn("None", client.execute("before.poll() if 'before' in dir() else 0; print(before.poll())").stdout)
+                self.assertEqual(client.execute("print(before.poll())").stdout, "None\n")
         client.execute("before.kill()")
 
     def test_go_on_otherwise(self) -> None:

@@ -5,7 +5,7 @@
  * test wants to see what happens when none does.
  */
 
-import type { WorkerCommand, WorkerEvent } from '../../src/link/protocol.js'
+import type { RecordingBounds, WorkerCommand, WorkerEvent } from '../../src/link/protocol.js'
 import type { DeathCause, Effect, KernelEvent, StoreCall } from '../../src/kernel/effects.js'
 import type { KernelLimits, KernelOptions, KernelState } from '../../src/kernel/state.js'
 import { start, step } from '../../src/kernel/step.js'
@@ -73,6 +73,7 @@ interface Options {
   readonly dials?: boolean
   /** Start Python with the first request that needs it; what to say to kernel_info until then. */
   readonly restoreLast?: boolean
+  readonly records?: RecordingBounds
   readonly lazy?: { readonly kernelInfo: object | null }
 }
 
@@ -95,7 +96,15 @@ export class TestKernel {
   #sent = 0
   #pid = 100
 
-  constructor({ limits = {}, recover = false, guard = false, dials = true, lazy, restoreLast = false }: Options = {}) {
+  constructor({
+    limits = {},
+    recover = false,
+    guard = false,
+    dials = true,
+    lazy,
+    records,
+    restoreLast = false,
+  }: Options = {}) {
     this.dials = dials
     const options: KernelOptions = {
       session: 'kernel-session',
@@ -108,7 +117,7 @@ export class TestKernel {
       lazy: lazy !== undefined,
       kernelInfo: lazy?.kernelInfo ? bytes(lazy.kernelInfo) : null,
       offersSubshells: true,
-      records: null,
+      records: records ?? null,
       limits: { ...LIMITS, ...limits },
     }
     const { state, effects } = start(options, this.now)

@@ -90,17 +90,22 @@ def come_back(worker: Worker, permit: dict[str, Any], waking: Waking, frozen: Fr
     if waking.identity is not None:
         link.send({"kind": "left_behind", "limits": left_behind(frozen, original)})
     children.restart_waiters()
-    if worker.recorder is not None and worker.recorder.marked is not None:
+    if woken.reason.get("undo"):
         _undo(worker.recorder, link, permit["snapshot"], woken)
+    elif worker.recorder is not None:
+        worker.recorder.resume()
     return woken
 
 
-def _undo(recorder: Recorder, link: Link, snapshot: str, woken: Woken) -> None:
+def _undo(recorder: Recorder | None, link: Link, snapshot: str, woken: Woken) -> None:
     """Take back what was done outside of the process since this copy was frozen, and say what that was."""
-    try:
-        effects, limits = recorder.undo()
-    except Exception as error:
-        effects, limits = [], [f"files, which could not be put back ({type(error).__name__}: {error})"]
+    effects: list[dict[str, Any]] = []
+    limits: list[str] = []
+    if recorder is not None:
+        try:
+            effects, limits = recorder.undo()
+        except Exception as error:
+            limits = [f"files, which could not be put back ({type(error).__name__}: {error})"]
     link.send({"kind": "undone", "snapshot": snapshot, "effects": effects, "limits": limits})
     woken.reason["effects"] = effects
     woken.reason["limits"] = [*woken.reason.get("limits", ()), *limits]

@@ -1,16 +1,15 @@
-"""Copies of files, made before they are changed. Where the file system can, they share their blocks with the original."""
+"""Copies of files, made before they are changed; where the file system can, they share their blocks."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import posix
 import stat
 from typing import Any
 
-# User code may put its own in their place, and reads and writes of ours are no effects of its.
-_open, _close, _read, _write = os.open, os.close, os.read, os.write
-_fstat, _lstat, _ftruncate, _ioctl = os.fstat, os.lstat, os.ftruncate, fcntl.ioctl
-_copy_file_range, _sendfile = os.copy_file_range, os.sendfile
+# User code may put its own in the place of those of `os`.
+_ioctl = fcntl.ioctl
 
 #: ioctl(2) FICLONE: linux/fs.h.
 FICLONE = 0x40049409
@@ -59,10 +58,15 @@ class State:
         return stat.S_ISLNK(self.mode)
 
 
+def words_for(error: OSError) -> str:
+    """What went wrong."""
+    return (error.strerror or type(error).__name__).lower()
+
+
 def state_of(path: str) -> State | None:
     """State of what is there, a symbolic link not followed. None: nothing is."""
     try:
-        return State.of(_lstat(path))
+        return State.of(posix.lstat(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -71,33 +75,37 @@ def copy_to(path: str, target: str) -> int:
     """Copy a file to a new one that is ours alone; its size. Raises OSError."""
     source = open_unseen(path)
     try:
-        made = _open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        made = posix.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             return copy_content(source, made)
+        except OSError:
+            # Half a copy only takes room.
+            posix.unlink(target)
+            raise
         finally:
-            _close(made)
+            posix.close(made)
     finally:
-        _close(source)
+        posix.close(source)
 
 
 def open_unseen(path: str) -> int:
     """Open a file for reading, if it may be without a trace of that. Raises OSError."""
     try:
-        return _open(path, READ | os.O_NOATIME)
+        return posix.open(path, READ | os.O_NOATIME)
     except PermissionError:
         # Only its owner may read it without a trace.
-        return _open(path, READ)
+        return posix.open(path, READ)
 
 
 def copy_content(source: int, target: int) -> int:
     """Make the content of one open file that of another; its size. Raises OSError."""
-    size = _fstat(source).st_size
+    size = posix.fstat(source).st_size
     try:
         _ioctl(target, FICLONE, source)
     except OSError:
         # Another file system, or one that shares no blocks.
         size = _copy_by_moving(source, target, size)
-    _ftruncate(target, size)
+    posix.ftruncate(target, size)
     return size
 
 
@@ -117,16 +125,16 @@ def _copy_by_moving(source: int, target: int, size: int) -> int:
 
 
 def _by_range(source: int, target: int) -> int:
-    return _copy_file_range(source, target, 1 << 30)
+    return posix.copy_file_range(source, target, 1 << 30)
 
 
 def _by_sendfile(source: int, target: int) -> int:
-    return _sendfile(target, source, None, 1 << 30)  # type: ignore[arg-type]
+    return posix.sendfile(target, source, None, 1 << 30)  # type: ignore[arg-type]
 
 
 def _by_hand(source: int, target: int) -> int:
-    data: Any = memoryview(_read(source, CHUNK_BYTES))
+    data: Any = memoryview(posix.read(source, CHUNK_BYTES))
     count = len(data)
     while data:
-        data = data[_write(target, data) :]
+        data = data[posix.write(target, data) :]
     return count

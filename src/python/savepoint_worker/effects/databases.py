@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -104,10 +105,17 @@ def _transfer(source: str, target: str) -> None:
     import sqlite3
 
     connections = []
+    deadline = time.monotonic() + LOCKED_S
+
+    def look(*_: int) -> None:
+        # A backup tries again for ever.
+        if time.monotonic() > deadline:
+            raise sqlite3.OperationalError("database is locked")
+
     try:
         for each in (source, target):
-            connections.append(sqlite3.connect(each, timeout=LOCKED_S, uri=each.startswith("file:")))
-        connections[0].backup(connections[1])
+            connections.append(sqlite3.connect(each, timeout=LOCKED_S / 4, uri=each.startswith("file:")))
+        connections[0].backup(connections[1], progress=look, sleep=0.02)
     finally:
         for connection in connections:
             connection.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from .copies import State, copy_to, state_of
+from .copies import State, copy_to, state_of, words_for
 from .paths import followed, located
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _save(recorder: Recorder, path: str, state: State) -> None:
                 copy_to(path, target)
                 entry["copy"] = number
             except OSError as error:
-                entry["why"] = error.strerror or type(error).__name__
+                entry["why"] = words_for(error)
     _note(recorder, entry, path)
 
 

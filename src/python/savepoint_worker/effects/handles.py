@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posix
 
 from ..copies.freeze import FLAGS_KEPT, open_descriptors
 
@@ -19,11 +20,11 @@ def reopen(replaced: dict[tuple[int, ...], str]) -> None:
         if path is None or not each.target.startswith("/") or each.flags & os.O_PATH:
             continue
         try:
-            offset = os.lseek(each.number, 0, os.SEEK_CUR)
-            fresh = os.open(path, each.flags & FLAGS_KEPT)
+            offset = posix.lseek(each.number, 0, os.SEEK_CUR)
+            fresh = posix.open(path, each.flags & FLAGS_KEPT)
         except OSError:
             # It goes on with what it has open, which is the same content.
             continue
-        os.lseek(fresh, offset, os.SEEK_SET)
-        os.dup2(fresh, each.number, inheritable=os.get_inheritable(each.number))
-        os.close(fresh)
+        posix.lseek(fresh, offset, os.SEEK_SET)
+        posix.dup2(fresh, each.number, inheritable=os.get_inheritable(each.number))
+        posix.close(fresh)

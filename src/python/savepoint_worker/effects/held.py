@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..copies.freeze import open_descriptors
 from . import databases
-from .copies import State, copy_to
+from .copies import State, copy_to, words_for
 from .paths import followed
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _note(recorder: Recorder, path: str, state: State, descriptor: int, flags: i
             copy_to(path, target)
             entry["copy"] = number
         except OSError as error:
-            entry["why"] = error.strerror or type(error).__name__
+            entry["why"] = words_for(error)
     elif not flags & os.O_APPEND and _lseek(descriptor, 0, os.SEEK_CUR) < state.size:
         entry["why"] = TOO_LARGE
     recorder.note(entry)

@@ -87,7 +87,7 @@ def _truncated(recorder: Recorder, path: Any, length: int) -> None:
 
 
 def _marked(recorder: Recorder, path: Any, *rest: Any) -> None:
-    # The last argument of chmod, chown and utime is the folder; these follow symbolic links unless they are told not to.
+    # The last argument of chmod, chown and utime is the folder. They follow symbolic links unless told not to.
     files.touched(recorder, path, rest[-1] if isinstance(rest[-1], int) else -1)
 
 

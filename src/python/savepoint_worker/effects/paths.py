@@ -28,7 +28,7 @@ class Places:
     def __init__(self, root: str, private: str | None) -> None:
         """`root`: what below it is changed is put back. `private`: ours, and not to be spoken of."""
         self.root = _realpath(root)
-        self._below = self.root.rstrip("/") + "/"
+        self._below = self.root + "/"
         self._private = None if private is None else _resolved(private) + "/"
         home = os.path.expanduser("~")
         found = [_join(home, each) for each in CACHES]
@@ -37,12 +37,13 @@ class Places:
 
     def is_ours(self, path: str) -> bool:
         """Is it nothing to be told of: a device, a file of ours, or what the interpreter keeps of a module?"""
-        if path.startswith(SYSTEM_FOLDERS) or (self._private is not None and path.startswith(self._private)):
+        if path.startswith(SYSTEM_FOLDERS) or (self._private is not None and f"{path}/".startswith(self._private)):
             return True
         return "/__pycache__" in path and path.partition("/__pycache__")[2][:1] in ("", "/")
 
     def is_kept(self, path: str) -> bool:
         """Is it to be put back?"""
+        # Below the root of everything is nobody's work: there `_below` is "//".
         return path.startswith(self._below) and not path.startswith(self._caches)
 
     def shown(self, path: str) -> str:

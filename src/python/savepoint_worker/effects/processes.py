@@ -26,7 +26,7 @@ _recorder: Recorder | None = None
 
 
 def follow(recorder: Recorder) -> None:
-    """From now on note the pid of each program that is started. No event tells of it, nor of those of multiprocessing."""
+    """From now on note the pid of each program that is started: no event tells of it, or of multiprocessing's."""
     global _recorder
     _recorder = recorder
     if _posixsubprocess.fork_exec is _fork_exec:
@@ -59,7 +59,7 @@ def note_present(recorder: Recorder) -> None:
 
 
 def note_all(recorder: Recorder) -> None:
-    """In the process that is rolled back: note all that it leaves behind, also what made itself a session of its own."""
+    """In the process that is rolled back: note all that it leaves behind, in whatever session that is."""
     for pid in descendants(os.getpid()):
         recorder.note({"do": "pid", "pid": pid, "started": start_time(pid)})
 

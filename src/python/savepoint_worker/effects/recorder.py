@@ -91,7 +91,8 @@ class Recorder:
             self.ledger.begin_epoch()
             self.wishes = Wishes.of(asked)
             self.places = Places(_working_folder(), self.private)
-        self.marked = None if self.ledger is None else self.ledger.mark()
+        recorded = self.ledger is not None and (self.on or asked is not None)
+        self.marked = self.ledger.mark() if self.ledger is not None and recorded else None
         self.marked_ns = time.time_ns()
         self.seen.clear()
         return self.marked
@@ -141,16 +142,21 @@ class Recorder:
     def undo(self, mark: Mark | None = None) -> Undone:
         """Take back what was noted behind a mark, or since this process was frozen, and go on as it was then."""
         mark = mark or self.marked
-        if self.ledger is None or mark is None or self.places is None:
-            return Undone([], [])
         hook.stop()
         self.seen.clear()
-        with self.at_work():
-            undone = undo.undo(self.ledger, mark, self)
-            if self.on:
-                self.ledger.writer = os.getpid()
-                hook.listen(self._handlers)
-        return undone
+        try:
+            if self.ledger is None or self.places is None or mark is None or mark.epoch != self.ledger.epoch:
+                return Undone([], [])
+            with self.at_work():
+                return undo.undo(self.ledger, mark, self)
+        finally:
+            self.resume()
+
+    def resume(self) -> None:
+        """In a copy that was woken: note effects if that was done when it was frozen."""
+        if self.on and self.ledger is not None:
+            self.ledger.writer = os.getpid()
+            hook.listen(self._handlers)
 
     # ----------------------------------------------------------------------------------------- noting
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
+import posix
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import databases, processes
-from .copies import State, _close, copy_content, open_unseen, state_of
+from .copies import State, copy_content, open_unseen, state_of, words_for
 from .handles import reopen
 from .ledger import Entry, Ledger, Mark
 from .paths import Places
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 #: How long the process that noted all this is waited for: what it still writes must not come after what is put back.
-END_TIMEOUT_MS = 5000
+END_TIMEOUT_S = 5.0
+PAUSE_S = 0.0002
+#: linux/sched.h: it has begun to end, and runs no code of the user's.
+PF_EXITING = 4
 
 
 def copy_path(folder: str, number: int) -> str:
@@ -48,19 +52,29 @@ def undo(ledger: Ledger, mark: Mark, recorder: Recorder) -> Undone:
 
 
 def _has_ended(pid: int) -> bool:
-    if pid in (0, os.getpid()):
-        return True
+    """Wait until none of a process's threads will run any more. To free its memory may take much longer."""
+    deadline = time.monotonic() + END_TIMEOUT_S
+    while pid not in (0, posix.getpid()) and not _is_ending(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE_S)
+    return True
+
+
+def _is_ending(pid: int) -> bool:
     try:
-        process = os.pidfd_open(pid)
-    except OSError:
-        # There is none, or this system cannot tell.
+        return all(_flags(f"/proc/{pid}/task/{each}/stat") & PF_EXITING for each in posix.listdir(f"/proc/{pid}/task"))
+    except FileNotFoundError:
         return True
+
+
+def _flags(path: str) -> int:
+    """Flags of a thread (proc_pid_stat(5), field 9); those of one that is gone are those of one that ends."""
     try:
-        poll = select.poll()
-        poll.register(process, select.POLLIN)
-        return bool(poll.poll(END_TIMEOUT_MS))
-    finally:
-        _close(process)
+        with open(path, "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[6])
+    except (FileNotFoundError, ProcessLookupError):
+        return PF_EXITING
 
 
 class NotUndone(Exception):
@@ -87,7 +101,7 @@ class _Undoing:
         except NotUndone as why:
             self.report.left(entry, str(why))
         except OSError as error:
-            self.report.left(entry, f"not put back ({error.strerror or type(error).__name__})")
+            self.report.left(entry, f"not put back ({words_for(error)})")
 
     def made(self, entry: Entry) -> None:
         """Remove what was not there."""
@@ -95,7 +109,7 @@ class _Undoing:
         if state is not None and state.is_folder():
             raise NotUndone("a folder has come in its place")
         if state is not None:
-            os.unlink(entry["path"])
+            posix.unlink(entry["path"])
 
     def saved(self, entry: Entry) -> None:
         """Put a file back, byte for byte."""
@@ -116,8 +130,8 @@ class _Undoing:
                 _put_in_place(path, before, source)
                 self.replaced[before.identity] = path
         finally:
-            _close(source)
-        os.unlink(copy)
+            posix.close(source)
+        posix.unlink(copy)
 
     def held(self, entry: Entry) -> None:
         """Put back a file that was open all the time."""
@@ -130,7 +144,7 @@ class _Undoing:
         if now.size < before.size:
             raise NotUndone("it was cut short, and was too large to be copied")
         if not before.is_untouched(now):
-            os.truncate(path, before.size)
+            posix.truncate(path, before.size)
             _set_marks(path, before)
 
     def renamed(self, entry: Entry) -> None:
@@ -142,26 +156,26 @@ class _Undoing:
                 raise NotUndone("another file has come in its place")
             # It was not renamed, after all.
             return
-        os.rename(entry["path"], entry["old"])
+        posix.rename(entry["path"], entry["old"])
 
     def unlinked(self, entry: Entry) -> None:
         """Make a symbolic link."""
         if state_of(entry["path"]) is None:
-            os.symlink(entry["to"], entry["path"])
+            posix.symlink(entry["to"], entry["path"])
 
     def made_folder(self, entry: Entry) -> None:
         """Remove an empty folder."""
         state = state_of(entry["path"])
         if state is not None and state.is_folder():
             try:
-                os.rmdir(entry["path"])
+                posix.rmdir(entry["path"])
             except OSError as error:
                 raise NotUndone("not removed, as it holds files that Python did not write") from error
 
     def unmade(self, entry: Entry) -> None:
         """Make a folder."""
         if state_of(entry["path"]) is None:
-            os.mkdir(entry["path"])
+            posix.mkdir(entry["path"])
             _set_marks(entry["path"], State(entry["state"]))
 
     def database(self, entry: Entry) -> None:
@@ -202,37 +216,37 @@ def _why(entry: Entry) -> str:
 
 def _rewrite(path: str, before: State, now: State, source: int) -> None:
     try:
-        target = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        target = posix.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except PermissionError:
-        os.chmod(path, 0o600)
-        target = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        posix.chmod(path, 0o600)
+        target = posix.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         copy_content(source, target)
         _set_marks(target, before, now)
     finally:
-        _close(target)
+        posix.close(target)
 
 
 def _put_in_place(path: str, before: State, source: int) -> None:
     """Put a whole file where there is none, or another one. Nobody sees it half written."""
-    draft = f"{path}.{os.getpid()}.savepoint"
-    target = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    draft = f"{path}.{posix.getpid()}.savepoint"
+    target = posix.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         copy_content(source, target)
         _set_marks(target, before)
-        os.rename(draft, path)
+        posix.rename(draft, path)
     except BaseException:
-        os.unlink(draft)
+        posix.unlink(draft)
         raise
     finally:
-        _close(target)
+        posix.close(target)
 
 
 def _set_marks(place: Any, before: State, now: State | None = None) -> None:
     """Set owner, mode and times of a file by its path or descriptor, in this order: each resets the next."""
-    now = now or State.of(os.stat(place))
+    now = now or State.of(posix.stat(place))
     if now.owner != before.owner:
-        os.chown(place, *before.owner)
+        posix.chown(place, *before.owner)
     # To write to a file takes the bits of another user's identity away.
-    os.chmod(place, before.mode & 0o7777)
-    os.utime(place, ns=before.times)
+    posix.chmod(place, before.mode & 0o7777)
+    posix.utime(place, ns=before.times)
