@@ -150,7 +150,7 @@ def _warm_up(built: WorkerKernel) -> None:
 
 def _prepare_for_many(built: WorkerKernel) -> Worker:
     """What all workers would do first, done once: it is their time, and memory that they share. The worker to be."""
-    from . import rehearsal, room
+    from . import cold_memory, rehearsal, room
     from .cells.warmth import prepare_for_workers
     from .ipython.build import warm_up
     from .worker import Worker
@@ -162,6 +162,9 @@ def _prepare_for_many(built: WorkerKernel) -> Worker:
     gc.collect()
     room.fill()
     gc.freeze()
+    for address in cold_memory.candidates():
+        if not cold_memory.condense(address):
+            break
     return prepared
 
 
