@@ -46,6 +46,7 @@ export const config = Object.freeze({
     parentsMax: 4_096,
     handOverMs: 2_000,
     wakeMs: 10_000,
+    objectsMs: 600_000,
     /** Kernels that one call may make of a kernel. */
     forksMax: 100,
     /** For a hundred copies of a large process to be made, and to come up as kernels. */

@@ -2,7 +2,7 @@
  * What code in the kernel (magics, the `savepoint` module) asks for in the middle of its cell, and how it is answered.
  *
  * Most is answered as a client would be. A copy of the process is frozen at the line that asks, so the answer is a
- * permit. What replaces the process is never answered: the one that asked is gone.
+ * permit. What replaces the process is never answered: the one that asked is gone. What is put back in it is.
  */
 
 import { SavepointError } from '../errors.js'
@@ -16,11 +16,13 @@ import { emitTransaction } from './events.js'
 import { finishCell, finishTurn, leftContent, reportOf } from './execution.js'
 import { forkAsked, forkedAsked } from './forks.js'
 import { guardOp, snapshotsOp } from './guard-ops.js'
+import { putBackAnswer } from './objects-engine.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { rollback, rolledBackLine } from './rollback.js'
 import { setSavepoint } from './savepoints.js'
 import { command, publishText } from './send.js'
+import { isProcess } from './snapshots.js'
 import { mint, parentOf, type KernelState, type Turn } from './state.js'
 import { resumes, type SwitchReason } from './switching.js'
 import { checkName, requiredName } from './terms.js'
@@ -54,7 +56,7 @@ export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[
   } else if (event.op === 'forked' && forkedAsked(state, event.id, call.args)) {
     // Answered when it is known.
   } else if (event.op === 'rollback' || isRollbackByCommit(state, event)) {
-    run(state, rollbackAsked(state, parts, call), (outcome) => {
+    run(state, rollbackAsked(state, event.id, parts, call), (outcome) => {
       if (outcome.ok) return
       if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
       else refuseAsk(state, event, outcome.error)
@@ -137,15 +139,25 @@ function isRollbackByCommit(state: KernelState, event: Ask): boolean {
 }
 
 /**
- * A rollback from within a cell is never answered: the asking process ends. A `with` block's woken copy goes on with
+ * A rollback from within a cell is not answered where the asking process ends. A `with` block's woken copy goes on with
  * the cell; else the cell ends here, and we reply for it.
  */
-function* rollbackAsked(state: KernelState, parts: readonly Buffer[], call: Call): Operation<void> {
+function* rollbackAsked(state: KernelState, id: string, parts: readonly Buffer[], call: Call): Operation<void> {
   const to = checkName(call.args['to'])
   const target = find(state, call.args['transaction'])
   const { turn } = state
   const report = yield* rollback(state, target, { reason: reasonOf(call.args), parts }, to)
   emitTransaction(state, call.parent, target)
+  if (!isProcess(report.snapshot)) {
+    // The one that asked is still there.
+    const result = putBackAnswer(state, report.snapshot, report)
+    if (!resumes(state, report.snapshot)) {
+      if (turn?.cell) turn.cell.undone = reportOf(report)
+      if (call.args['message'] === true) publishText(state, 'stdout', call.parent, rolledBackLine(report))
+    }
+    command(state, { kind: 'answer', id, ok: true, result })
+    return
+  }
   if (resumes(state, report.snapshot)) return
   endHere(state, turn, call, rolledBackLine(report), reportOf(report))
 }

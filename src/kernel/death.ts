@@ -17,13 +17,14 @@ import { replyMetadata, type Recovery, type TransactionReport } from './reply-me
 import { keepsFalling, noteFall, noticeOfLoss, recover, waysBack } from './recovery.js'
 import { log, publish, publishText, reply } from './send.js'
 import { stop } from './shutdown.js'
+import { isProcess } from './snapshots.js'
 import { cue, type Cell, type KernelState, type Turn } from './state.js'
 import { forkFresh } from './switching.js'
 import { rollback } from './rollback.js'
 import { loseAll, type Transaction } from './transactions.js'
 
 /** Waits that only a living worker can end. */
-const WORKER_WAITS = ['taken:', 'handed_over:', 'undone:', 'forked_writer:', 'restored:', 'namespace:']
+const WORKER_WAITS = ['taken:', 'put_back:', 'handed_over:', 'undone:', 'forked_writer:', 'restored:', 'namespace:']
 
 export function workerDied(state: KernelState, cause: DeathCause): void {
   settle(state, 'worker_ended', null)
@@ -61,9 +62,10 @@ function unanswered(state: KernelState): Turn | null {
  * that of a `with` block; else the outermost that any failure rolls back.
  */
 function transactionToRollBack(state: KernelState, turn: Turn): Transaction | null {
-  const frozen = state.transactions.filter(
-    (each) => each.state === 'open' && state.snapshots.get(each.snapshot)?.phase === 'frozen',
-  )
+  const frozen = state.transactions.filter((each) => {
+    const snapshot = state.snapshots.get(each.snapshot)
+    return each.state === 'open' && snapshot?.phase === 'frozen' && isProcess(snapshot)
+  })
   const inTurn = frozen.filter((each) => state.snapshots.get(each.snapshot)?.seq === turn.request.seq)
   if (waysBack(state, turn).length === 0) return inTurn.at(-1) ?? null
   const own = inTurn.findLast(

@@ -25,6 +25,7 @@ import { isObject, isPlain, parseObject, wishesOf, type CellWishes } from './pol
 import { command, publish, publishSoon, publishStatus, publishText, reply } from './send.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { cue, newsOfControl, type Cell, type KernelState, type Line, type Request, type Turn } from './state.js'
+import type { EngineWish } from './terms.js'
 import { newGathered, release } from './streams.js'
 import { rolledBackLine, rollback, type RollbackReport } from './rollback.js'
 import { commit, open, type Transaction } from './transactions.js'
@@ -121,6 +122,7 @@ export function cellOf(state: KernelState, content: Readonly<Record<string, unkn
     checkpoint: null,
     saved: null,
     guard: null,
+    undone: null,
     timedOut: false,
     gathered: null,
     warnings: [],
@@ -130,7 +132,7 @@ export function cellOf(state: KernelState, content: Readonly<Record<string, unkn
 function wrap(
   state: KernelState,
   cell: Cell,
-  wish: { policy: Transaction['policy']; name: string | null; openedBy: string },
+  wish: { policy: Transaction['policy']; name: string | null; engine: EngineWish; openedBy: string },
 ) {
   const { transaction, permit } = open(state, { ...wish, block: false })
   cell.transaction = transaction
@@ -191,7 +193,7 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
   const target = transactionToRollBack(state, cell, failed)
   if (!target) {
     if (own?.state === 'open' && own.policy !== 'explicit') commitAndTell(state, own)
-    const end = (): void => finish(own ? { transaction: own, outcome: outcomeOf(own) } : null)
+    const end = (): void => finish(cell.undone ?? (own ? { transaction: own, outcome: outcomeOf(own) } : null))
     if (failed || !cell.checkpoint) end()
     else run(state, save(state, turn, cell, cell.checkpoint.name), end)
     return

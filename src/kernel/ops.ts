@@ -22,6 +22,7 @@ import { isObject } from './policy.js'
 import { inShort } from './terms.js'
 import { publish } from './send.js'
 import type { KernelState, OpRequest, Turn } from './state.js'
+import { ENGINES } from './terms.js'
 import { TRANSACTION_OPS } from './transaction-ops.js'
 
 const OPS: Readonly<Record<string, Ops>> = {
@@ -46,7 +47,7 @@ function namespaceOps(): Ops {
 /** The first message on a new comm of ours: what there is. */
 export function greet(state: KernelState, turn: Turn, comm_id: string): void {
   const ops = Object.keys(OPS[state.comms.get(comm_id)?.target ?? ''] ?? {})
-  const data = { event: 'ready', version: 1, ops, engines: ['fork'], guard: state.guard.phase !== 'off' }
+  const data = { event: 'ready', version: 1, ops, engines: ENGINES, guard: state.guard.phase !== 'off' }
   publish(state, 'comm_msg', turn.request.message.headerBytes, { content: json({ comm_id, data }) })
 }
 

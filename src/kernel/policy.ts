@@ -5,11 +5,11 @@ import { config } from '../config.js'
 import type { IncomingMessage } from '../wire/message.js'
 import { checkpointName } from './checkpoints.js'
 import type { StreamMode } from './streams.js'
-import { checkEngine, checkName, policyNamed, type Policy } from './terms.js'
+import { checkName, engineNamed, policyNamed, type EngineWish, type Policy } from './terms.js'
 
 export interface CellWishes {
   /** null: the cell just runs (`commit_always`). */
-  readonly transaction: { readonly policy: Policy; readonly name: string | null } | null
+  readonly transaction: { readonly policy: Policy; readonly name: string | null; readonly engine: EngineWish } | null
   /** Wished for in the cell's text, by a person who reads what it prints. */
   readonly byMagic: boolean
   readonly streamMode: StreamMode
@@ -101,9 +101,9 @@ interface TransactionSpec {
 
 function transactionOf(spec: TransactionSpec): CellWishes['transaction'] {
   const policy = policyNamed(spec.policy)
-  checkEngine(spec.engine ?? 'auto')
+  const engine = engineNamed(spec.engine)
   const name = checkName(spec.name)
-  return policy === null ? null : { policy, name }
+  return policy === null ? null : { policy, name, engine }
 }
 
 /** `%%transaction [POLICY] [--name N] [--engine E]` */

@@ -13,7 +13,7 @@ import { run, type Operation, type Outcome } from './operation.js'
 import { SavepointError } from '../errors.js'
 import type { Recovery } from './reply-metadata.js'
 import { log, publishText } from './send.js'
-import { discard, drop, type Snapshot } from './snapshots.js'
+import { isProcess, discard, drop, type Snapshot } from './snapshots.js'
 import { parentOfTurn, type KernelState, type Turn } from './state.js'
 import { switchTo, type SwitchReason } from './switching.js'
 import { loseSince } from './transactions.js'
@@ -29,7 +29,11 @@ export function waysBack(state: KernelState, turn: Turn | null = state.turn): Sn
   const seq = turn?.answered === false ? turn.request.seq : null
   return [...state.snapshots.values()]
     .filter(
-      (each) => each.phase === 'frozen' && !each.block && (each.kind === 'guard' || seq === null || each.seq !== seq),
+      (each) =>
+        isProcess(each) &&
+        each.phase === 'frozen' &&
+        !each.block &&
+        (each.kind === 'guard' || seq === null || each.seq !== seq),
     )
     .toSorted((one, other) => other.order - one.order)
     .filter((each) => !state.guard.future.some(({ snapshot }) => snapshot === each.id))

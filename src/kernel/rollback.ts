@@ -3,11 +3,12 @@
 import { SavepointError } from '../errors.js'
 import type { ExternalEffect } from '../link/protocol.js'
 import { guardRolledBack } from './guard.js'
+import { putBack } from './objects-engine.js'
 import type { Operation } from './operation.js'
-import { drop, type Snapshot } from './snapshots.js'
+import { drop, isProcess, type Snapshot } from './snapshots.js'
 import type { KernelState } from './state.js'
 import { placeOf, removeSavepoint } from './savepoints.js'
-import { switchTo, type SwitchReason } from './switching.js'
+import { switchTo, type SwitchReason, type SwitchReport, type SwitchWishes } from './switching.js'
 import { close, forgetLater, move, type Transaction } from './transactions.js'
 import { undoneWords } from './undone.js'
 
@@ -45,7 +46,7 @@ function* toBegin(state: KernelState, transaction: Transaction, why: SwitchReaso
   }
   close(state, transaction, 'roll_back', why.reason.reason, snapshot)
   forgetLater(state, snapshot.order, why.reason.reason)
-  const { ms, effects, limits } = yield* switchTo(state, snapshot, why)
+  const { ms, effects, limits } = yield* goTo(state, snapshot, why)
   guardRolledBack(state, snapshot)
   return { transaction, to: null, snapshot, rollback_ms: ms, effects, limits }
 }
@@ -65,7 +66,7 @@ function* toSavepoint(
   }
   move(transaction, 'roll_back_to')
   forgetLater(state, snapshot.order, why.reason.reason)
-  const { ms, effects, limits, kept } = yield* switchTo(state, snapshot, why, { keep: true })
+  const { ms, effects, limits, kept } = yield* goTo(state, snapshot, why, { keep: true })
   guardRolledBack(state, snapshot)
   if (!kept) {
     drop(state, snapshot)
@@ -73,6 +74,17 @@ function* toSavepoint(
   }
   const lost = kept ? [] : [`the savepoint '${to}', which could not be taken again`]
   return { transaction, to, snapshot, rollback_ms: ms, effects, limits: [...limits, ...lost] }
+}
+
+/** A copy of the process takes the worker's place; one of the variables is put back by the worker. */
+function* goTo(
+  state: KernelState,
+  snapshot: Snapshot,
+  why: SwitchReason,
+  wishes: SwitchWishes = {},
+): Operation<SwitchReport> {
+  const { keep = false } = wishes
+  return isProcess(snapshot) ? yield* switchTo(state, snapshot, why, wishes) : yield* putBack(state, snapshot, keep)
 }
 
 /** What a magic prints of a rollback. */

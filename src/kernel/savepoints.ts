@@ -10,18 +10,32 @@ import type { SnapshotPermit } from '../link/protocol.js'
 import { refuseWhileDebugged } from './debugger-state.js'
 import { waitFor, type Operation } from './operation.js'
 import { command } from './send.js'
-import { permit, type TakenOutcome } from './snapshots.js'
+import { permit, takenMs, type TakenOutcome } from './snapshots.js'
 import type { KernelState } from './state.js'
 import { giveUp, move, type Transaction } from './transactions.js'
 
 /**
  * Notes a savepoint and allows its snapshot. In a `with` block whose request is being served, code goes on there when
- * one comes back to it. Throws `snapshot_refused`, and what a debugger forbids.
+ * one comes back to it. Throws `snapshot_refused`, `engine_unavailable`, and what a debugger forbids.
  */
 export function setSavepoint(state: KernelState, transaction: Transaction, name: string): SnapshotPermit {
-  refuseWhileDebugged(state)
+  const objects = transaction.engine === 'objects'
+  if (!objects) refuseWhileDebugged(state)
   const block = transaction.block && transaction.seq === (state.turn?.request.seq ?? null)
-  const { snapshot, permit: allowed } = permit(state, { kind: 'savepoint', name, block })
+  if (block && objects) {
+    throw new SavepointError(
+      'engine_unavailable',
+      "Nobody can come back into running code without a fork. Use the engine 'fork' for savepoints in a block.",
+      { engine: 'objects' },
+    )
+  }
+  const engine = objects ? 'objects' : 'auto'
+  const { snapshot, permit: allowed } = permit(state, {
+    kind: 'savepoint',
+    name,
+    block,
+    engine: block ? 'fork' : engine,
+  })
   move(transaction, 'savepoint')
   transaction.savepoints.push({ name, snapshot: snapshot.id, order: snapshot.order })
   return allowed
@@ -32,7 +46,7 @@ export function* makeSavepoint(state: KernelState, transaction: Transaction, nam
   const allowed = setSavepoint(state, transaction, name)
   command(state, { kind: 'snapshot', permit: allowed })
   try {
-    yield* waitFor<void>(`taken:${allowed.snapshot}`, state.options.limits.wakeMs)
+    yield* waitFor<void>(`taken:${allowed.snapshot}`, takenMs(state, allowed))
   } catch (error) {
     removeSavepoint(state, allowed.snapshot)
     throw error

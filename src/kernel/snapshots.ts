@@ -11,8 +11,9 @@
 import { SavepointError } from '../errors.js'
 import type { SnapshotMode, SnapshotPermit, WorkerEvent } from '../link/protocol.js'
 import { workerComms } from './comms.js'
-import { log } from './send.js'
+import { command, log } from './send.js'
 import { dateOf, mint, trimInputs, type KernelState } from './state.js'
+import type { EngineWish } from './terms.js'
 import { isRecorded, recordingOf } from './undone.js'
 
 /** `permitted`: not frozen yet, or not again. */
@@ -42,6 +43,8 @@ export interface Snapshot {
   readonly seq: number | null
   /** Code goes on from there when it is woken while its cell runs: a `with` block, or a savepoint in one. */
   readonly block: boolean
+  /** As it was wished for; without: the process is copied, or nothing. */
+  readonly engine?: EngineWish
   /** The last cell that had a number when it was frozen. */
   readonly executionCount: number
   readonly createdAt: string
@@ -76,6 +79,7 @@ export interface SnapshotWish {
   readonly block: boolean
   /** The last cell that will have a number when it is frozen; without: that of now. */
   readonly executionCount?: number
+  readonly engine?: EngineWish
 }
 
 /**
@@ -116,7 +120,20 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
     recorded: isRecorded(state, wish.kind),
   }
   state.snapshots.set(snapshot.id, snapshot)
-  return { snapshot, permit: permitFor(state, snapshot) }
+  const { engine } = wish
+  const allowed = permitFor(state, snapshot)
+  return { snapshot, permit: engine === 'auto' || engine === 'objects' ? { ...allowed, engine } : allowed }
+}
+
+/** Is it a process, which outlives the worker? Else it is what the worker holds of its variables. */
+export function isProcess({ mode }: Snapshot): boolean {
+  return mode !== 'objects'
+}
+
+/** How long a copy may take: one of the process no time, one of the variables as long as they are large. */
+export function takenMs(state: KernelState, { engine }: SnapshotPermit): number {
+  const { wakeMs, objectsMs } = state.options.limits
+  return engine === undefined ? wakeMs : objectsMs
 }
 
 /** The guard's frozen copies, oldest first. */
@@ -156,7 +173,7 @@ export function taken(state: KernelState, event: Taken): TakenOutcome | null {
   const snapshot = state.snapshots.get(event.snapshot)
   if (snapshot?.phase !== 'permitted') {
     // It was frozen after we had given up waiting for it; nobody will ever wake it.
-    if (event.error === undefined && !snapshot) state.effects.push({ do: 'discard', snapshots: [event.snapshot] })
+    if (event.error === undefined && !snapshot) endCopies(state, [{ id: event.snapshot, mode: event.mode ?? null }])
     return null
   }
   if (event.error !== undefined) {
@@ -165,7 +182,9 @@ export function taken(state: KernelState, event: Taken): TakenOutcome | null {
       snapshot,
       error: new SavepointError(
         'snapshot_failed',
-        `The process could not be copied: ${event.error}. Free memory or processes, then try again.`,
+        event.mode === 'objects'
+          ? `The variables could not be copied: ${event.error}. Free memory, then try again.`
+          : `The process could not be copied: ${event.error}. Free memory or processes, then try again.`,
       ),
     }
   }
@@ -200,7 +219,15 @@ export function discard(state: KernelState, snapshots: readonly Snapshot[]): voi
   const there = snapshots.filter(({ id }) => state.snapshots.has(id))
   if (there.length === 0) return
   for (const each of there) drop(state, each)
-  state.effects.push({ do: 'discard', snapshots: there.map(({ id }) => id) })
+  endCopies(state, there)
+}
+
+/** Processes are ended by the zygote; copies of the variables are the worker's to forget, and end with it. */
+function endCopies(state: KernelState, copies: readonly Pick<Snapshot, 'id' | 'mode'>[]): void {
+  const processes = copies.filter(({ mode }) => mode !== 'objects').map(({ id }) => id)
+  if (processes.length > 0) state.effects.push({ do: 'discard', snapshots: processes })
+  if (!state.worker?.pid) return
+  for (const { id, mode } of copies) if (mode === 'objects') command(state, { kind: 'forget', snapshot: id })
 }
 
 /** What was frozen after `snapshot` belongs to a future that does not happen. */

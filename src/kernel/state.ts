@@ -13,6 +13,7 @@ import { next, type Cue, type Phase } from './lifecycle.js'
 import type { Ahead } from './ahead.js'
 import { openComm, type Comms } from './comms.js'
 import type { Fork, Forked } from './forks.js'
+import type { TransactionReport } from './reply-metadata.js'
 import type { Snapshot } from './snapshots.js'
 import { newGuard, type Guard, type Skipped } from './guard.js'
 import type { Gathered } from './streams.js'
@@ -65,6 +66,7 @@ export interface KernelLimits {
   readonly parentsMax: number
   readonly handOverMs: number
   readonly wakeMs: number
+  readonly objectsMs: number
   readonly forksMax: number
   readonly forkMs: number
   readonly undoMs: number
@@ -136,6 +138,8 @@ export interface Cell {
   gathered: Gathered | null
   /** The checkpoint that it wished for: what to call it, and what it was then. */
   checkpoint: { readonly name: string | null } | null
+  /** What was put back in its course at its own wish, for its reply. */
+  undone: TransactionReport | null
   saved: { readonly checkpoint_id: unknown; readonly name: string | null } | null
   /** Why no copy follows it; null: one does. */
   guard: Skipped | null

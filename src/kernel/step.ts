@@ -168,6 +168,8 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return leftBehind(state, event.limits)
     case 'handed_over':
       return void settle(state, `handed_over:${event.snapshot}`, event)
+    case 'put_back':
+      return void settle(state, `put_back:${event.snapshot}`, event)
     case 'undone':
       return void settle(state, `undone:${event.snapshot}`, event)
     case 'forked_writer':

@@ -26,15 +26,23 @@ export function policyNamed(name: unknown): Policy | null {
   return policy
 }
 
-/** Checks the engine that was asked for. Throws `unknown_engine` or `engine_unavailable`. */
-export function checkEngine(name: unknown): void {
-  if (name === 'auto' || name === 'fork') return
-  if (name === 'objects') {
-    throw new SavepointError('engine_unavailable', "The engine 'objects' is not available here. Use 'auto' or 'fork'.")
-  }
-  throw new SavepointError('unknown_engine', `There is no engine '${inShort(name)}'. Use 'auto' or 'fork'.`, {
-    engine: inShort(name),
-  })
+/** What a state is kept as: a frozen copy of the process, or copies of what the variables hold. */
+export type Engine = 'fork' | 'objects'
+export const ENGINES: readonly Engine[] = ['fork', 'objects']
+/** `auto`: the process is copied, unless it cannot be. */
+export type EngineWish = Engine | 'auto'
+
+/** The engine that was asked for. Throws `unknown_engine`. */
+export function engineNamed(name: unknown): EngineWish {
+  if (name === undefined || name === null) return 'auto'
+  if (name === 'auto' || name === 'fork' || name === 'objects') return name
+  throw new SavepointError(
+    'unknown_engine',
+    `There is no engine '${inShort(name)}'. Use 'auto', 'fork' or 'objects'.`,
+    {
+      engine: inShort(name),
+    },
+  )
 }
 
 /** What becomes of a transaction when the client that began it has gone. */

@@ -10,7 +10,7 @@ import { rollback, type RollbackReport } from './rollback.js'
 import { makeSavepoint, release } from './savepoints.js'
 import type { KernelState } from './state.js'
 import type { SwitchReason } from './switching.js'
-import { checkEngine, checkName, onDisconnectNamed, policyNamed, requiredName, timeoutOf } from './terms.js'
+import { engineNamed, checkName, onDisconnectNamed, policyNamed, requiredName, timeoutOf } from './terms.js'
 import { begin, commit, find, record, type BeginRequest, type Transaction } from './transactions.js'
 
 export const TRANSACTION_OPS: Ops = {
@@ -86,13 +86,13 @@ export function beginRequest({ args, by, client, warnings }: Call, block: boolea
       { policy: 'commit_always' },
     )
   }
-  checkEngine(args['engine'] ?? 'auto')
+  const engine = engineNamed(args['engine'])
   const name = checkName(args['name'])
   const onDisconnect = onDisconnectNamed(args['on_disconnect'])
   const timeoutS = timeoutOf(args['timeout_s'])
   const warning = unseenWarning(onDisconnect, client)
   if (warning !== null) warnings.push(warning)
-  return { name, policy, openedBy: by, block, onDisconnect, client, timeoutS }
+  return { name, policy, engine, openedBy: by, block, onDisconnect, client, timeoutS }
 }
 
 function resultOf(report: RollbackReport): object {

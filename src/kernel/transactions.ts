@@ -12,9 +12,9 @@ import type { Client } from './effects.js'
 import { command } from './send.js'
 import type { SnapshotMode, SnapshotPermit } from '../link/protocol.js'
 import { settle, waitFor, type Operation } from './operation.js'
-import { discard, permit, type Snapshot, type TakenOutcome } from './snapshots.js'
+import { discard, permit, takenMs, type Snapshot, type TakenOutcome } from './snapshots.js'
 import { dateOf, trimInputs, type KernelState } from './state.js'
-import { inShort, transactionId, type OnDisconnect, type Policy } from './terms.js'
+import { inShort, transactionId, type Engine, type EngineWish, type OnDisconnect, type Policy } from './terms.js'
 import { recordNothing } from './undone.js'
 
 export type TransactionState = 'opening' | 'open' | 'committed' | 'rolled_back' | 'lost'
@@ -41,7 +41,8 @@ export interface Transaction {
   readonly id: string
   readonly name: string | null
   readonly policy: Policy
-  readonly engine: 'fork'
+  /** What is really used; before it is known, what was asked for. */
+  engine: Engine
   readonly depth: number
   readonly openedAt: string
   readonly openedBy: string | null
@@ -124,6 +125,7 @@ export interface BeginRequest {
   readonly name: string | null
   readonly policy: Policy
   readonly openedBy: string | null
+  readonly engine?: EngineWish
   /** It is a `with` block: after a rollback its woken copy goes on at the `with` line. */
   readonly block: boolean
   readonly onDisconnect?: OnDisconnect
@@ -133,7 +135,8 @@ export interface BeginRequest {
 
 /** Puts a new transaction on the stack and allows its snapshot; it is open once the snapshot was `taken`. */
 export function open(state: KernelState, request: BeginRequest): { transaction: Transaction; permit: SnapshotPermit } {
-  refuseWhileDebugged(state)
+  const { engine = 'auto' } = request
+  if (engine !== 'objects') refuseWhileDebugged(state)
   const { transactionDepthMax } = state.options.limits
   if (state.transactions.length >= transactionDepthMax) {
     throw new SavepointError(
@@ -141,13 +144,13 @@ export function open(state: KernelState, request: BeginRequest): { transaction: 
       `Transactions nest ${transactionDepthMax} deep at most. Commit or roll back first.`,
     )
   }
-  const allowed = permit(state, { kind: 'begin', name: request.name, block: request.block })
+  const allowed = permit(state, { kind: 'begin', name: request.name, block: request.block, engine })
   state.transactionsMade += 1
   const transaction: Transaction = {
     id: `tx_${state.transactionsMade}`,
     name: request.name,
     policy: request.policy,
-    engine: 'fork',
+    engine: engine === 'objects' ? 'objects' : 'fork',
     depth: state.transactions.length + 1,
     openedAt: dateOf(state),
     openedBy: request.openedBy,
@@ -174,7 +177,7 @@ export function* begin(state: KernelState, request: BeginRequest): Operation<Tra
   const { transaction, permit: allowed } = open(state, request)
   command(state, { kind: 'snapshot', permit: allowed })
   try {
-    yield* waitFor<void>(`taken:${allowed.snapshot}`, state.options.limits.wakeMs)
+    yield* waitFor<void>(`taken:${allowed.snapshot}`, takenMs(state, allowed))
   } catch (error) {
     close(state, transaction, 'lose', NOT_TAKEN)
     throw error
@@ -193,6 +196,7 @@ export function beginTaken(state: KernelState, { snapshot, error }: TakenOutcome
   }
   transaction.beginMs = snapshot.ms
   transaction.mode = snapshot.mode
+  transaction.engine = snapshot.mode === 'objects' ? 'objects' : 'fork'
   transaction.why = snapshot.why
   move(transaction, 'taken')
   return transaction

@@ -124,6 +124,13 @@ export type WorkerCommand =
       readonly snapshot: string
     }
   | {
+      /** Give everything the contents that it had when these were copied (engine `objects`); answered by `put_back`. */
+      readonly kind: 'put_back'
+      readonly snapshot: string
+      /** It is to stay possible to go back there. */
+      readonly keep: boolean
+    }
+  | {
       /** This snapshot is gone: forget it, and reap its process if it is a child. */ readonly kind: 'forget'
       readonly snapshot: string
     }
@@ -269,6 +276,15 @@ export type WorkerEvent =
       /** `limits`: what could not be handed over, in words. */ readonly kind: 'handed_over'
       readonly snapshot: string
       readonly limits: readonly string[]
+    }
+  | {
+      /** Contents were put back, or could not be (`error`), and what was done outside of the process was undone. */
+      readonly kind: 'put_back'
+      readonly snapshot: string
+      readonly ms: number
+      readonly effects: readonly ExternalEffect[]
+      readonly limits: readonly string[]
+      readonly error?: string
     }
   | {
       /** From a copy that was woken, before anything else: what was done outside of the process since it was frozen. */

@@ -73,7 +73,7 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
       pid: number,
       ms: number,
       live: optional(oneOf(true, false)),
-      mode: optional(oneOf('child', 'transplant')),
+      mode: optional(oneOf('child', 'transplant', 'objects')),
       why: optional(text),
       hangs: optional(list(text)),
       limits: optional(list(text)),
@@ -85,6 +85,10 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
   },
   left_behind: { fields: { limits: list(text) }, parts: 0 },
   handed_over: { fields: { snapshot: text, limits: list(text) }, parts: 0 },
+  put_back: {
+    fields: { snapshot: text, ms: number, effects: list(externalEffect), limits: list(text), error: optional(text) },
+    parts: 0,
+  },
   undone: { fields: { snapshot: text, effects: list(externalEffect), limits: list(text) }, parts: 0 },
   forked_writer: { fields: { checkpoint: text, pid: number, pause_ms: number, error: optional(text) }, parts: 0 },
   restored: {

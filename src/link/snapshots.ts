@@ -4,6 +4,8 @@
 export interface SnapshotPermit {
   readonly snapshot: string
   readonly token: string
+  /** `objects`: copy what the variables hold instead of the process; `auto`: if the process cannot be copied. */
+  readonly engine?: 'auto' | 'objects'
   /** From here on note what is done outside of the process, for a later rollback to here. */
   readonly record?: Recording
   /** It may become another kernel's: its process is no child of the worker's, but of the zygote. */
@@ -42,6 +44,6 @@ export interface RollbackReason {
 
 /**
  * How a copy comes back: it takes the worker's place itself (`child`), or hands its variables to a fresh worker, since
- * some library would hang in it (`transplant`).
+ * some library would hang in it (`transplant`); or it is no process, and the worker puts it back in place (`objects`).
  */
-export type SnapshotMode = 'child' | 'transplant'
+export type SnapshotMode = 'child' | 'transplant' | 'objects'

@@ -90,6 +90,7 @@ export class Disorder {
         parentsMax: 8,
         handOverMs: 1,
         wakeMs: 1,
+        objectsMs: 1,
         forksMax: 3,
         forkMs: 1,
         undoMs: 1,

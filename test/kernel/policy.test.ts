@@ -17,11 +17,11 @@ const named = (policy: unknown): unknown => wishes({ savepoint: { transaction: p
 describe('what a cell wishes', () => {
   test.each([
     ['commit_always', null],
-    ['commit_on_success', { policy: 'rollback_on_failure', name: null }],
-    ['rollback_on_failure', { policy: 'rollback_on_failure', name: null }],
-    ['rollback_always', { policy: 'rollback_always', name: null }],
-    ['dry_run', { policy: 'rollback_always', name: null }],
-    ['explicit', { policy: 'explicit', name: null }],
+    ['commit_on_success', { policy: 'rollback_on_failure', name: null, engine: 'auto' }],
+    ['rollback_on_failure', { policy: 'rollback_on_failure', name: null, engine: 'auto' }],
+    ['rollback_always', { policy: 'rollback_always', name: null, engine: 'auto' }],
+    ['dry_run', { policy: 'rollback_always', name: null, engine: 'auto' }],
+    ['explicit', { policy: 'explicit', name: null, engine: 'auto' }],
     ['sometimes', 'unknown_policy'],
     ['toString', 'unknown_policy'],
     ['', 'unknown_policy'],
@@ -46,7 +46,7 @@ describe('what a cell wishes', () => {
 
   test('unknown keys are ignored and named', () => {
     expect(wishes({ savepoint: { speed: 1, transaction: { policy: 'dry_run', colour: 2 } } })).toEqual({
-      transaction: { policy: 'rollback_always', name: null },
+      transaction: { policy: 'rollback_always', name: null, engine: 'auto' },
       warnings: [
         'Ignored metadata savepoint.speed: this version does not know it.',
         'Ignored metadata savepoint.transaction.colour: this version does not know it.',
@@ -56,13 +56,13 @@ describe('what a cell wishes', () => {
 
   test('names and engines are checked', () => {
     const of = (more: object): unknown => wishes({ savepoint: { transaction: { policy: 'explicit', ...more } } })
-    expect(of({ name: 'try', engine: 'fork' })).toEqual({ policy: 'explicit', name: 'try' })
+    expect(of({ name: 'try', engine: 'fork' })).toEqual({ policy: 'explicit', name: 'try', engine: 'fork' })
     expect(of({ name: '' })).toBe('name_invalid')
     expect(of({ name: 'a/b' })).toBe('name_invalid')
     expect(of({ name: 'a\nb' })).toBe('name_invalid')
-    expect(of({ name: 'x'.repeat(200) })).toEqual({ policy: 'explicit', name: 'x'.repeat(200) })
+    expect(of({ name: 'x'.repeat(200) })).toEqual({ policy: 'explicit', name: 'x'.repeat(200), engine: 'auto' })
     expect(of({ name: 'x'.repeat(201) })).toBe('name_invalid')
-    expect(of({ engine: 'objects' })).toBe('engine_unavailable')
+    expect(of({ engine: 'objects' })).toEqual({ policy: 'explicit', name: null, engine: 'objects' })
     expect(of({ engine: 'steam' })).toBe('unknown_engine')
   })
 })
@@ -99,10 +99,10 @@ describe('a checkpoint and a deadline', () => {
 
 describe('the line %%transaction', () => {
   test.each([
-    ['%%transaction\nx', { policy: 'rollback_on_failure', name: null }],
-    ['%%transaction dry_run\nx', { policy: 'rollback_always', name: null }],
-    ['\n  %%transaction explicit --name try --engine auto\nx', { policy: 'explicit', name: 'try' }],
-    ['%%transaction --name try explicit\nx', { policy: 'explicit', name: 'try' }],
+    ['%%transaction\nx', { policy: 'rollback_on_failure', name: null, engine: 'auto' }],
+    ['%%transaction dry_run\nx', { policy: 'rollback_always', name: null, engine: 'auto' }],
+    ['\n  %%transaction explicit --name try --engine auto\nx', { policy: 'explicit', name: 'try', engine: 'auto' }],
+    ['%%transaction --name try explicit\nx', { policy: 'explicit', name: 'try', engine: 'auto' }],
     ['%%transaction commit_always\nx', null],
     ['%%transaction sometimes\nx', 'unknown_policy'],
     ['%%transaction --name\nx', 'bad_request'],
@@ -119,6 +119,7 @@ describe('the line %%transaction', () => {
     expect(wishes({ savepoint: { transaction: 'dry_run' } }, '%%transaction explicit\nx')).toEqual({
       policy: 'explicit',
       name: null,
+      engine: 'auto',
     })
   })
 })

@@ -24,6 +24,7 @@ const WORKER_COMMANDS = {
   snapshot: true,
   hand_over: true,
   forget: true,
+  put_back: true,
   effects: true,
   input: true,
   answer: true,

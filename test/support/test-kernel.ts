@@ -24,6 +24,7 @@ export const LIMITS: KernelLimits = {
   parentsMax: 50,
   handOverMs: 200,
   wakeMs: 1_000,
+  objectsMs: 2_000,
   forksMax: 3,
   forkMs: 1_000,
   undoMs: 1_000,

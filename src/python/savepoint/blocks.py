@@ -1,8 +1,9 @@
 """`with savepoint.transaction():` a block that leaves no trace when it fails.
 
-Entering the block freezes a copy of the process. When the block is rolled back, that copy is woken: it finds itself
+With the engine `fork`, entering the block freezes a copy of the process. When the block is rolled back, that copy is woken: it finds itself
 in `__enter__`, with everything as it was there, and raises RolledBack. So the code that follows the block's failure
-runs in another process than the block did, and what it is to know about the failure is carried over.
+runs in another process than the block did, and what it is to know about the failure is carried over. With the engine
+`objects` there is no other process: what the variables hold is put back, and the block is left by an exception.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from . import carrying, process
 from .errors import RolledBack, SavepointError
+from .leaving import LeaveBlock
 from .transactions import request_rollback, set_savepoint
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ class Transaction:
             raise
         if woken is not None:
             self._go_on(woken)
+        if answer.permit["snapshot"] in getattr(worker, "held", ()):
+            self.engine = "objects"
         return self
 
     def savepoint(self, name: str) -> bool:
@@ -101,6 +105,9 @@ class Transaction:
     ) -> None:
         if error is None:
             self._succeeded()
+        elif isinstance(error, LeaveBlock):
+            if error.transaction == self.id:
+                self._leave(error)
         elif process.is_leaving(error):
             self._left()
         else:
@@ -108,7 +115,10 @@ class Transaction:
 
     def _succeeded(self) -> None:
         if self.policy in ALWAYS:
-            request_rollback(self._opened())
+            try:
+                request_rollback(self._opened())
+            except LeaveBlock as leaving:
+                self._leave(leaving)
         self._commit()
 
     def _left(self) -> None:
@@ -134,9 +144,19 @@ class Transaction:
             "message": False,
         }
         try:
-            process.worker().ask("rollback", arguments, carrying.pack(error), b"")
+            result = process.worker().ask("rollback", arguments, carrying.pack(error), b"").result
         except SavepointError as refused:
             self._ended_inside(refused)
+            return
+        told = {name: arguments[name] for name in ("reason", "ename", "evalue", "traceback")}
+        self.rolled_back = RolledBack(**told, original=error, effects=result["effects"], limits=result["limits"])
+        raise self.rolled_back from error
+
+    def _leave(self, leaving: LeaveBlock) -> NoReturn:
+        """Without another process: tell the code around the block that it was rolled back from within."""
+        value = carrying.value_of(leaving.value)
+        self.rolled_back = RolledBack("requested", value=value, effects=leaving.effects, limits=leaving.limits)
+        raise self.rolled_back from None
 
     def _ended_inside(self, refused: SavepointError) -> None:
         """The code in the block has ended its transaction itself; any other refusal is raised."""

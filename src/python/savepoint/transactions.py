@@ -6,7 +6,7 @@ import pickle
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import process
+from . import leaving, process
 from .errors import SavepointError
 
 if TYPE_CHECKING:
@@ -87,8 +87,10 @@ def commit() -> dict[str, Any]:
 
 def request_commit(message: bool = False) -> dict[str, Any]:
     """Commit the innermost transaction. `message`: if that rolls it back, a line about it is printed."""
-    record: dict[str, Any] = process.worker().ask("commit", {"transaction": None, "message": message}).result
-    return record
+    result: dict[str, Any] = process.worker().ask("commit", {"transaction": None, "message": message}).result
+    if result.get("put_back"):
+        leaving.leave(result)
+    return result
 
 
 def set_savepoint(name: str, transaction: str | None = None) -> Woken | None:
@@ -122,7 +124,10 @@ def request_rollback(
         "traceback": None,
         "message": message,
     }
-    worker.ask("rollback", arguments, b"", _pickled(value))
+    pickled = _pickled(value)
+    result = worker.ask("rollback", arguments, b"", pickled).result
+    if isinstance(result, dict) and result.get("put_back"):
+        leaving.leave(result, pickled)
     raise SavepointError("internal", "The rollback was answered, but this process goes on. Restart the kernel.")
 
 

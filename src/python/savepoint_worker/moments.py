@@ -65,12 +65,18 @@ def _make_up(worker: Worker) -> None:
 @interrupts.held
 def _take(worker: Worker, permit: dict[str, str]) -> Woken | None:
     from .copies import snapshot
+    from .objects import uncopyable
 
     worker.flush_streams()
-    if permit.get("engine") == "objects":
-        worker.held.take(worker, permit)
-        return None
-    return snapshot.take(worker, permit)
+    engine = permit.get("engine")
+    why = "It was asked for." if engine == "objects" else uncopyable.reason() if engine == "auto" else None
+    if why is None:
+        try:
+            return snapshot.take(worker, permit)
+        except snapshot.NoMemory:
+            why = "There was no memory for a copy of the process."
+    worker.held.take(worker, permit, why)
+    return None
 
 
 def come_back(worker: Worker, link: Link, welcome: Frame) -> Woken:

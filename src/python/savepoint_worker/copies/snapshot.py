@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import _signal
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -97,6 +98,10 @@ class Snapshots:
         self.custodian = Custodian(self.custodian.detach())
 
 
+class NoMemory(Exception):
+    """There was no memory for a copy, and another engine may be used instead. Nobody was told."""
+
+
 class NotFrozen(OSError):
     """No copy could be made, and nothing is left of the attempt."""
 
@@ -104,7 +109,7 @@ class NotFrozen(OSError):
 def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
     """Freeze a copy of this process, and tell the gateway (`taken`). In the copy, once it is woken, why that was done.
 
-    Main thread only. Raises SavepointError('snapshot_failed') if there was no copy to be made.
+    Main thread only. Raises SavepointError('snapshot_failed') if there was no copy to be made, and NoMemory.
     """
     snapshots: Snapshots = worker.snapshots
     event: dict[str, Any] = {"kind": "taken", "snapshot": permit["snapshot"], "pid": 0, "ms": 0.0}
@@ -134,6 +139,8 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
                 # Only here, so that the copy records as it did before.
                 recorder.record(snapshots.has_files)
     except OSError as error:
+        if error.errno == errno.ENOMEM and permit.get("engine") == "auto":
+            raise NoMemory from None
         worker.link.send({**event, "error": str(error)})
         from savepoint import SavepointError
 

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import _signal
+import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from savepoint.errors import SavepointError
 
+from .. import interrupts
 from ..cells import execution
 from ..reporting import safe_text
 
 if TYPE_CHECKING:
+    from ..effects.ledger import Mark
     from ..worker import Worker
     from .snapshot import Copy
+
+
+# The functions of `signal` turn each number into an enum, which takes longer than all the rest.
+_SIGNALS = tuple(map(int, signal.valid_signals()))
+
+
+class _Held(NamedTuple):
+    copy: Copy
+    #: In which it was taken.
+    request: Any
+    #: Names of the comms that there were.
+    comms: frozenset[str]
+    #: Where the record of what is done outside of the process stood.
+    mark: Mark | None
 
 
 class Held:
     """The copies that a worker holds. They end with it."""
 
     def __init__(self) -> None:
-        #: With each the request in which it was taken, and the comms that there were.
-        self._copies: dict[str, tuple[Copy, Any, frozenset[str]]] = {}
+        self._copies: dict[str, _Held] = {}
 
     def __contains__(self, snapshot: str) -> bool:
         return snapshot in self._copies
@@ -33,47 +52,68 @@ class Held:
         """Nobody will go back to it."""
         self._copies.pop(snapshot, None)
 
-    def take(self, worker: Worker, permit: dict[str, str], why: str | None = None) -> None:
+    def take(self, worker: Worker, permit: dict[str, Any], why: str) -> None:
         """Copy what the user's variables hold, and tell the gateway (`taken`). Main thread only.
 
         Raises SavepointError('snapshot_failed') if there was no room for it; the gateway was told.
         """
+        # Of a module that loads more than this one needs to know.
+        from ..copies.snapshot import recorder_for
+
         snapshot = permit["snapshot"]
         event: dict[str, Any] = {"kind": "taken", "snapshot": snapshot, "pid": 0, "ms": 0.0, "mode": "objects"}
-        if why is not None:
-            event["why"] = why
+        event["why"] = why
+        recorder = recorder_for(worker, permit)
+        mark = recorder.mark(permit.get("record")) if recorder is not None else None
         try:
-            copy = _copy(worker)
+            with _undisturbed():
+                copy = _copy(worker)
         except Exception as error:
             reason = str(error) if isinstance(error, MemoryError) and str(error) else _described(error)
             worker.link.send({**event, "error": reason})
             message = f"The variables could not be copied: {reason}. Free memory, and try again."
             raise SavepointError("snapshot_failed", message, {"snapshot": snapshot}) from None
-        self._copies[snapshot] = copy, worker.request, frozenset(_comms(worker))
+        self._copies[snapshot] = _Held(copy, worker.request, frozenset(_comms(worker)), mark)
+        if recorder is not None and permit.get("record"):
+            recorder.record()
         worker.link.send({**event, "ms": copy.ms, "limits": copy.limits})
 
+    @interrupts.held
     def put_back(self, worker: Worker, snapshot: str, keep: bool) -> None:
         """Put a copy back, and say so (`put_back`); with `keep` it can be put back again."""
-        event: dict[str, Any] = {"kind": "put_back", "snapshot": snapshot, "ms": 0.0, "limits": []}
+        event: dict[str, Any] = {"kind": "put_back", "snapshot": snapshot, "ms": 0.0, "effects": [], "limits": []}
         found = self._copies.get(snapshot)
         if found is None:
             worker.link.send({**event, "error": "the copy is gone"})
             return
-        copy, request, comms = found
         started = time.perf_counter()
         try:
-            event["limits"] = copy.put_back()
+            with _undisturbed():
+                event["limits"] = found.copy.put_back()
         except Exception as error:
             worker.link.send({**event, "error": _described(error)})
             return
-        _close_comms(worker, comms)
+        _close_comms(worker, found.comms)
         _show_widgets(worker)
-        if request is None or request is not worker.request:
+        if found.request is None or found.request is not worker.request:
             # What a rollback did to the names is told in its own report, not as the next cell's doing.
             execution.watch_of(worker.kernel).changes()
+        if worker.recorder is not None and found.mark is not None:
+            event["effects"], limits = worker.recorder.undo(found.mark)
+            event["limits"] += limits
         if not keep:
             self.forget(snapshot)
         worker.link.send({**event, "ms": (time.perf_counter() - started) * 1000})
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What a signal handler of the user's raises is raised before the block, or behind it."""
+    mask = _signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _copy(worker: Worker) -> Copy:
