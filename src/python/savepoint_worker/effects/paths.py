@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import stat
 from typing import Any
 
 # User code may put its own in their place.
-_getcwd, _readlink, _fspath, _fsdecode = os.getcwd, os.readlink, os.fspath, os.fsdecode
+_getcwd, _readlink, _lstat, _fspath, _fsdecode = os.getcwd, os.readlink, os.lstat, os.fspath, os.fsdecode
 _join, _split, _realpath = os.path.join, os.path.split, os.path.realpath
 
 SYSTEM_FOLDERS = ("/dev/", "/proc/", "/sys/")
@@ -75,7 +76,10 @@ def followed(path: Any, folder: int = -1) -> str | None:
         target = _readlink(f"/proc/self/fd/{path}")
         return target if target.startswith("/") and not target.endswith(" (deleted)") else None
     found = located(path, folder)
-    return None if found is None else _realpath(found)
+    try:
+        return _realpath(found) if found is not None and stat.S_ISLNK(_lstat(found).st_mode) else found
+    except (FileNotFoundError, NotADirectoryError):
+        return found
 
 
 def cut(text: str) -> str:

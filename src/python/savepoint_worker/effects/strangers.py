@@ -12,8 +12,8 @@ from .databases import BESIDE
 from .ledger import Entry
 
 #: How long is looked at most, and at how many.
-LOOK_S = 0.005
-ENTRIES_MAX = 2000
+LOOK_S = 0.003
+ENTRIES_MAX = 1000
 NAMED_MAX = 10
 #: Notebooks are written by Jupyter's server while cells run.
 PASSED_OVER = (".ipynb",)
