@@ -13,22 +13,22 @@ import * as checkpoints from './checkpoints.js'
 import { endWithoutWorker } from './death.js'
 import type { StoreCall } from './effects.js'
 import { emitTransaction } from './events.js'
-import { finishCell, finishTurn, leftContent, reportOf } from './execution.js'
+import { commitAndTell, finishCell, finishTurn, leftContent, outcomeOf, reportOf } from './execution.js'
 import { forkAsked, forkedAsked } from './forks.js'
 import { guardOp, snapshotsOp } from './guard-ops.js'
 import { putBackAnswer } from './objects-engine.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
-import { rollback, rolledBackLine } from './rollback.js'
+import { rollback, rolledBackLine, type RollbackReport } from './rollback.js'
 import { setSavepoint } from './savepoints.js'
 import { command, publishText } from './send.js'
 import { isProcess } from './snapshots.js'
-import { mint, parentOf, type KernelState, type Turn } from './state.js'
+import { mint, parentOf, parentOfTurn, type Cell, type KernelState, type Turn } from './state.js'
 import { resumes, type SwitchReason } from './switching.js'
 import { checkName, requiredName } from './terms.js'
 import { beginRequest, commitOp, releaseOp, statusOp } from './transaction-ops.js'
 import { redo, stepsOf, undo, undoneLine } from './undo.js'
-import { find, open, record, type Transaction } from './transactions.js'
+import { find, open, record } from './transactions.js'
 
 type Ask = Extract<WorkerEvent, { kind: 'ask' }>
 
@@ -118,7 +118,7 @@ function answerWithPermit(state: KernelState, event: Ask, call: Call): void {
     const { transaction, permit } =
       event.op === 'begin'
         ? open(state, beginRequest(call, args['block'] === true))
-        : savepointIn(state, find(state, args['transaction']), requiredName(args['name']))
+        : savepointIn(state, requiredName(args['name']), args['transaction'])
     const result = { ...record(transaction), ...(call.warnings.length > 0 ? { warnings: call.warnings } : {}) }
     command(state, { kind: 'answer', id: event.id, ok: true, result, permit })
   } catch (error) {
@@ -127,7 +127,8 @@ function answerWithPermit(state: KernelState, event: Ask, call: Call): void {
   }
 }
 
-function savepointIn(state: KernelState, transaction: Transaction, name: string) {
+function savepointIn(state: KernelState, name: string, wanted: unknown) {
+  const transaction = find(state, wanted)
   return { transaction, permit: setSavepoint(state, transaction, name) }
 }
 
@@ -159,7 +160,8 @@ function* rollbackAsked(state: KernelState, id: string, parts: readonly Buffer[]
     return
   }
   if (resumes(state, report.snapshot)) return
-  endHere(state, turn, call, rolledBackLine(report), reportOf(report))
+  const cell = state.turn === turn && turn?.answered === false ? turn.cell : null
+  endHere(state, turn, call, rolledBackLine(report), cell && (yield* endLeftCell(state, cell, report)))
 }
 
 /** The same for an undo or a redo. */
@@ -186,6 +188,20 @@ function endHere(
   }
   const metadata = replyMetadata(state, { cell: turn.cell, status: 'ok', transaction })
   finishCell(state, turn, { content: leftContent(turn.cell), metadata, failed: false })
+}
+
+/** A cell that went back ends well where it did so, and with it the transaction that its policy opened. */
+function* endLeftCell(state: KernelState, cell: Cell, report: RollbackReport): Operation<TransactionReport> {
+  if (cell.checkpoint) cell.warnings.push('No checkpoint was made: the cell was rolled back.')
+  const own = cell.transaction
+  if (own === null || (own === report.transaction && own.state !== 'open')) return reportOf(report)
+  if (own.state === 'open' && own.policy === 'rollback_always') {
+    const last = yield* rollback(state, own, { reason: { reason: 'requested' }, parts: [] })
+    emitTransaction(state, parentOfTurn(state), own)
+    return reportOf(last)
+  }
+  if (own.state === 'open' && own.policy !== 'explicit') commitAndTell(state, own)
+  return { transaction: own, outcome: outcomeOf(own) }
 }
 
 const REASONS = ['error', 'requested', 'interrupt', 'timeout'] as const

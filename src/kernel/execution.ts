@@ -243,12 +243,12 @@ export function reportOf(rolledBack: RollbackReport): TransactionReport {
   return { transaction, outcome: outcomeOf(transaction), end_ms: rollback_ms, effects, limits }
 }
 
-function outcomeOf(transaction: Transaction): TransactionReport['outcome'] {
+export function outcomeOf(transaction: Transaction): TransactionReport['outcome'] {
   const { state } = transaction
   return state === 'open' || state === 'opening' ? 'pending' : state
 }
 
-function commitAndTell(state: KernelState, transaction: Transaction): void {
+export function commitAndTell(state: KernelState, transaction: Transaction): void {
   commit(state, transaction)
   emitTransaction(state, state.turn?.request.message.headerBytes ?? state.latestParent, transaction)
 }

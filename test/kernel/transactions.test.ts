@@ -284,6 +284,24 @@ describe('a rollback', () => {
     expect(kernel.state.phase).toBe('idle')
   })
 
+  test('to a savepoint that cannot be taken again says so, and the transaction stays open without it', () => {
+    const kernel = open()
+    begin(kernel)
+    send(kernel, { op: 'savepoint', name: 'a' })
+    took(kernel)
+    const request = send(kernel, { op: 'rollback', to: 'a' })
+    kernel.says({ kind: 'handed_over', snapshot: 'sn_2', limits: [] })
+    expect(kernel.lastCommand('welcome')).toMatchObject({ woken: { permit: { snapshot: 'sn_2' } } })
+    kernel.says({ kind: 'taken', snapshot: 'sn_2', pid: 0, ms: 0, error: 'no memory' })
+    expect(answer(kernel, request)).toMatchObject({
+      state: 'open',
+      savepoints: [],
+      limits: ["the savepoint 'a', which could not be taken again"],
+    })
+    expect([...kernel.state.snapshots.keys()]).toEqual(['sn_1'])
+    expect(kernel.state.phase).toBe('idle')
+  })
+
   test('forgets what was set later, in outer transactions too', () => {
     const kernel = open()
     begin(kernel)
