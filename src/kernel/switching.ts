@@ -125,6 +125,8 @@ function wake(
     try {
       yield* welcome(state, token, woken, why.parts)
     } catch (cause) {
+      // It may be no fault of the snapshot's that nobody waits for it any more.
+      if (state.phase === 'stopping') throw cause
       throw new SavepointError('restore_failed', 'The snapshot did not wake. The state in it is lost.', {}, { cause })
     }
     const undone = yield* undoneBy(state, snapshot)

@@ -75,7 +75,7 @@ function answersTo(kernel: TestKernel, request: string): { ok: boolean; error?: 
   })
 }
 
-describe.each(Object.entries(CUTS))('a %s in the middle of', (_, cut) => {
+describe.each(Object.entries(CUTS))('a %s in the middle of', (name, cut) => {
   test.each(MOVES)('%j', (move) => {
     for (const recover of [false, true]) {
       for (let served = 0; served < 5; served += 1) {
@@ -83,7 +83,10 @@ describe.each(Object.entries(CUTS))('a %s in the middle of', (_, cut) => {
         if (ended) break
         cut(kernel)
         calm(kernel)
-        expect(answersTo(kernel, request)).toHaveLength(1)
+        const answers = answersTo(kernel, request)
+        expect(answers).toHaveLength(1)
+        const code = answers[0]?.error?.code ?? 'ok'
+        if (!name.startsWith('death')) expect(code).toBe('kernel_restarting')
         const said = kernel.conversation(request)
         expect(said.filter((line) => line.endsWith('busy'))).toHaveLength(1)
         expect(said.filter((line) => line.endsWith('idle'))).toHaveLength(1)

@@ -247,7 +247,7 @@ def parse(
     found = Arguments()
     if len(line) > LINE_CHARACTERS_MAX:
         # Splitting takes time that grows with the square of the length.
-        _bad_usage(magic, f"a line has at most {LINE_CHARACTERS_MAX} characters")
+        bad_usage(magic, f"a line has at most {LINE_CHARACTERS_MAX} characters")
     try:
         words = iter(shlex.split(line))
     except ValueError as error:
@@ -285,7 +285,7 @@ def _named(magic: str, line: str) -> str:
     """The one word that the magic wants. Raises SavepointError."""
     name = parse(magic, line, names=1).name
     if name is None:
-        _bad_usage(magic, "name the savepoint")
+        bad_usage(magic, "name the savepoint")
     return name
 
 
