@@ -17,6 +17,8 @@ ENTRIES_MAX = 1000
 NAMED_MAX = 10
 #: Notebooks are written by Jupyter's server while cells run.
 PASSED_OVER = (".ipynb",)
+#: What lies beside it is ours: history and checkpoints, in a data folder that may be below the working folder.
+OUR_STORE = "savepoint.sqlite"
 SKIPPED = frozenset(("__pycache__", "node_modules"))
 
 
@@ -64,6 +66,8 @@ def changed_since(root: str, since_ns: int, known: Known) -> list[str]:
         try:
             entries = list(os.scandir(unseen.popleft()))
         except OSError:
+            continue
+        if any(entry.name == OUR_STORE for entry in entries):
             continue
         looked += len(entries)
         for entry in entries:
