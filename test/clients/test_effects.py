@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from support.case import KernelCase, fresh_kernel, main
-from support.client import Cell
+from support.client import Cell, start_kernel, stop_kernel
 from support.comms import commit_all, transactions
 from support.subject import ours
 
@@ -234,6 +234,33 @@ class Told(InFolder):
             "open('kept.txt').read(); open('kept.txt', 'a').close(); os.listdir()\n1 / 0", metadata=POLICY
         )
         self.assertEqual(cell.reply["metadata"]["savepoint"]["transaction"]["effects"], [])
+
+
+@ours
+class WithGuard(InFolder):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.manager, cls.client = start_kernel(extra_arguments=["--guard"])
+        cls.addClassCleanup(stop_kernel, cls.manager, cls.client)
+
+    def test_a_death_in_an_open_transaction_costs_what_its_cell_did(self) -> None:
+        self.run_ok("%begin")
+        self.run_ok("open('over.txt', 'w').write('first')")
+        self.run_ok("1")
+        between = self.files()
+        cell = self.client.execute("open('over.txt', 'w').write('second'); open('new.txt', 'w'); os._exit(3)")
+        self.assertEqual(cell.content["ename"], "WorkerDied")
+        self.assertEqual(self.files(), between)
+        self.run_ok("open('kept.txt', 'w').write('third')")
+        self.run_ok("%rollback")
+        self.assertEqual(self.files(), self.before)
+
+    def test_undo_is_for_what_the_process_holds(self) -> None:
+        self.run_ok("x = 1")
+        self.run_ok("x = 2; open('over.txt', 'w').write('second')")
+        self.run_ok("%undo")
+        self.assertEqual(self.run_ok("x").result, "1")
+        self.assertEqual((self.folder / "over.txt").read_text(), "second")
 
 
 @ours
