@@ -42,6 +42,8 @@ export const config = Object.freeze({
     guardSettleMs: 200,
     youngMs: 5_000,
     fallsMax: 3,
+    interruptNoticeMs: 2_000,
+    interruptGraceMs: 10_000,
     /** Requests whose headers are kept, for output that comes long after their cell. */
     parentsMax: 4_096,
     handOverMs: 2_000,

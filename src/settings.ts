@@ -217,6 +217,11 @@ export const SETTINGS = {
     ...onOff(true),
     about: "whether a gateway's kernels freeze a copy after each cell: undo, and a crash costs one cell",
   },
+  'guard.interrupt_grace_s': {
+    ...integer(config.kernel.interruptGraceMs / 1_000, 1, secondsMax),
+    about:
+      'how long code that no interrupt reaches may go on before its process is ended, where its state can come back',
+  },
   'guard.moments_max': {
     ...integer(config.kernel.guardMomentsMax, 1, 60),
     about: 'copies that one kernel keeps: one more than cells that can be undone',
@@ -278,6 +283,7 @@ export function kernelLimitsOf(values: SettingValues) {
     ...config.kernel,
     bufferedBytesMax: values['output.buffered_bytes_max'],
     guardMomentsMax: values['guard.moments_max'],
+    interruptGraceMs: values['guard.interrupt_grace_s'] * 1_000,
   }
 }
 

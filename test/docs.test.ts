@@ -8,6 +8,7 @@ import { authLimits } from '../src/gateway/auth/limits.js'
 import { executionLimits } from '../src/gateway/executions/limits.js'
 import { KERNEL_TRANSITIONS } from '../src/host/kernels/lifecycle.js'
 import { TRANSITIONS } from '../src/kernel/lifecycle.js'
+import { GUARD_TRANSITIONS } from '../src/kernel/guard.js'
 import { SNAPSHOT_TRANSITIONS } from '../src/kernel/snapshots.js'
 import { TRANSACTION_TRANSITIONS } from '../src/kernel/transactions.js'
 import { TRANSITIONS as POOLED } from '../src/pool/lifecycle.js'
@@ -62,10 +63,11 @@ describe('the documents', () => {
   })
 
   test('draw the life of a kernel as the table has it', () => {
-    const [kernel = '', transaction = '', snapshot = ''] = doc('lifecycle.md').split('\n## The life of a ')
+    const [kernel = '', transaction = '', snapshot = '', guard = ''] = doc('lifecycle.md').split('\n## The life of a ')
     expect(drawnIn(kernel)).toEqual(movesOf(TRANSITIONS))
     expect(drawnIn(transaction)).toEqual(movesOf(TRANSACTION_TRANSITIONS))
     expect(drawnIn(snapshot)).toEqual(movesOf(SNAPSHOT_TRANSITIONS))
+    expect(drawnIn(guard)).toEqual(movesOf(GUARD_TRANSITIONS))
   })
 
   test('draw and explain the life of a gateway’s kernel as the table has it', () => {

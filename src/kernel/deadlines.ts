@@ -5,6 +5,7 @@
 
 import type { SavepointError } from '../errors.js'
 import { run, settle, waitFor, type Operation } from './operation.js'
+import { watchInterrupt } from './stubborn.js'
 import type { Cell, KernelState, Turn } from './state.js'
 
 /** What the reply of a cell says whose deadline has passed. */
@@ -31,6 +32,7 @@ function* interruptLate(state: KernelState, turn: Turn, cell: Cell, timeoutS: nu
     if (yield* endsWithin(turn, state.options.limits.settleMs)) return
   }
   state.effects.push({ do: 'interrupt_worker', pid: state.worker.pid, seq: turn.request.seq })
+  watchInterrupt(state, turn)
 }
 
 /** Whether the cell ended before that time, or the kernel did. */

@@ -14,11 +14,11 @@ import { emitTransaction } from './events.js'
 import { abortQueue, finishCell, finishTurn, reportOf } from './execution.js'
 import { failWaits, run, settle } from './operation.js'
 import { replyMetadata, type Recovery, type TransactionReport } from './reply-metadata.js'
-import { keepsFalling, noteFall, noticeOfLoss, recover, waysBack } from './recovery.js'
+import { keepsFalling, noteFall, noticeOfLoss, recover, transactionToRollBack, waysBack } from './recovery.js'
 import { log, publish, publishText, reply } from './send.js'
 import { stop } from './shutdown.js'
-import { isProcess } from './snapshots.js'
 import { cue, type Cell, type KernelState, type Turn } from './state.js'
+import { interruptNoticed } from './stubborn.js'
 import { forkFresh } from './switching.js'
 import { rollback } from './rollback.js'
 import { loseAll, type Transaction } from './transactions.js'
@@ -26,7 +26,10 @@ import { loseAll, type Transaction } from './transactions.js'
 /** Waits that only a living worker can end. */
 const WORKER_WAITS = ['taken:', 'put_back:', 'handed_over:', 'undone:', 'forked_writer:', 'restored:', 'namespace:']
 
-export function workerDied(state: KernelState, cause: DeathCause): void {
+export function workerDied(state: KernelState, died: DeathCause): void {
+  const { endedFor } = state
+  const cause = endedFor?.generation === state.generation ? { ...died, why: endedFor.why, name: 'interrupt' } : died
+  interruptNoticed(state)
   settle(state, 'worker_ended', null)
   if (state.phase === 'dead') return
   state.lastWorker = state.worker
@@ -55,23 +58,6 @@ export function workerDied(state: KernelState, cause: DeathCause): void {
 
 function unanswered(state: KernelState): Turn | null {
   return state.turn?.answered === false ? state.turn : null
-}
-
-/**
- * The innermost transaction whose snapshot was frozen by the request that runs. Under a guard, only the cell's own or
- * that of a `with` block; else the outermost that any failure rolls back.
- */
-function transactionToRollBack(state: KernelState, turn: Turn): Transaction | null {
-  const frozen = state.transactions.filter((each) => {
-    const snapshot = state.snapshots.get(each.snapshot)
-    return each.state === 'open' && snapshot?.phase === 'frozen' && isProcess(snapshot)
-  })
-  const inTurn = frozen.filter((each) => state.snapshots.get(each.snapshot)?.seq === turn.request.seq)
-  if (waysBack(state, turn).length === 0) return inTurn.at(-1) ?? null
-  const own = inTurn.findLast(
-    (each) => each === turn.cell?.transaction || state.snapshots.get(each.snapshot)?.block === true,
-  )
-  return own ?? frozen.find(({ policy }) => policy === 'rollback_on_failure') ?? null
 }
 
 function recoverByRollback(state: KernelState, turn: Turn, cell: Cell, target: Transaction, cause: DeathCause): void {
@@ -224,7 +210,7 @@ function describe(cause: DeathCause): string {
 }
 
 function nameOf(cause: DeathCause): string {
-  return cause.signal?.name ?? `exit code ${cause.code ?? 'unknown'}`
+  return cause.name ?? cause.signal?.name ?? `exit code ${cause.code ?? 'unknown'}`
 }
 
 function exitCode(cause: DeathCause): number {

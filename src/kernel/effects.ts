@@ -109,6 +109,8 @@ export interface DeathCause {
   readonly signal: { readonly name: string; readonly number: number } | null
   /** Why it was ended on purpose, as the end of a sentence that begins with "since". */
   readonly why?: string
+  /** What it is called; without: its signal, or its exit code. */
+  readonly name?: string
 }
 
 export type Effect =

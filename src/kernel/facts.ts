@@ -21,6 +21,8 @@ export interface KernelFacts {
   readonly undoDepth: number
   /** A worker that dies is followed by one with its state. */
   readonly hasWayBack: boolean
+  /** Why the worker is being ended, if it is. */
+  readonly endedFor: string | null
   /** A client asked for another process in the place of this one. */
   readonly restarts: boolean
 }
@@ -39,6 +41,7 @@ export function factsOf(state: KernelState): KernelFacts {
     guard: state.guard.phase !== 'off',
     undoDepth: undoDepth(state),
     hasWayBack: waysBack(state).length > 0,
+    endedFor: state.endedFor?.generation === generation ? state.endedFor.why : null,
     restarts: shutdown?.restart === true,
   }
 }

@@ -16,7 +16,7 @@ import { log, publishText } from './send.js'
 import { isProcess, discard, drop, type Snapshot } from './snapshots.js'
 import { parentOfTurn, type KernelState, type Turn } from './state.js'
 import { switchTo, type SwitchReason } from './switching.js'
-import { loseSince } from './transactions.js'
+import { loseSince, type Transaction } from './transactions.js'
 
 export interface Recovered {
   readonly snapshot: Snapshot
@@ -37,6 +37,23 @@ export function waysBack(state: KernelState, turn: Turn | null = state.turn): Sn
     )
     .toSorted((one, other) => other.order - one.order)
     .filter((each) => !state.guard.future.some(({ snapshot }) => snapshot === each.id))
+}
+
+/**
+ * The innermost transaction whose snapshot was frozen by the request that runs. Under a guard, only the cell's own or
+ * that of a `with` block; else the outermost that any failure rolls back.
+ */
+export function transactionToRollBack(state: KernelState, turn: Turn): Transaction | null {
+  const frozen = state.transactions.filter((each) => {
+    const snapshot = state.snapshots.get(each.snapshot)
+    return each.state === 'open' && snapshot?.phase === 'frozen' && isProcess(snapshot)
+  })
+  const inTurn = frozen.filter((each) => state.snapshots.get(each.snapshot)?.seq === turn.request.seq)
+  if (waysBack(state, turn).length === 0) return inTurn.at(-1) ?? null
+  const own = inTurn.findLast(
+    (each) => each === turn.cell?.transaction || state.snapshots.get(each.snapshot)?.block === true,
+  )
+  return own ?? frozen.find(({ policy }) => policy === 'rollback_on_failure') ?? null
 }
 
 /** A worker has died: notes whether that was for no visible reason, so that the next one would die of the same. */

@@ -24,6 +24,7 @@ import { closeOurComm, greet, serveComm } from './ops.js'
 import { parseObject } from './policy.js'
 import { command, log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
+import { watchInterrupt } from './stubborn.js'
 import {
   advanceSubshells,
   createSubshell,
@@ -336,7 +337,9 @@ function isOlderThanTurn(state: KernelState, { message: { header } }: Request): 
 /** Interrupts whatever the worker does now; a worker at rest ignores it. */
 export function interrupt(state: KernelState): void {
   const { turn, worker } = state
-  if (turn && worker?.pid) state.effects.push({ do: 'interrupt_worker', pid: worker.pid, seq: turn.request.seq })
+  if (!turn || !worker?.pid) return
+  state.effects.push({ do: 'interrupt_worker', pid: worker.pid, seq: turn.request.seq })
+  watchInterrupt(state, turn)
 }
 
 function commInfoReply(state: KernelState, request: Request): void {

@@ -17,6 +17,7 @@ import type { TransactionReport } from './reply-metadata.js'
 import type { Snapshot } from './snapshots.js'
 import { newGuard, type Guard, type Skipped } from './guard.js'
 import type { Gathered } from './streams.js'
+import type { Stubborn } from './stubborn.js'
 import type { Subshell } from './subshells.js'
 import type { Transaction } from './transactions.js'
 
@@ -63,6 +64,9 @@ export interface KernelLimits {
   /** A worker that dies so soon, with nothing to do, would die of the same again; how often that is tried. */
   readonly youngMs: number
   readonly fallsMax: number
+  /** After which the user is told that an interrupt was not noticed, and after which the worker is ended for it. */
+  readonly interruptNoticeMs: number
+  readonly interruptGraceMs: number
   readonly parentsMax: number
   readonly handOverMs: number
   readonly wakeMs: number
@@ -185,6 +189,9 @@ export interface KernelState extends Line {
   lastWorker: Worker | null
   workerSince: number
   falls: number
+  /** An interrupt that was not noticed yet, and the worker that was ended for it. */
+  stubborn: Stubborn | null
+  endedFor: { readonly generation: number; readonly why: string } | null
   generation: number
   /** The first of the queue, as far as the worker has it already. */
   ahead: Ahead | null
@@ -262,6 +269,8 @@ export function newState(options: KernelOptions): KernelState {
     lastWorker: null,
     workerSince: 0,
     falls: 0,
+    stubborn: null,
+    endedFor: null,
     generation: options.generationsBefore ?? 0,
     queue: [],
     turn: null,

@@ -37,6 +37,7 @@ import { stop } from './shutdown.js'
 import { publishStream, release } from './streams.js'
 import { drop } from './snapshots.js'
 import { cue, newState, parentOf, type KernelOptions, type KernelState } from './state.js'
+import { interruptNoticed } from './stubborn.js'
 import { hearSubshellReply } from './subshells.js'
 import { hearTaken } from './taken.js'
 
@@ -178,6 +179,8 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return void settle(state, `restored:${event.id}`, event)
     case 'namespace':
       return void settle(state, `namespace:${event.id}`, { event, result: parts[0] })
+    case 'interrupted':
+      return interruptNoticed(state)
     case 'debug_info':
       state.debugging.info = parts[0] ?? null
       return
@@ -192,6 +195,7 @@ type ReplyEvent = Extract<WorkerEvent, { kind: 'reply' }>
 
 function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer[]): void {
   if (state.subshells.size > 0 && hearSubshellReply(state, event, parts)) return
+  interruptNoticed(state, event.seq)
   const { turn } = state
   // A reply for another turn is that of a cell whose frames were left after a rollback: it has been answered.
   if (!turn?.atWorker || turn.request.seq !== event.seq || (state.phase !== 'busy' && state.phase !== 'stopping'))

@@ -190,12 +190,11 @@ export interface LinkError {
 }
 
 /** Sent by a worker to whoever manages processes; no kernel hears of it. */
-export type WorkerNotice =
-  | { /** The signal was noticed. Until then it is repeated. */ readonly kind: 'interrupted' }
-  | { /** Answer to `lease`: it is the kernel's from now on. */ readonly kind: 'leased' }
+export type WorkerNotice = { /** Answer to `lease`: it is the kernel's from now on. */ readonly kind: 'leased' }
 
 /** Sent by a worker. `parent` is the msg_id of the request that it belongs to, or null. */
 export type WorkerEvent =
+  | { /** An interrupt was noticed. Until then its signal is repeated. */ readonly kind: 'interrupted' }
   | {
       /** Parts: [text, escaped as the inside of an ASCII JSON string]. */ readonly kind: 'stream'
       readonly name: 'stdout' | 'stderr'

@@ -327,10 +327,7 @@ export class Workers implements Resident {
           return
         }
         if (event.kind === 'reply') this.#seatOf(running)?.interrupter.answered(event.seq)
-        if (event.kind === 'interrupted') {
-          this.#seatOf(running)?.interrupter.noticed()
-          return
-        }
+        if (event.kind === 'interrupted') this.#seatOf(running)?.interrupter.noticed()
         if (event.kind === 'leased') {
           running.trial = null
           return

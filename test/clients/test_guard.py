@@ -176,5 +176,53 @@ class Deaths(GuardedCase):
             time.sleep(0.3)
 
 
+@ours
+class Stubborn(GuardedCase):
+    """Code that no interrupt reaches."""
+
+    def start_loop(self) -> Cell:
+        cell = self.client.start("kept.append(3)\nprint('at it', flush=True)\nsum(range(10**13))")
+        cell.wait_for_output("at it")
+        return cell
+
+    def assert_ended(self, cell: Cell, why: str) -> None:
+        cell.wait(40)
+        self.assert_error(cell, "WorkerDied")
+        self.assertIn(why, cell.content["evalue"])
+        self.assertIn("does not react to an interrupt", cell.stderr)
+        self.assertEqual(cell.ours["recovery"]["cause"], "interrupt")
+        self.assertEqual(self.run_ok("kept").result, "[1, 2]")
+
+    def test_is_ended_by_a_second_interrupt_after_a_notice(self) -> None:
+        self.run_ok("kept = [1, 2]")
+        cell = self.start_loop()
+        self.client.ask("interrupt_request", channel="control")
+        cell.wait_for("iopub", "stream", count=2)
+        self.client.wait_until(lambda: "interrupt" in cell.stderr, 20, "notice")
+        self.client.ask("interrupt_request", channel="control")
+        self.assert_ended(cell, "two interrupts")
+
+    def test_that_Python_gets_to_is_interrupted_as_ever(self) -> None:
+        self.run_ok("import re, time; kept = [1, 2]")
+        for code in ("re.match('(a*)*b', 'a' * 40)", "time.sleep(60)"):
+            cell = self.client.start(f"print('at it', flush=True)\n{code}")
+            cell.wait_for_output("at it")
+            self.client.ask("interrupt_request", channel="control")
+            cell.wait()
+            self.assert_error(cell, "KeyboardInterrupt")
+            self.assertIsNone(cell.ours["recovery"])
+
+    def test_that_catches_the_interrupt_goes_on(self) -> None:
+        code = (
+            "import time\nprint('at it', flush=True)\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n"
+            "    print('caught', flush=True)\nend = time.monotonic() + 3\nwhile time.monotonic() < end: pass\n'done'"
+        )
+        cell = self.client.start(code)
+        cell.wait_for_output("at it")
+        self.client.ask("interrupt_request", channel="control")
+        self.assertEqual(cell.wait().result, "'done'")
+        self.assertEqual(cell.stderr, "")
+
+
 if __name__ == "__main__":
     main()

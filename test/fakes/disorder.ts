@@ -87,6 +87,8 @@ export class Disorder {
         guardSettleMs: 1,
         youngMs: 3,
         fallsMax: 2,
+        interruptNoticeMs: 1,
+        interruptGraceMs: 2,
         parentsMax: 8,
         handOverMs: 1,
         wakeMs: 1,

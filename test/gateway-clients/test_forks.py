@@ -169,7 +169,9 @@ class OverHttp(ForkTest):
         channels.execute("x = 1")
         channels.execute("%begin")
         channels.execute("x = 2")
-        forks = self.fork(source, at="sn_1", count=2)
+        listed = self.rest.ask("GET", f"/api/kernels/{source}/snapshots").body["items"]
+        (begin,) = (each["id"] for each in listed if each["kind"] == "begin")
+        forks = self.fork(source, at=begin, count=2)
         self.assertEqual([forked.text("print(x, len(In))") for _, forked in forks], ["1 4\n", "1 4\n"])
         counts = [each["content"].get("execution_count") for each in forks[0][1].messages]
         self.assertEqual(max(filter(None, counts)), 3)
@@ -179,7 +181,7 @@ class OverHttp(ForkTest):
     def test_wrong_wishes_are_refused_and_nothing_is_made(self) -> None:
         source, channels = self.kernel()
         before = len(self.rest.ask("GET", "/api/kernels").body)
-        wishes = (({"count": 0}, 400), ({"count": 101}, 400), ({"count": "2"}, 400), ({"at": "sn_9"}, 404), ({"at": 5}, 400))
+        wishes = (({"count": 0}, 400), ({"count": 101}, 400), ({"count": "2"}, 400), ({"at": "sn_99"}, 404), ({"at": 5}, 400))
         for body, status in wishes:
             answer = self.rest.ask("POST", f"/api/kernels/{source}/fork", body)
             self.assertEqual((body, answer.status), (body, status), answer.body)

@@ -21,6 +21,8 @@ export const LIMITS: KernelLimits = {
   guardSettleMs: 100,
   youngMs: 100,
   fallsMax: 2,
+  interruptNoticeMs: 20,
+  interruptGraceMs: 100,
   parentsMax: 50,
   handOverMs: 200,
   wakeMs: 1_000,

@@ -173,7 +173,8 @@ export class Incarnation {
     if (event.on === 'worker_died' && event.generation === this.facts.generation && this.facts.phase !== 'stopping') {
       // One that has its state again needs no announcement.
       this.#diedAtRest = this.facts.phase === 'idle' && !this.facts.hasWayBack
-      this.#parts.onDeath(event.cause, this.#diedAtRest)
+      const { endedFor } = this.facts
+      this.#parts.onDeath(endedFor === null ? event.cause : { ...event.cause, why: endedFor }, this.#diedAtRest)
     }
     if (event.on === 'worker_up') this.#mayBeUp = true
     this.#depth += 1
