@@ -165,6 +165,16 @@ class PutBack(InFolder):
         target.ask("rollback")
         self.assertEqual(self.files(), self.before)
 
+    def test_copies_are_not_left_behind(self) -> None:
+        look = "from savepoint_worker.worker import Worker; os.path.exists(Worker.current().recorder.folder)"
+        for end in ("%commit", "%rollback"):
+            with self.subTest(end):
+                self.run_ok("%begin")
+                self.run_ok("open('over.txt', 'a').write('x')")
+                self.assertEqual(self.run_ok(look).result, "True")
+                self.run_ok(end)
+                self.assertEqual(self.run_ok(look).result, "False")
+
     def test_a_commit_and_a_begin_in_one_cell(self) -> None:
         self.run_ok("import savepoint; savepoint.begin(); open('over.txt', 'w').write('first')")
         self.run_ok("savepoint.commit(); savepoint.begin(); open('kept.txt', 'w').write('second')")

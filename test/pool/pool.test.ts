@@ -25,10 +25,14 @@ describe('kernels of one zygote', () => {
     expect(await one.run('os.system("echo child")')).toBe('child')
     const parents = await Promise.all([one, two].map(async (each) => await each.run('print(os.getppid())')))
     expect(parents[0]).toBe(parents[1])
+    await one.run(
+      'from savepoint_worker import birth, worker; os.makedirs(birth.undo_folder(worker.Worker.current().spec.stdout) + "/1"); print()',
+    )
+    const files = (): string[] => readdirSync(stage.folder).filter((name) => /\.(out|err|int|undo)$/.test(name))
+    expect(files().filter((name) => name.endsWith('.undo'))).toHaveLength(1)
     await Promise.all([one.stop(), two.stop()])
     expect(stage.pool.status().total_count).toBe(0)
-    const files = (): string[] => readdirSync(stage.folder).filter((name) => /\.(out|err|int)$/.test(name))
-    await until(() => files().length === 0, 'its pipes are removed')
+    await until(() => files().length === 0, 'its pipes are removed, and the copies that a transaction kept')
   })
 
   test('end alone, with what they left behind, also a child that asked not to be ended', async () => {

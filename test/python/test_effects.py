@@ -21,6 +21,7 @@ from fake_gateway import PACKAGES
 
 sys.path.insert(0, PACKAGES)
 
+from savepoint_worker.birth import undo_folder  # noqa: E402
 from savepoint_worker.effects import copies, hook, undo  # noqa: E402
 from savepoint_worker.effects.ledger import Ledger, Mark  # noqa: E402
 from savepoint_worker.effects.paths import Places  # noqa: E402
@@ -98,7 +99,7 @@ class Case(unittest.TestCase):
 class Noting(Case):
     def test_ends_with_the_recording(self) -> None:
         mark = self.begin()
-        self.recorder.stop(Case.number)
+        self.recorder.stop(self.recorder.recording)
         Path("new").write_text("x")
         self.assertEqual(self.recorder.undo(mark), Undone([], []))
         self.assertTrue(Path("new").exists())
@@ -109,6 +110,34 @@ class Noting(Case):
         self.recorder.stop(Case.number - 1)
         Path("new").write_text("x")
         self.assertEqual(self.told(self.recorder.undo(mark)), [("file_written", "new", True)])
+
+    def test_a_copy_that_is_woken_when_its_recording_has_ended_notes_nothing(self) -> None:
+        begin = self.begin()
+        mark = self.savepoint()
+        self.recorder.stop(self.recorder.recording)
+        # As in a copy that was frozen at the savepoint.
+        self.recorder.on = True
+        self.assertEqual(self.recorder.undo(mark), Undone([], []))
+        Path("new").write_text("x")
+        self.assertEqual(self.recorder.undo(begin), Undone([], []))
+        self.assertFalse(self.recorder.is_listening())
+
+    def test_copies_are_removed_with_the_recording(self) -> None:
+        Path("a").write_text("a")
+        for end in (lambda mark: self.recorder.stop(self.recorder.recording), self.undo_as_a_copy):
+            mark = self.begin()
+            savepoint = self.savepoint()
+            Path("a").write_text("b")
+            open("a", "a").close()
+            self.recorder.undo(savepoint)
+            self.assertEqual(os.listdir(self.private / "undo"), [])
+            Path("a").write_text("c")
+            end(mark)
+            self.assertFalse((self.private / "undo").exists())
+
+    def undo_as_a_copy(self, mark: Mark) -> None:
+        self.recorder.on = False
+        self.recorder.undo(mark)
 
     def test_goes_on_in_threads(self) -> None:
         mark = self.begin()
@@ -453,6 +482,10 @@ class Copies(Case):
 
 
 class Folders(Case):
+    def test_copies_are_kept_where_the_gateway_looks_for_them(self) -> None:
+        self.assertEqual(undo_folder("/run/k.1/w7.out"), "/run/k.1/w7.undo")
+        self.assertEqual(undo_folder("/run/k.1/stdout"), "/run/k.1/stdout.undo")
+
     def test_caches_are_nobodys_work(self) -> None:
         home = self.folder / "home"
         (home / ".cache").mkdir(parents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import NamedTuple
 
 
@@ -25,6 +26,11 @@ class WorkerSpec(NamedTuple):
     connection_file: str | None = None
 
 
+def undo_folder(seat: str) -> str:
+    """Where copies of files are kept while a transaction is open; the gateway, which removes it, knows it as well."""
+    return os.path.splitext(seat)[0] + ".undo"
+
+
 def put_on(env: dict[str, str | None], cwd: str | None) -> None:
     """Put on the environment and the folder that the kernel is to have. Raises OSError if there is no such folder."""
     for name, value in env.items():
@@ -39,6 +45,9 @@ def put_on(env: dict[str, str | None], cwd: str | None) -> None:
 def enter(spec: WorkerSpec) -> None:
     """Put on everything that the kernel is to have, standard streams included. Raises OSError."""
     put_on(spec.env, spec.cwd)
+    if spec.stdout is not None and os.path.isdir(undo_folder(spec.stdout)):
+        # Of a worker that was lost with its transactions.
+        shutil.rmtree(undo_folder(spec.stdout), ignore_errors=True)
     for path, number in ((spec.stdout, 1), (spec.stderr, 2)):
         if path is not None:
             # Open for both, so that there is always a reader and nobody here dies of SIGPIPE.

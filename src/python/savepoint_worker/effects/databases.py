@@ -97,7 +97,6 @@ def put_back(path: str, copy: str) -> str:
         _transfer(copy, path)
     except sqlite3.Error as error:
         return str(error)
-    os.unlink(copy)
     return ""
 
 

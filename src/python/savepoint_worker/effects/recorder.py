@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..birth import undo_folder
 from ..copies.freeze import start_time
 from . import held, hook, notes, processes, undo
 from .ledger import Entry, Ledger, Mark
@@ -86,8 +87,6 @@ class Recorder:
             self.recording = asked["recording"]
             if self.ledger is None:
                 self.ledger = Ledger()
-                # What a worker left here that was lost with its transactions.
-                shutil.rmtree(self.folder, ignore_errors=True)
             self.ledger.begin_epoch()
             self.wishes = Wishes.of(asked)
             self.places = Places(_working_folder(), self.private)
@@ -107,10 +106,13 @@ class Recorder:
         self.ledger.writer = os.getpid()
         self.on = True
         with self.at_work():
-            if files:
-                held.note_all(self)
-            if self.wishes.end_processes:
-                processes.note_present(self)
+            try:
+                if files:
+                    held.note_all(self)
+                if self.wishes.end_processes:
+                    processes.note_present(self)
+            except OSError:
+                self.note({"do": "failed", "event": "what was open, or running, at the begin"})
         processes.follow(self)
         hook.listen(self._handlers)
 
@@ -123,9 +125,12 @@ class Recorder:
         hook.stop()
         self.seen.clear()
         if self.ledger is not None:
-            if self.ledger.copies:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove_copies()
             self.ledger.begin_epoch()
+
+    def _remove_copies(self) -> None:
+        if self.ledger is not None and self.ledger.copies:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def own(self, pid: int) -> None:
         """A process of ours was forked, which is not to be taken for one of the user's."""
@@ -145,11 +150,17 @@ class Recorder:
         hook.stop()
         self.seen.clear()
         try:
-            if self.ledger is None or self.places is None or mark is None or mark.epoch != self.ledger.epoch:
+            if self.ledger is None or self.places is None or mark is None:
+                return Undone([], [])
+            if mark.epoch != self.ledger.epoch:
+                # The recording that it belongs to has ended.
+                self.on = False
                 return Undone([], [])
             with self.at_work():
                 return undo.undo(self.ledger, mark, self)
         finally:
+            if not self.on:
+                self._remove_copies()
             self.resume()
 
     def resume(self) -> None:
@@ -221,7 +232,7 @@ def of(worker: Worker) -> Recorder:
     """The recorder of a worker. The gateway removes what it keeps when the worker's seat is given up."""
     if worker.recorder is None:
         seat = worker.spec.stdout or worker.spec.link_path
-        worker.recorder = Recorder(os.path.dirname(seat), os.path.splitext(seat)[0] + ".undo")
+        worker.recorder = Recorder(os.path.dirname(seat), undo_folder(seat))
     return worker.recorder
 
 

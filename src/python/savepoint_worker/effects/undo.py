@@ -98,6 +98,8 @@ class _Undoing:
             return
         try:
             step(self, entry)
+            if entry.get("copy"):
+                posix.unlink(copy_path(self.folder, entry["copy"]))
         except NotUndone as why:
             self.report.left(entry, str(why))
         except OSError as error:
@@ -120,8 +122,7 @@ class _Undoing:
             raise NotUndone(_why(entry))
         if now is not None and now.is_folder():
             raise NotUndone("a folder has come in its place")
-        copy = copy_path(self.folder, entry["copy"])
-        source = open_unseen(copy)
+        source = open_unseen(copy_path(self.folder, entry["copy"]))
         try:
             if now is not None and now.identity == before.identity:
                 # Whoever has it open goes on with the same file.
@@ -131,7 +132,6 @@ class _Undoing:
                 self.replaced[before.identity] = path
         finally:
             posix.close(source)
-        posix.unlink(copy)
 
     def held(self, entry: Entry) -> None:
         """Put back a file that was open all the time."""
