@@ -38,6 +38,9 @@ class FakeWorker:
         def all() -> list[Any]:
             return []
 
+    class shell:
+        user_ns: dict[str, Any] = {}
+
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._server = None

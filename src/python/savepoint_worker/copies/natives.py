@@ -17,6 +17,8 @@ STACK_BYTES = 32_768
 #: What stands between a library and its threads, and below every thread.
 _BETWEEN = re.compile(r"(libc|libstdc\+\+|libpthread|libgcc_s|libm|ld-linux[-\w]*|ld-musl[-\w]*|linux-vdso)[.-]")
 _TASKS = "/proc/self/task"
+#: Start, end, writable, executable, file.
+_LINE = re.compile(r"^(\w+)-(\w+) .(.)(.). \w+ \S+ \d+ *(.*)$", re.MULTILINE)
 
 
 class Native(NamedTuple):
@@ -35,6 +37,7 @@ class Region(NamedTuple):
     start: int
     end: int
     executable: bool
+    writable: bool
     path: str
 
 
@@ -53,12 +56,15 @@ def look(wanted: list[int]) -> list[Native]:
     for gone in _known.keys() - set(wanted):
         del _known[gone]
     regions: list[Region] = []
+    starts: list[int] = []
     found = []
     for task in wanted:
         native = _known.get(task)
         if native is None:
-            regions = regions or read_regions()
-            native = _identify(task, regions)
+            if not regions:
+                regions = read_regions()
+                starts = [region.start for region in regions]
+            native = _identify(task, regions, starts)
             if native is None:
                 continue
             if native.library:
@@ -69,17 +75,15 @@ def look(wanted: list[int]) -> list[Native]:
 
 def read_regions() -> list[Region]:
     """What is mapped into this process, in the order of addresses."""
-    regions = []
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            fields = line.split(None, 5)
-            start, _, end = fields[0].partition("-")
-            path = fields[5].rstrip("\n") if len(fields) > 5 else ""
-            regions.append(Region(int(start, 16), int(end, 16), "x" in fields[1], path))
-    return regions
+        lines = _LINE.findall(file.read())
+    return [
+        Region(int(start, 16), int(end, 16), executable == "x", writable == "w", path)
+        for start, end, writable, executable, path in lines
+    ]
 
 
-def _identify(task: int, regions: list[Region]) -> Native | None:
+def _identify(task: int, regions: list[Region], starts: list[int]) -> Native | None:
     folder = f"{_TASKS}/{task}/"
     try:
         name = _read(folder + "comm")
@@ -92,11 +96,10 @@ def _identify(task: int, regions: list[Region]) -> Native | None:
     except (OSError, IndexError, ValueError):
         # It runs at this moment, or the system does not tell.
         return Native(name, "")
-    return Native(name, _owner(pointer, regions))
+    return Native(name, _owner(pointer, regions, starts))
 
 
-def _owner(pointer: int, regions: list[Region]) -> str:
-    starts = [region.start for region in regions]
+def _owner(pointer: int, regions: list[Region], starts: list[int]) -> str:
     at = bisect_right(starts, pointer) - 1
     if at < 0 or pointer >= regions[at].end:
         return ""

@@ -12,10 +12,12 @@ is done for every copy.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from . import natives, openmp, revival
+from . import duckdb_threads, natives, numba_guard, openmp, revival
 from .natives import Native
 from .revival import NOBODY, Company
 
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
 
 Mode = Literal["child", "transplant"]
 
-#: Libraries whose calls wait in a copy for threads that are not there, by the files that such threads began in.
-HANGS = {"polars": re.compile("polars")}
+#: Libraries whose calls would hang or crash in a copy for want of their threads, by the files that such threads began in.
+HANGS = {"polars": re.compile("polars"), "duckdb": duckdb_threads.THREADS}
 #: Threads that wait for work from this one, and that a copy has again when it needs them.
-QUIET = re.compile(r"openblas|libmkl|libgomp|libomp|libiomp5|workqueue|omppool|tbbpool|libtbb|libjemalloc")
+QUIET = re.compile(
+    r"openblas|libmkl|libgomp|libomp|libiomp5|workqueue|omppool|tbbpool|libtbb|libjemalloc|pocketfft"
+)
 #: Those that go on by themselves at times, and that a copy does without all the same.
 HARMLESS = re.compile(r"libarrow|libpython|python3?(\.\d+)?$")
 QUIET_NAMES = ("jemalloc_bg_thd",)
@@ -52,6 +56,11 @@ class Found(NamedTuple):
     company: Company = NOBODY
     #: Libraries that would wait for their threads in a copy.
     waiting: frozenset[str] = frozenset()
+    #: The process that was looked at.
+    pid: int = 0
+    #: What starts again what was ended for the fork; and what the process itself has yet to start.
+    resumes: tuple[Callable[[], None], ...] = ()
+    asleep: tuple[Callable[[], None], ...] = ()
 
     def told(self) -> dict[str, Any]:
         """For the event `taken`."""
@@ -65,19 +74,36 @@ _ALONE_WITH_TASKS = _ALONE._replace(live=True)
 _orphaned: set[str] = set()
 #: What that process had and this one is to have again.
 _missed: Company = NOBODY
+_asleep: tuple[Callable[[], None], ...] = ()
 
 
 def look(worker: Worker) -> Found:
     """What runs in this process besides the main thread. Ends threads that can be ended and come back by themselves."""
     live = _has_tasks(worker)
-    if len(natives.tasks()) == 1 and not _orphaned and _missed is NOBODY:
+    if len(natives.tasks()) == 1 and not (_orphaned or _asleep) and _missed is NOBODY:
         return _ALONE_WITH_TASKS if live else _ALONE
     paused = openmp.pause()
     company = revival.look(frozenset(each.thread for each in worker.subshells.all())).joined(_missed)
+    threads, resumes = _native_threads(worker, company)
+    orphaned = _orphaned if numba_guard.is_safe() else {*_orphaned, "numba"}
+    found = judge(threads, company, paused, frozenset(orphaned))
+    return found._replace(live=live or found.live, pid=os.getpid(), resumes=tuple(resumes), asleep=_asleep)
+
+
+def _native_threads(worker: Worker, company: Company) -> tuple[list[Native], list[Callable[[], None]]]:
+    """Threads that are not Python's, without DuckDB's where those can be ended; and what starts these again."""
     python = revival.native_ids()
-    others = [task for task in natives.tasks()[1:] if task not in python]
-    found = judge(natives.look(others), company, paused, frozenset(_orphaned))
-    return found._replace(live=True) if live else found
+    resumes: list[Callable[[], None]] = []
+    threads = natives.look([task for task in natives.tasks()[1:] if task not in python])
+    # A thread of the user's may be in the middle of a query, which would be waited for.
+    steps = iter(()) if company.others else duckdb_threads.pause(worker.shell.user_ns)
+    while any(duckdb_threads.THREADS.search(each.library) for each in threads):
+        step = next(steps, None)
+        if step is None:
+            break
+        resumes += step
+        threads = natives.look([task for task in natives.tasks()[1:] if task not in python])
+    return threads, resumes
 
 
 def judge(threads: list[Native], company: Company, paused: bool, orphaned: frozenset[str]) -> Found:
@@ -103,22 +129,33 @@ def judge(threads: list[Native], company: Company, paused: bool, orphaned: froze
         limits.append("threads of OpenMP, which was at work: calls that need them may hang")
     rest: dict[str, Any] = {"quiet": quiet, "live": present, "company": company}
     if waiting:
-        why = f"Calls of {', '.join(sorted(waiting))} would wait in a copy for threads that are not there."
+        why = f"Calls of {', '.join(sorted(waiting))} would miss their threads in a copy."
         return Found("transplant", why, tuple(limits), waiting=frozenset(waiting), **rest)
     return Found("child", "Threads are left behind, see limits." if limits else _ALL_THERE, tuple(limits), **rest)
 
 
+def go_on(found: Found) -> None:
+    """Behind the fork, in the process that was looked at: start again what was ended for it."""
+    if os.getpid() == found.pid:
+        for resume in found.resumes:
+            resume()
+
+
 def leave_behind(found: Found) -> None:
     """In a copy that was woken: remember what the process had that this one is a copy of."""
-    global _missed
+    global _missed, _asleep
+    _asleep = found.resumes + found.asleep
     _orphaned.update(found.waiting)
+    numba_guard.adopt(found.pid)
     _missed = found.company
 
 
 def make_up() -> list[str]:
     """In a copy that was woken: have again what can be had. What did not work, in words."""
-    global _missed
-    missed, _missed = _missed, NOBODY
+    global _missed, _asleep
+    for resume in _asleep:
+        resume()
+    missed, _missed, _asleep = _missed, NOBODY, ()
     return revival.revive(missed)
 
 

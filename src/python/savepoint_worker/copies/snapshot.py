@@ -128,7 +128,10 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
     mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     try:
         found = probe.look(worker)
-        pid, limits, woken = _take(worker, permit, found)
+        try:
+            pid, limits, woken = _take(worker, permit, found)
+        finally:
+            probe.go_on(found)
         if woken is not None:
             return woken
         if not permit.get("apart"):
