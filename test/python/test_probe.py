@@ -102,8 +102,8 @@ class Judging(unittest.TestCase):
         self.assertEqual(self.judge(Native("polars-11", "")).mode, "transplant")
 
     def test_a_library_that_is_imported_and_was_not_used_yet_does_not(self) -> None:
-        threads = [Native("jemalloc_bg_thd", "_polars_runtime.abi3.so"), Native("polars-ooc-clea", "_polars_runtime.so")]
-        self.assertEqual(self.judge(*threads).mode, "child")
+        names = ("jemalloc_bg_thd", "polars-ooc-clea")
+        self.assertEqual(self.judge(*(Native(name, "_polars_runtime.abi3.so") for name in names)).mode, "child")
 
     def test_what_hangs_in_a_copy_hangs_in_a_copy_of_it(self) -> None:
         self.assertEqual(self.judge(orphaned={"polars"}).mode, "transplant")
@@ -111,7 +111,8 @@ class Judging(unittest.TestCase):
     def test_threads_of_unknown_libraries_are_named(self) -> None:
         found = self.judge(Native("", "libnobody_knows.so.1"), Native("zmq", ""))
         self.assertEqual(found.mode, "child")
-        self.assertEqual([text.split(":")[0] for text in found.limits], ["threads of libnobody_knows.so.1", "threads of zmq"])
+        named = [text.split(":")[0] for text in found.limits]
+        self.assertEqual(named, ["threads of libnobody_knows.so.1", "threads of zmq"])
         self.assertFalse(found.quiet)
 
     def test_a_thread_that_is_running_and_has_no_name_is_not_named(self) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["child", "transplant"]
 
-#: Libraries whose calls would hang or crash in a copy for want of their threads, by the files that such threads began in.
+#: Libraries whose calls would hang or crash in a copy for want of their threads, by the files that these began in.
 HANGS = {"polars": re.compile("polars"), "duckdb": duckdb_threads.THREADS}
 #: Threads that wait for work from this one, and that a copy has again when it needs them.
 QUIET = re.compile(
@@ -116,12 +116,12 @@ def judge(threads: list[Native], company: Company, paused: bool, orphaned: froze
         if each.name.startswith(QUIET_NAMES) or QUIET.search(each.library):
             continue
         quiet = False
-        if each.name.startswith(HARMLESS_NAMES) or HARMLESS.search(each.library):
+        if each.name.startswith(HARMLESS_NAMES):
             continue
         libraries = [name for name, pattern in HANGS.items() if pattern.search(f"{each.name} {each.library}")]
         waiting.update(libraries)
         # Without library and name it is one that is running, as OpenBLAS's do for a moment after their work.
-        if not libraries and (each.library or each.name):
+        if not (libraries or HARMLESS.search(each.library)) and (each.library or each.name):
             unknown.add(each.library or each.name)
     limits = company.limits()
     limits += [f"threads of {name}: calls that need them may hang" for name in sorted(unknown)]
