@@ -43,7 +43,7 @@ export function* transplant(
     return {
       moved: true,
       limits: [
-        `what no variable leads to (open files, attributes set on modules, extensions, background tasks): the process is a new one, since calls of ${names} would hang in a copy`,
+        `what no variable leads to (the identity of objects, open files, attributes set on modules, extensions, background tasks): the process is a new one, since calls of ${names} would hang in a copy`,
         ...lostResults.map(({ name }) => `the result ${name}, which cannot be serialized`),
         ...(closed > 0 ? [`${closed} open ${closed === 1 ? 'comm, which was' : 'comms, which were'} closed`] : []),
         ...warnings,
