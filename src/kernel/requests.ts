@@ -18,6 +18,7 @@ import { errorContent, finishTurn, startCell } from './execution.js'
 import { noteChange } from './guard.js'
 import { answer } from './input.js'
 import { startEnding } from './lapses.js'
+import { dueMove, startMoving } from './moving.js'
 import { run, settle, waitFor } from './operation.js'
 import { startOp } from './op-requests.js'
 import { closeOurComm, greet, serveComm } from './ops.js'
@@ -121,6 +122,8 @@ function receiveInSubshell(state: KernelState, request: Request, id: string): vo
  */
 export function advance(state: KernelState): void {
   while (state.phase === 'idle' && state.turn === null && state.beside.size === 0) {
+    const move = dueMove(state)
+    if (move) state.queue.unshift(move)
     const [request] = state.queue
     if (!request || waking(state, request)) break
     state.queue.shift()
@@ -141,6 +144,10 @@ function startRequest(state: KernelState, request: Request): void {
   }
   if (request.ending) {
     startEnding(state, turn, request.ending)
+    return
+  }
+  if (request.moves) {
+    startMoving(state, turn)
     return
   }
   const handler = IN_TURN.get(request.message.header.msg_type) ?? toWorker

@@ -26,7 +26,7 @@ export const SNAPSHOT_TRANSITIONS = {
   gone: {},
 } as const satisfies Record<SnapshotPhase, Partial<Record<SnapshotCue, SnapshotPhase>>>
 
-export type SnapshotKind = 'begin' | 'savepoint' | 'guard'
+export type SnapshotKind = 'begin' | 'savepoint' | 'guard' | 'move'
 
 /** A moment that the kernel can go back to. */
 export interface Snapshot {

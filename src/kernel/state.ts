@@ -100,6 +100,8 @@ export interface Request {
   readonly op?: OpRequest
   /** Nobody asked: a transaction ends by itself. */
   readonly ending?: Ending
+  /** The worker is to be replaced; see `moving`. */
+  readonly moves?: true
 }
 
 export interface Ending {
@@ -159,6 +161,10 @@ export interface Worker {
   pid: number | null
   /** The snapshot that it was woken from, or null for a fresh one. */
   readonly snapshot: string | null
+  /** Libraries that would hang in it, so that its variables are to move to another one. */
+  hangs?: readonly string[]
+  /** They cannot. */
+  stays?: boolean
 }
 
 /** Somebody in an operation waits for this event. */

@@ -27,6 +27,7 @@ import { copied, kernelsMade, leftBehind } from './forks.js'
 import { guardAtRest, prune } from './guard.js'
 import { abandon, ask } from './input.js'
 import { clientGone } from './lapses.js'
+import { noteHanging } from './moving.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './asks.js'
 import { parseObject } from './policy.js'
@@ -167,6 +168,8 @@ function hear(state: KernelState, event: WorkerEvent, parts: readonly Buffer[]):
       return hearTaken(state, event)
     case 'left_behind':
       return leftBehind(state, event.limits)
+    case 'hangs':
+      return noteHanging(state, event.libraries)
     case 'handed_over':
       return void settle(state, `handed_over:${event.snapshot}`, event)
     case 'put_back':

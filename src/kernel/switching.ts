@@ -16,7 +16,7 @@ import { abandonPending, guardBeginsAnew } from './guard.js'
 import { restoreLast } from './last-state.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { command, publish } from './send.js'
-import { discard, discardLater, drop, permitAgain, type Snapshot, type SnapshotPhase } from './snapshots.js'
+import { discard, discardLater, drop, permit, permitAgain, type Snapshot, type SnapshotPhase } from './snapshots.js'
 import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
 import { askForCopy, askForEmpty, welcome } from './succession.js'
 import { cue, parentOfTurn, trimInputs, type KernelState } from './state.js'
@@ -143,6 +143,25 @@ function* wakeAgain(state: KernelState, snapshot: Snapshot, waking: Waking): Ope
   if (failed) state.effects.push({ do: 'kill', pid: failed })
   yield* again
 }
+
+/** Moves the variables of the worker, a copy in which some library would hang, to a fresh one. In a turn of its own. */
+export function* moveOn(state: KernelState, libraries: readonly string[]): Operation<Transplanted> {
+  const { snapshot, permit: allowed } = permit(state, { kind: 'move', name: null, block: false })
+  try {
+    command(state, { kind: 'snapshot', permit: allowed })
+    yield* waitFor<void>(`taken:${snapshot.id}`, state.options.limits.wakeMs)
+    cue(state, 'switch')
+    closeWorkerComms(state, snapshot.comms)
+    const waking = { why: MOVED, inputs: [], limits: [], keep: false }
+    const moved = yield* transplant(state, libraries, () => wakeAgain(state, snapshot, waking))
+    openSubshells(state)
+    cue(state, 'resumed')
+    return { ...moved, limits: [...moved.limits, ...(moved.moved ? recordedNoMore(state) : [])] }
+  } finally {
+    discard(state, [snapshot])
+  }
+}
+const MOVED: SwitchReason = { reason: { reason: 'requested' }, parts: [] }
 
 /** Whether the woken process froze a copy of itself, as it was told to; it does so before anything else. */
 function* frozenAgain(state: KernelState, snapshot: Snapshot): Operation<boolean> {

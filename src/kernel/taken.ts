@@ -21,6 +21,10 @@ export function hearTaken(state: KernelState, event: Extract<WorkerEvent, { kind
     settle(state, `taken:${snapshot.id}`, null, error)
     return
   }
+  if (snapshot.kind === 'move') {
+    settle(state, `taken:${snapshot.id}`, null, error)
+    return
+  }
   const transaction = snapshot.kind === 'begin' ? beginTaken(state, outcome) : savepointTaken(state, outcome)
   if (snapshot.kind === 'begin' && transaction?.state === 'open') limitTransaction(state, transaction)
   const awaited = settle(state, `taken:${snapshot.id}`, null, error)

@@ -54,6 +54,8 @@ export function* transplant(
     const { code, message } = error as SavepointError
     log(state, 'info', 'not_transplanted', { libraries: names, code, message })
     if (state.worker !== copy) yield* back()
+    // It would fail again.
+    if (state.worker) state.worker.stays = true
     return { moved: false, limits: [hanging(libraries, message)] }
   } finally {
     if (file) {

@@ -17,13 +17,17 @@ export interface Undone {
 
 /** Whether a copy that is frozen now will have something to undo: a transaction begins with it, or is open. */
 export function isRecorded(state: KernelState, kind: SnapshotKind): boolean {
-  return state.options.records !== null && (kind !== 'guard' || state.transactions.length > 0)
+  return state.options.records !== null && (beginsRecording(kind) || state.transactions.length > 0)
 }
 
 /** What the permit of such a copy says of it. The guard's copies begin nothing. */
 export function recordingOf(state: KernelState, { kind }: Pick<Snapshot, 'kind'>): Pick<SnapshotPermit, 'record'> {
   const { records } = state.options
-  return records === null || kind === 'guard' ? {} : { record: { ...records, recording: state.recordings } }
+  return records === null || !beginsRecording(kind) ? {} : { record: { ...records, recording: state.recordings } }
+}
+
+function beginsRecording(kind: SnapshotKind): boolean {
+  return kind === 'begin' || kind === 'savepoint'
 }
 
 /** What the process that was woken has undone. Never throws while there is a worker. */

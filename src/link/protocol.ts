@@ -272,6 +272,10 @@ export type WorkerEvent =
       readonly limits: readonly string[]
     }
   | {
+      /** It is a copy in which calls of these libraries would hang. */ readonly kind: 'hangs'
+      readonly libraries: readonly string[]
+    }
+  | {
       /** `limits`: what could not be handed over, in words. */ readonly kind: 'handed_over'
       readonly snapshot: string
       readonly limits: readonly string[]

@@ -84,6 +84,7 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
     parts: 0,
   },
   left_behind: { fields: { limits: list(text) }, parts: 0 },
+  hangs: { fields: { libraries: list(text) }, parts: 0 },
   handed_over: { fields: { snapshot: text, limits: list(text) }, parts: 0 },
   put_back: {
     fields: { snapshot: text, ms: number, effects: list(externalEffect), limits: list(text), error: optional(text) },

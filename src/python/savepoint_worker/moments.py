@@ -60,6 +60,9 @@ def _make_up(worker: Worker) -> None:
 
     for failure in probe.make_up():
         worker.log("warn", f"Something that threads had served could not be put in order: {failure}")
+    libraries = probe.orphaned()
+    if libraries:
+        worker.link.send({"kind": "hangs", "libraries": libraries})
 
 
 @interrupts.held

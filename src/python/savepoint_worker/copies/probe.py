@@ -159,6 +159,11 @@ def make_up() -> list[str]:
     return revival.revive(missed)
 
 
+def orphaned() -> list[str]:
+    """Libraries whose threads were left behind by the process that this one is a copy of."""
+    return sorted(_orphaned)
+
+
 def _has_tasks(worker: Worker) -> bool:
     """Has the user tasks in the event loop, which run between two cells?"""
     return any(task is not worker._server and not task.done() for task in asyncio.all_tasks(worker.loop))
