@@ -148,6 +148,13 @@ class Transplants(ModesCase):
             "state, any('calls of polars' in limit for limit in limits)"
         )
         self.assertEqual(cell.result, "([1], True)")
+        # With the cell the need for that process has ended.
+        after = self.run_ok("state, id(state)")
+        self.assertEqual((after.result or "")[:6], "([1], ")
+        self.assertTrue(any("polars" in warning for warning in after.ours["warnings"]), after.ours["warnings"])
+        self.assertGreater(after.ours["worker"]["generation"], cell.ours["worker"]["generation"])
+        again = self.client.execute("1 / 0", metadata={"savepoint": {"transaction": "rollback_on_failure"}})
+        self.assertEqual(self.mode(again), ("child", "rolled_back"))
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ def is_result(name: str) -> bool:
 
 def put_back(shell: Any, values: dict[str, Any]) -> None:
     """Take results out of `values`, as they are loaded, and make them the shell's."""
-    for name in [name for name in values if is_result(name)]:
-        value = values.pop(name)
+    found = {name: values.pop(name) for name in list(values) if is_result(name)}
+    for name, value in found.items():
         if name in LATEST:
-            # The display hook looks there whether the user has taken the name for himself.
             setattr(shell.displayhook, name, value)
         else:
             shell.user_ns["_oh"][int(name[1:])] = value
-        shell.user_ns[name] = value
+    # As names of IPython's own: what it takes for the user's it leaves alone.
+    shell.push(found, interactive=False)
