@@ -28,6 +28,9 @@ from rows import groups  # noqa: E402
 from support.client import Client, start_kernel, stop_kernel  # noqa: E402
 from trial import EQUAL, WRONG, Broken, Outcome, Transaction, attempt, prepare  # noqa: E402
 
+#: How the reason begins where a kernel does not answer any more.
+HANGS = "it hangs"
+
 
 def main() -> int:
     """The exit code."""
@@ -90,18 +93,27 @@ def _chosen(group: Group, options: argparse.Namespace) -> list[Row]:
 def _try_groups(
     chosen: list[tuple[Group, list[Row]]], transaction: Transaction
 ) -> dict[tuple[str, str], Outcome | Broken]:
-    manager, client = start_kernel()
     outcomes: dict[tuple[str, str], Outcome | Broken] = {}
-    try:
-        for group, rows in chosen:
-            try:
+    waiting = list(chosen)
+    while waiting:
+        manager, client = start_kernel()
+        try:
+            while waiting:
+                group, rows = waiting.pop(0)
                 prepare(client, group)
-            except Broken as broken:
-                outcomes |= {(group.name, row.name): broken for row in rows}
-                continue
-            outcomes |= {(group.name, row.name): _try(client, row, transaction) for row in rows}
-    finally:
-        stop_kernel(manager, client)
+                while rows:
+                    row = rows.pop(0)
+                    outcomes[group.name, row.name] = outcome = _try(client, row, transaction)
+                    if isinstance(outcome, Outcome) and outcome.why.startswith(HANGS):
+                        # The others get a kernel that answers.
+                        waiting.insert(0, (group, rows))
+                        raise TimeoutError
+        except Broken as broken:
+            outcomes |= {(group.name, row.name): broken for row in rows}
+        except TimeoutError:
+            outcomes |= {(group.name, row.name): Broken("no answer") for row in rows if (group, rows) not in waiting}
+        finally:
+            stop_kernel(manager, client)
     return outcomes
 
 
@@ -111,8 +123,8 @@ def _try(client: Client, row: Row, transaction: Transaction) -> Outcome | Broken
         return attempt(client, row, transaction)
     except Broken as broken:
         return broken
-    except (TimeoutError, AssertionError, KeyError) as error:
-        return Outcome(WRONG, f"{type(error).__name__}: {error}")
+    except TimeoutError as error:
+        return Outcome(WRONG, f"{HANGS}: {error}")
 
 
 def _verdict(outcome: Outcome | Broken) -> str:

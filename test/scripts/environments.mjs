@@ -19,11 +19,11 @@ export async function testPython() {
   return { python, version: interpreter.version }
 }
 
-/** The same with many more libraries, for the tests that take minutes; its interpreter. */
-export async function librariesPython({ python }) {
+/** The same with many more libraries, for the tests that take minutes: those of `requirements-NAME`; its interpreter. */
+export async function librariesPython({ python }, name = 'libraries') {
   const { probe } = await provision('find')
   const env = { ...process.env, PATH: `${dirname(python)}:${process.env.PATH}` }
-  return environment(await probe(python, process.env), join(root, 'test', 'requirements-libraries.lock'), env)
+  return environment(await probe(python, process.env), join(root, 'test', `requirements-${name}.lock`), env)
 }
 
 /**

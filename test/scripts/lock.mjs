@@ -28,6 +28,11 @@ lock(
   `# What the long tests need on top: libraries that reach into the kernel, and toolkits with event loops.
 # Made from requirements-libraries.in by: npm run lock`,
 )
+lock(
+  'test/requirements-rollback',
+  `# What the long tests need on top: libraries whose objects a rollback has to bring back.
+# Made from requirements-rollback.in by: npm run lock`,
+)
 
 // One list for all Pythons and systems; without the address of the index that this machine happens to use.
 function lock(path, heading) {

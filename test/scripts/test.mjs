@@ -25,6 +25,7 @@ const pythons = [tested.python, ...(await otherPythons(tested))]
 
 const withLibraries = long || only.some((wanted) => wanted.startsWith('libraries'))
 const libraries = withLibraries ? await librariesPython(tested) : null
+const withMore = long ? await librariesPython(tested, 'rollback') : null
 
 const env = {
   SAVEPOINT_TEST_PYTHON: tested.python,
@@ -60,7 +61,7 @@ function suites() {
     // Each file in a process of its own: these tests fork, and change signals and file descriptors.
     ...units.map((file) => ({ name: `python/${file.slice(5, -3)}`, argv: [python, runner, inTest('python', file)] })),
     { name: 'clients', argv: [python, inTest('clients', 'run.py')], deadlineS: 600 },
-    { name: 'rollback', argv: [python, inTest('rollback', 'run.py')] },
+    { name: 'rollback', argv: [withMore ?? python, inTest('rollback', 'run.py'), ...(long ? ['--all'] : [])] },
     { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
     { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
     // Minutes, and a check of its own where changes are accepted.

@@ -17,6 +17,8 @@ MODULES = (
     "system",
     "arrays",
     "frames",
+    "science",
+    "databases",
     "figures",
     "notebooks",
     "escapes_python",

@@ -1,0 +1,164 @@
+"""Random steps for a kernel, and how each is done by a real client."""
+
+from __future__ import annotations
+
+import ast
+import random
+
+from model import NAMES, Expected, Model, Step
+from support.client import Cell, Client
+from support.comms import Refused, Target
+
+#: Kind of step, and how often.
+WEIGHTS = {
+    "cell": 40,
+    "failing": 10,
+    "policy": 12,
+    "death": 1,
+    "begin": 9,
+    "savepoint": 8,
+    "rollback": 9,
+    "to": 7,
+    "release": 3,
+    "commit": 5,
+}
+STATEMENTS = (
+    "{a} = []",
+    "{a} = [{n}, {n}]",
+    "{a} = {{'k': {n}}}",
+    "{a} = {b}",
+    "{a} = [{b}]",
+    "{a}.append({n})",
+    "{a}.append({b})",
+    "{a}[0] = {n}",
+    "{a}[:] = [{n}]",
+    "{a}.clear()",
+    "{a}['k'] = {b}",
+    "{a} += [{n}]",
+    "del {a}",
+    "globals()['{a}'] = [{n}]",
+    "exec('{a} = [{n}]', globals())",
+    "for each in {a}:\n    if isinstance(each, list): each.append({n})",
+    "def store(value):\n    global {a}\n    {a} = value\nstore([{n}])\ndel store",
+)
+SAVEPOINTS = ("p", "q", "r")
+SAVEPOINTS_MAX = 8
+DEPTH = 5
+DEATHS = ("import os; os.kill(os.getpid(), 9)", "import ctypes; ctypes.string_at(0)", "import os; os._exit(3)")
+
+
+def random_step(choose: random.Random, model: Model) -> Step:
+    """A step that is legal, mostly."""
+    kind = choose.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()))[0]
+    at = choose.randrange(len(model.open)) if model.open and choose.random() < 0.25 else 0
+    by = choose.choice(("comm", "magic", "python"))
+    by = "comm" if at else by
+    if kind == "begin":
+        if len(model.open) >= DEPTH:
+            kind = "commit"
+        else:
+            policy = choose.choice(("explicit", "explicit", "rollback_always", "rollback_on_failure"))
+            return Step("begin", policy=policy, by=by)
+    if kind == "savepoint":
+        if sum(len(each.savepoints) for each in model.open) >= SAVEPOINTS_MAX:
+            kind = "to"
+        else:
+            return Step("savepoint", choose.choice(SAVEPOINTS), at=at, by=by)
+    if kind in ("to", "release"):
+        return Step("rollback" if kind == "to" else kind, choose.choice(SAVEPOINTS), at=at, by=by)
+    if kind in ("rollback", "commit"):
+        return Step(kind, at=at, by=by)
+    code = "\n".join(_statement(choose) for _ in range(choose.randint(1, 3)))
+    if kind == "failing":
+        return Step("cell", f"{code}\n1 / 0")
+    if kind == "policy":
+        policies = ["rollback_on_failure", "rollback_always", "dry_run", "commit_on_success"]
+        if len(model.open) < DEPTH:
+            policies.append("explicit")
+        return Step("cell", choose.choice((code, f"{code}\n1 / 0")), choose.choice(policies))
+    if kind == "death":
+        return Step("death", f"{code}\n{choose.choice(DEATHS)}", "rollback_on_failure")
+    return Step("cell", code)
+
+
+def _statement(choose: random.Random) -> str:
+    a, b = choose.choices(NAMES, k=2)
+    return choose.choice(STATEMENTS).format(a=a, b=b, n=choose.randrange(100))
+
+
+class Wrong(AssertionError):
+    """The kernel did something else than the model."""
+
+
+class Hands:
+    """Does steps to a kernel, and compares."""
+
+    def __init__(self, client: Client, target: Target) -> None:
+        self.client = client
+        self.target = target
+        self._count = 0
+
+    def do(self, step: Step, expected: Expected) -> None:
+        """Do it. Raises Wrong if the answer is not the expected one."""
+        self.client.messages.clear()
+        if step.kind in ("cell", "death"):
+            found = self._run(step)
+        elif step.by == "comm":
+            found = self._ask(step)
+        else:
+            found = self._asked_in_a_cell(step)
+        if found != expected:
+            raise Wrong(f"the kernel answers {tuple(found)}, not {tuple(expected)}")
+
+    def look(self, wanted: str) -> None:
+        """Compare the state. Raises Wrong."""
+        self.client.messages.clear()
+        cell = self.client.execute("", silent=True, user_expressions={"state": "canonical(globals())"})
+        answer = cell.content["user_expressions"]["state"]
+        if answer["status"] != "ok":
+            raise Wrong(f"the state cannot be seen: {answer['evalue']}")
+        found = ast.literal_eval(answer["data"]["text/plain"])
+        if found != wanted:
+            raise Wrong(f"the state is {found!r}, not {wanted!r}")
+
+    def _run(self, step: Step) -> Expected:
+        wishes = {"savepoint": {"transaction": step.policy}} if step.policy else {}
+        cell = self._executed(step.text, wishes)
+        if step.kind == "death" and cell.content.get("ename") != "WorkerDied":
+            raise Wrong(f"it did not die: {cell.content}")
+        transaction = cell.ours["transaction"] if step.policy else None
+        return Expected(cell.status, transaction and transaction["outcome"])
+
+    def _ask(self, step: Step) -> Expected:
+        fields = {"policy": step.policy} if step.kind == "begin" else {}
+        if step.text:
+            fields["to" if step.kind == "rollback" else "name"] = step.text
+        if step.at:
+            opened = self.target.ask("status")["transactions"]
+            fields["transaction"] = opened[len(opened) - 1 - min(step.at, len(opened) - 1)]["id"]
+        try:
+            self.target.ask(step.kind, **fields)
+        except Refused as refused:
+            return Expected(refused.code)
+        return Expected("ok")
+
+    def _asked_in_a_cell(self, step: Step) -> Expected:
+        named = f"'{step.text}'" if step.text else ""
+        if step.by == "magic":
+            code = f"%{step.kind} {step.text}" + (f" --policy {step.policy}" if step.policy else "")
+        elif step.kind == "begin":
+            code = f"__import__('savepoint').begin(policy='{step.policy}');"
+        else:
+            code = f"__import__('savepoint').{step.kind}({named});"
+        cell = self._executed(code, {})
+        if cell.status == "ok":
+            return Expected("ok")
+        return Expected(cell.content["evalue"].partition(":")[0])
+
+    def _executed(self, code: str, metadata: dict[str, object]) -> Cell:
+        cell = self.client.execute(code, metadata=metadata)
+        count = cell.content["execution_count"]
+        if count <= self._count:
+            raise Wrong(f"the count went from {self._count} to {count}")
+        self._count = count
+        return cell
