@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Random steps on a real kernel, beside a model of it in plain Python: assignments and changes in place, cells with
-policies that fail or end their process, begin, savepoints, rollback, release, commit.
+"""Random steps on real kernels, beside a model of them in plain Python: assignments and changes in place, cells with
+policies that fail or end their process, begin, savepoints, rollback, release, commit; and forks, in a gateway.
 
     campaign.py [--steps N] [--seed S]
 
@@ -16,18 +16,18 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "clients")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "clients"), str(HERE.parent / "gateway-clients")]
 
-from model import CANONICAL, Model, Step  # noqa: E402
+from model import Model, Step  # noqa: E402
 from steps import Hands, Wrong, random_step  # noqa: E402
-from support.client import start_kernel, stop_kernel  # noqa: E402
-from support.comms import transactions  # noqa: E402
+from subjects import Subject, of_gateway, of_kernelspec  # noqa: E402
 
+Started = Callable[[], AbstractContextManager[Subject]]
 #: A kernel takes this many steps, then there is a new one; so what led to a difference is no longer than that.
 A_KERNEL = 500
 SHORTEN_S = 60.0
@@ -44,11 +44,13 @@ def main() -> int:
     print(f"seed {seed}: campaign.py --seed {seed} --steps {options.steps} does the same again", flush=True)
     began, counts, done = time.monotonic(), Counter[str](), 0
     for part in range(0, options.steps, A_KERNEL):
-        taken, wrong = _part(random.Random(f"{seed} {part}"), min(A_KERNEL, options.steps - part), counts)
+        # Every other kernel is one of a gateway.
+        started = of_gateway if part // A_KERNEL % 2 else of_kernelspec
+        taken, wrong = _part(started, random.Random(f"{seed} {part}"), min(A_KERNEL, options.steps - part), counts)
         done += len(taken)
         if wrong is not None:
             print(f"after {done} steps: {wrong}")
-            for step in _shortened(taken)[-SHOWN:]:
+            for step in _shortened(started, taken)[-SHOWN:]:
                 print(f"    {step!r}")
             print(f"{done // 100} passed, 1 failed")
             return 1
@@ -59,13 +61,16 @@ def main() -> int:
     return 0
 
 
-def _part(choose: random.Random, size: int, counts: Counter[str]) -> tuple[list[Step], Exception | None]:
+def _part(
+    started: Started, choose: random.Random, size: int, counts: Counter[str]
+) -> tuple[list[Step], Exception | None]:
     """The steps that one kernel took, and what went wrong with the last of them."""
     taken: list[Step] = []
     model = Model()
-    with _kernel() as hands:
+    with started() as subject:
+        hands = Hands(subject)
         for _ in range(size):
-            step = random_step(choose, model)
+            step = random_step(choose, model, subject.forks)
             taken.append(step)
             counts[step.kind] += 1
             if wrong := _differs(hands, model, step):
@@ -82,14 +87,14 @@ def _differs(hands: Hands, model: Model, step: Step) -> Exception | None:
     return None
 
 
-def _shortened(steps: list[Step]) -> list[Step]:
+def _shortened(started: Started, steps: list[Step]) -> list[Step]:
     """Fewer steps that end in a difference, too; those found within a minute."""
     deadline = time.monotonic() + SHORTEN_S
     size = max(1, len(steps) // 2)
     while time.monotonic() < deadline:
         for begin in range(0, len(steps) - 1, size):
             fewer = steps[:begin] + steps[min(begin + size, len(steps) - 1) :]
-            if time.monotonic() < deadline and (found := _still_differs(fewer)):
+            if time.monotonic() < deadline and (found := _still_differs(started, fewer)):
                 steps = found
                 break
         else:
@@ -99,24 +104,15 @@ def _shortened(steps: list[Step]) -> list[Step]:
     return steps
 
 
-def _still_differs(steps: list[Step]) -> list[Step] | None:
+def _still_differs(started: Started, steps: list[Step]) -> list[Step] | None:
     """The steps up to that which differs."""
     model = Model()
-    with _kernel() as hands:
+    with started() as subject:
+        hands = Hands(subject)
         for at, step in enumerate(steps):
             if _differs(hands, model, step):
                 return steps[: at + 1]
     return None
-
-
-@contextmanager
-def _kernel() -> Iterator[Hands]:
-    manager, client = start_kernel()
-    try:
-        client.execute(f"{CANONICAL}\nget_ipython().run_line_magic('xmode', 'Minimal')")
-        yield Hands(client, transactions(client))
-    finally:
-        stop_kernel(manager, client)
 
 
 if __name__ == "__main__":

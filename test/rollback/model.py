@@ -116,13 +116,11 @@ class Model:
         return Expected(status, "committed")
 
     def _death(self, step: Step) -> Expected:
-        """A cell whose process ends in the middle of it, under a policy that rolls it back."""
+        """A cell whose process ends in the middle of it, under a policy that rolls it back: that cell alone is lost."""
         self.cells += 1
         own = self._wrapped(step.policy)
         assert own is not None
-        self._runs(step.text)
-        if not self._failure(own):
-            self._back_to_begin(own)
+        self._back_to_begin(own)
         return Expected("error", "rolled_back")
 
     def _wrapped(self, policy: str) -> Transaction | None:
@@ -136,6 +134,9 @@ class Model:
             exec(code, self.names)
         except Exception:
             return False
+        finally:
+            # Put there by exec, and nothing that could be copied.
+            self.names.pop("__builtins__", None)
         return True
 
     def _failure(self, own: Transaction | None) -> bool:
@@ -176,6 +177,11 @@ class Model:
     def _release(self, step: Step) -> None:
         transaction = self._meant(step)
         del transaction.savepoints[self._savepoint_of(transaction, step.text) :]
+
+    def _fork(self, step: Step) -> None:
+        # A fork has the state, and none of the transactions.
+        if step.policy == "join":
+            self.open = []
 
     def _meant(self, step: Step) -> Transaction:
         if not self.open:

@@ -6,6 +6,7 @@ import ast
 import random
 
 from model import NAMES, Expected, Model, Step
+from subjects import GatewayKernel, Subject
 from support.client import Cell, Client
 from support.comms import Refused, Target
 
@@ -21,6 +22,7 @@ WEIGHTS = {
     "to": 7,
     "release": 3,
     "commit": 5,
+    "fork": 1,
 }
 STATEMENTS = (
     "{a} = []",
@@ -47,8 +49,8 @@ DEPTH = 5
 DEATHS = ("import os; os.kill(os.getpid(), 9)", "import ctypes; ctypes.string_at(0)", "import os; os._exit(3)")
 
 
-def random_step(choose: random.Random, model: Model) -> Step:
-    """A step that is legal, mostly."""
+def random_step(choose: random.Random, model: Model, forks: bool) -> Step:
+    """A step that is legal, mostly. `forks`: whether the kernel can be forked."""
     kind = choose.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()))[0]
     at = choose.randrange(len(model.open)) if model.open and choose.random() < 0.25 else 0
     by = choose.choice(("comm", "magic", "python"))
@@ -76,8 +78,13 @@ def random_step(choose: random.Random, model: Model) -> Step:
         if len(model.open) < DEPTH:
             policies.append("explicit")
         return Step("cell", choose.choice((code, f"{code}\n1 / 0")), choose.choice(policies))
+    if kind == "fork" and forks:
+        return Step("fork", code, choose.choice(("leave", "join")))
     if kind == "death":
-        return Step("death", f"{code}\n{choose.choice(DEATHS)}", "rollback_on_failure")
+        # An error of its own would keep it from dying.
+        tried = "\n".join(f"    {line}" for line in code.splitlines())
+        ending = f"try:\n{tried}\nexcept Exception: pass\n{choose.choice(DEATHS)}"
+        return Step("death", ending, "rollback_on_failure")
     return Step("cell", code)
 
 
@@ -93,14 +100,24 @@ class Wrong(AssertionError):
 class Hands:
     """Does steps to a kernel, and compares."""
 
-    def __init__(self, client: Client, target: Target) -> None:
-        self.client = client
-        self.target = target
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
         self._count = 0
+
+    @property
+    def client(self) -> Client:
+        return self.subject.client
+
+    @property
+    def target(self) -> Target:
+        return self.subject.target
 
     def do(self, step: Step, expected: Expected) -> None:
         """Do it. Raises Wrong if the answer is not the expected one."""
         self.client.messages.clear()
+        if step.kind == "fork":
+            self._fork(step)
+            return
         if step.kind in ("cell", "death"):
             found = self._run(step)
         elif step.by == "comm":
@@ -121,6 +138,15 @@ class Hands:
         if found != wanted:
             raise Wrong(f"the state is {found!r}, not {wanted!r}")
 
+    def _fork(self, step: Step) -> None:
+        """Let one of the two go: the fork after it has done something that the other must not see, or the other one."""
+        assert isinstance(self.subject, GatewayKernel)
+        fork = self.subject.fork()
+        stays, goes = (self.subject, fork) if step.policy == "leave" else (fork, self.subject)
+        goes.client.execute(step.text)
+        goes.end()
+        self.subject = stays
+
     def _run(self, step: Step) -> Expected:
         wishes = {"savepoint": {"transaction": step.policy}} if step.policy else {}
         cell = self._executed(step.text, wishes)
@@ -133,8 +159,8 @@ class Hands:
         fields = {"policy": step.policy} if step.kind == "begin" else {}
         if step.text:
             fields["to" if step.kind == "rollback" else "name"] = step.text
-        if step.at:
-            opened = self.target.ask("status")["transactions"]
+        opened = self.target.ask("status")["transactions"] if step.at else []
+        if opened:
             fields["transaction"] = opened[len(opened) - 1 - min(step.at, len(opened) - 1)]["id"]
         try:
             self.target.ask(step.kind, **fields)

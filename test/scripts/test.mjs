@@ -1,8 +1,8 @@
 /**
  * `npm test`: everything that needs no more than Node and Python.
  *
- *   --only NAME   the suites whose name begins with NAME (jest, python, clients, rollback, gateway, conformance, start,
- *                 libraries); can be given again
+ *   --only NAME   the suites whose name begins with NAME (jest, python, clients, rollback, random, gateway, conformance,
+ *                 start, libraries); can be given again
  *   --long        also what takes minutes: RUN_SLOW=1 for every suite, and longer deadlines
  */
 import { readdirSync } from 'node:fs'
@@ -64,7 +64,10 @@ function suites() {
     { name: 'rollback', argv: [withMore ?? python, inTest('rollback', 'run.py'), ...(long ? ['--all'] : [])] },
     { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
     { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
-    // Minutes, and a check of its own where changes are accepted.
+    // Minutes, and checks of their own where changes are accepted.
+    ...(long || only.some((wanted) => wanted.startsWith('random'))
+      ? [{ name: 'random', argv: [python, inTest('rollback', 'campaign.py')], deadlineS: 900 }]
+      : []),
     ...(long || only.some((wanted) => wanted.startsWith('conformance'))
       ? [{ name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 }]
       : []),

@@ -22,7 +22,7 @@ THREADS = Group(
 
 PROCESSES = Group(
     "Processes, pipes, sockets",
-    imports="import multiprocessing, multiprocessing.shared_memory, os, selectors, signal, socket, subprocess, sys",
+    imports="import multiprocessing, multiprocessing.shared_memory, os, selectors, signal, socket, subprocess, sys, time",
     rows=(
         Row("child process and its pipes", "x = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)", "x.args = None; x.extra = 1", "x.args == ['cat'] and not hasattr(x, 'extra') and x.poll() is None", part="x.stdin", works="x.communicate(b'still there', timeout=10)[0] == b'still there' and x.returncode == 0", brief=True),
         Row("pair of sockets", "x, other = socket.socketpair(); other.send(b'before')", "x.settimeout(3); other.send(b' failed')", "x.gettimeout() is None and x.fileno() > 0 and x.recv(6) == b'before'", works="x.send(b'z') == 1 and other.recv(1) == b'z' and other.close() is x.close()", brief=True),
@@ -34,7 +34,10 @@ PROCESSES = Group(
         Row("socket with a client of its own", "s = socket.create_server(('127.0.0.1', 0)); x = socket.create_connection(s.getsockname()); peer, _ = s.accept()", "x.settimeout(0.5); peer.settimeout(2)", "x.gettimeout() is None", works="x.sendall(b'hello') is None and peer.recv(5) == b'hello' and [each.close() for each in (s, x, peer)]"),
         Row("os.pipe by its descriptors", "x = list(os.pipe())", "os.write(x[1], b'from the failed cell'); x.append('spoiled')", "len(x) == 2", works="os.read(x[0], 4) == b'from' and os.close(x[0]) is os.close(x[1])"),
         Row("selector with what it watches", "a, b = socket.socketpair(); x = selectors.SelectSelector(); key = x.register(a, selectors.EVENT_READ, [1])", "x.unregister(a); x.register(b, selectors.EVENT_WRITE)", "list(x.get_map()) == [a.fileno()]", part="x.get_key(a)", works="b.send(b'1') == 1 and x.select(5)[0][0] is key and [each.close() for each in (x, a, b)]"),
-        Row("multiprocessing.Value and Array", "x = multiprocessing.Array('i', 4); v = multiprocessing.Value('d', 1.5)", "x.extra = 1", "len(x) == 4 and not hasattr(x, 'extra') and v.value == 1.5", part="x.get_obj()", works="x.__setitem__(0, 5) is None and x[0] == 5"),
+        Row("multiprocessing.Value and Array", "x = multiprocessing.Array('i', 4); v = multiprocessing.Value('d', 1.5)", "x[0] = 7; v.value = 2; x.extra = 1", "list(x) == [0] * 4 and not hasattr(x, 'extra') and v.value == 1.5", part="x.get_obj()", works="x.__setitem__(0, 5) is None and x[0] == 5"),
+        Row("multiprocessing.Lock, Semaphore, Event", "x = multiprocessing.Lock(); s = multiprocessing.Semaphore(2); e = multiprocessing.Event()", "x.acquire(); s.acquire(); e.set()", "s.get_value() == 2 and not e.is_set() and x.acquire(False)", works="x.release() is None and s.acquire(False)"),
+        Row("shared memory by its name", "from multiprocessing import shared_memory; x = shared_memory.SharedMemory(create=True, size=64); x.buf[:4] = b'kept'", "x.buf[:4] = b'gone'", "bytes(x.buf[:4]) == b'kept'", works="x.close() is x.unlink()"),
+        Row("memory that a child process has, too", "x = multiprocessing.Value('i', 5); p = multiprocessing.get_context('fork').Process(target=time.sleep, args=(2,)); p.start()", "x.value = 6", "x.value == 5", limit="memory that is shared with another process"),
         Row("multiprocessing.Pipe", "x, other = multiprocessing.Pipe()", "x.extra = 1", "not hasattr(x, 'extra') and not x.closed", works="x.send({'a': 1}) is None and other.recv() == {'a': 1} and x.close() is other.close()"),
         Row("CompletedProcess", "x = subprocess.run(['echo', 'hi'], capture_output=True)", "x.stdout = b'changed'; x.args.append('more')", "x.stdout == b'hi\\n' and x.args == ['echo', 'hi']", part="x.args", works="x.check_returncode() is None"),
     ),

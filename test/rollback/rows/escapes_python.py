@@ -29,7 +29,7 @@ LANGUAGE = Group(
         Row("finalizers that have run", "died = []\nclass C: pass\nx = C(); weakref.finalize(x, died.append, 1); holder = [x]", "globals().pop('x'); globals().pop('alias', None); holder.clear(); gc.collect()", "died == [] and holder == [x]", part="holder[0]", works="holder.pop() is x", brief=True),
         Row("cache of `re`, interned strings", "x = re.compile('row(s)'); word = sys.intern('interned by the rows')", "re.purge(); re.compile('z')", "re.compile('row(s)') is x and sys.intern('interned by ' + 'the rows') is word", part="re.compile('row(s)')", works="x.match('rows')"),
         Row("object that is held by C code alone", "x = []; ctypes.pythonapi.Py_IncRef(ctypes.py_object(x)); address = id(x)", "ctypes.cast(address, ctypes.py_object).value.append('through the address')", "x == []", works="ctypes.cast(address, ctypes.py_object).value is x"),
-        Row("threads' shared list, changed by a thread of the cell", "import threading; x = []", "t = threading.Thread(target=x.append, args=(1,)); t.start(); t.join()", "x == [] and 't' not in globals()", works="x.append(1)"),
+        Row("threads' shared list, changed by a thread of the cell", "import threading; x = []", "changer = threading.Thread(target=x.append, args=(1,)); changer.start(); changer.join()", "x == [] and 'changer' not in globals()", works="x.append(1)"),
         Row("data descriptor in a base class of a built-in", "class B(list):\n    pass\nx = B([1]); B.total = property(lambda self: sum(self))", "B.total = None; B.__len__ = lambda self: 77; x.append(3)", "x.total == 1 and len(x) == 1", works="x.append(4) is None and x.total == 5"),
     ),
 )

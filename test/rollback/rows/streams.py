@@ -5,6 +5,7 @@ from row import Group, Row
 FILES = Group(
     "Files and streams",
     imports=(
+        "import fcntl, subprocess\n"
         "import bz2, codecs, configparser, csv, dbm.dumb, fileinput, gzip, io, json, linecache, lzma, mmap, os, pathlib, pickle\n"
         "import shelve, sqlite3, tarfile, tempfile, wave, zipfile, zlib\n"
         "folder = tempfile.TemporaryDirectory(); place = lambda name: os.path.join(folder.name, name)\n"
@@ -19,12 +20,17 @@ FILES = Group(
         Row("descriptor of a file", "x = [os.open(written('fd'), os.O_RDONLY)]; os.read(x[0], 5)", "os.lseek(x[0], 0, os.SEEK_END); os.close(x[0])", "os.lseek(x[0], 0, os.SEEK_CUR) == 5", works="os.read(x[0], 3) == b'one' and os.close(x[0]) is None"),
         Row("file with text that is not written yet", "x = open(place('buffered'), 'w'); x.write('kept ')", "x.write('gone '); x.mode = 'spoiled'", "x.mode == 'w' and not x.closed", part="x.buffer", works="x.close() is None and open(place('buffered')).read() == 'kept '", brief=True),
         Row("file that the cell closes", "x = open(written('closed'))", "x.read(); x.close()", "not x.closed and x.tell() == 0", works="x.readline() == 'line one\\n'"),
+        Row("lock on a file, by flock", "x = open(written('flock')); fcntl.flock(x, fcntl.LOCK_EX); is_free = lambda: subprocess.run(['flock', '-n', x.name, 'true']).returncode == 0", "fcntl.flock(x, fcntl.LOCK_UN)", "not is_free()", works="fcntl.flock(x, fcntl.LOCK_UN) is None and is_free()"),
+        Row("lock on a part of a file, by fcntl", "x = open(written('lockf'), 'r+b'); fcntl.lockf(x, fcntl.LOCK_EX, 5, 2); attempt = 'import fcntl, sys; fcntl.lockf(open(sys.argv[1], \"r+b\"), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(sys.argv[2]))'; is_free = lambda at: subprocess.run(['python3', '-c', attempt, x.name, str(at)], stderr=subprocess.DEVNULL).returncode == 0", "fcntl.lockf(x, fcntl.LOCK_UN)", "not is_free(3) and is_free(9)", works="fcntl.lockf(x, fcntl.LOCK_UN) is None and is_free(3)"),
+        Row("lock that the failed cell took", "x = open(written('newlock')); is_free = lambda: subprocess.run(['flock', '-n', x.name, 'true']).returncode == 0", "fcntl.flock(x, fcntl.LOCK_EX)", "is_free()", works="fcntl.flock(x, fcntl.LOCK_EX) is None and not is_free()"),
         Row("StringIO", "x = io.StringIO('abc'); x.read(1)", "x.read(); x.write('more'); x.truncate(1)", "x.getvalue() == 'abc' and x.tell() == 1", works="x.read() == 'bc'", brief=True),
         Row("BytesIO with an exported buffer", "x = io.BytesIO(b'abc'); b = x.getbuffer()", "b[0] = 90; x.seek(2)", "x.getvalue() == b'abc' and x.tell() == 0", part="b.obj", works="b.__setitem__(0, 65) is None and x.getvalue() == b'Abc'"),
         Row("TextIOWrapper over BytesIO", "raw = io.BytesIO(b'ab\\ncd\\n'); x = io.TextIOWrapper(raw); x.readline()", "x.readline(); x.detach()", "x.readline() == 'cd\\n'", part="x.buffer", works="x.seek(0) == 0"),
         Row("BufferedRWPair and BufferedReader", "x = io.BufferedReader(io.BytesIO(b'0123456789'), 4); x.read(2)", "x.read(5); x.peek()", "x.tell() == 2", part="x.raw", works="x.read(3) == b'234'"),
         Row("TemporaryFile", "x = tempfile.TemporaryFile(); x.write(b'abc'); x.flush(); x.seek(1)", "x.seek(0, 2)", "x.tell() == 1", works="x.read() == b'bc'"),
         Row("SpooledTemporaryFile in memory", "x = tempfile.SpooledTemporaryFile(1000); x.write(b'abc')", "x.write(b'def'); x.seek(0)", "x.tell() == 3 and x._file.getvalue() == b'abc'", part="x._file", works="x.seek(0) == 0 and x.read() == b'abc'"),
+        Row("mmap without a file, shared by default", "x = mmap.mmap(-1, 4096); x[:4] = b'kept'; x.seek(2)", "x[:4] = b'gone'; x.seek(9)", "x[:4] == b'kept' and x.tell() == 2", works="x.__setitem__(0, 65) is None and x[:4] == b'Aept'", brief=True),
+        Row("memory file and a map of it", "x = os.memfd_create('rows'); os.ftruncate(x, 64); m = mmap.mmap(x, 64); m[:4] = b'kept'", "m[:4] = b'gone'", "m[:4] == b'kept' and os.pread(x, 4, 0) == b'kept'", works="os.pwrite(x, b'via descriptor', 0) == 14 and m[:3] == b'via' and m.close() is os.close(x)"),
         Row("mmap without a file", "x = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS); x[:3] = b'abc'; x.seek(2)", "x[:3] = b'zzz'; x.seek(0)", "x[:3] == b'abc' and x.tell() == 2", works="x.__setitem__(0, 65) is None and x[:2] == b'Ab'", brief=True),
         Row("mmap of a file, copied on write", "f = open(written('map'), 'r+b'); x = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)", "x[0:4] = b'ZZZZ'", "x[0:8] == b'line one'", works="x.find(b'two') == 14"),
         Row("csv writer and reader", "out = io.StringIO(); x = csv.writer(out); x.writerow([1, 2]); r = csv.reader(['a,b', 'c,d']); next(r)", "x.writerow([3]); next(r)", "out.getvalue() == '1,2\\r\\n' and r.line_num == 1", works="next(r) == ['c', 'd'] and x.writerow('e') == 3"),

@@ -6,7 +6,7 @@ without an end of file and locks held, and would find the offsets of its files m
 * pipes, sockets, terminals and the kernel's event objects are replaced by one dead socketpair end: reading it is the
   end of the file, writing it is EPIPE, and the numbers stay taken, so that what comes back on waking finds its place
   (see `events` for those that are made anew then);
-* regular files are opened once more at the same offset, which shares neither offset nor lock;
+* regular files are opened once more at the same offset, which shares neither offset nor lock (see `locks`);
 * directories, memory files, devices and the worker's own FIFOs on descriptors 1 and 2 stay.
 
 `plan` decides and touches nothing, `survey` looks at this process, `freeze` performs.
@@ -24,6 +24,8 @@ from typing import Literal, NamedTuple
 
 from . import events
 from .events import Event
+from .locks import Lock, held
+from .shared import Saved
 
 Action = Literal["keep", "end", "reopen"]
 Kind = Literal["own", "stream", "event", "file", "other"]
@@ -63,6 +65,8 @@ class Step(NamedTuple):
     process: tuple[int, str] | None
     #: How an event object is made anew. None for everything else, and for one with which that cannot be done.
     event: Event | None = None
+    #: Of a file: the locks that this process has on it.
+    locks: tuple[Lock, ...] = ()
 
 
 class Original(NamedTuple):
@@ -87,6 +91,10 @@ class Frozen(NamedTuple):
     events: list[Event]
     #: What could not be separated from the process that goes on, in words.
     limits: list[str]
+    #: Contents of memory that both of them have mapped.
+    shared: list[Saved]
+    #: Locks on files, which the process that goes on has.
+    locks: list[Lock]
 
 
 def survey(kept: frozenset[int], fifos: frozenset[tuple[int, int]]) -> list[Step]:
@@ -100,7 +108,8 @@ def survey(kept: frozenset[int], fifos: frozenset[tuple[int, int]]) -> list[Step
         identity = identity_of(descriptor) if kind == "stream" else ""
         process = _process_of(number) if "[pidfd]" in target else None
         event = events.describe(number, target, inheritable, descriptor.flags) if kind == "event" else None
-        steps.append(Step(number, action, inheritable, descriptor, identity, process, event))
+        locks = tuple(held(number, target)) if kind == "file" else ()
+        steps.append(Step(number, action, inheritable, descriptor, identity, process, event, locks))
     return steps
 
 
@@ -126,7 +135,8 @@ def freeze(steps: list[Step]) -> Frozen:
                 limits += _reopen(step)
     streams = {step.number: step.identity for step in steps if step.identity}
     pidfds = {step.number: step.process for step in steps if step.process is not None}
-    return Frozen(streams, pidfds, [step.event for step in steps if step.event is not None], limits)
+    revivable = [step.event for step in steps if step.event is not None]
+    return Frozen(streams, pidfds, revivable, limits, [], [lock for step in steps for lock in step.locks])
 
 
 def _unrevivable(step: Step) -> list[str]:

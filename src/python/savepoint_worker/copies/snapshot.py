@@ -28,10 +28,11 @@ from ..effects.own_fork import own_fork
 from ..link import wait_readable
 from ..processes import children, custodian
 from ..processes.custodian import Custodian
-from . import duplicate, imports, probe, surroundings, timers, wake
+from . import duplicate, imports, probe, shared, surroundings, timers, wake
 from .freeze import Original, Step, freeze, identity_of, kind_of, open_descriptors, survey, words_for
 from .hot_pages import HotPages, prepare_next
 from .probe import Found
+from .shared import Range, Shared
 
 if TYPE_CHECKING:
     from ..effects.recorder import Recorder
@@ -62,6 +63,7 @@ class Snapshots:
         self.limits: dict[str, list[str]] = {}
         #: For each snapshot number and identity of what is handed over to it, if it is still open then.
         self.streams: dict[str, dict[int, str]] = {}
+        self.shared = Shared()
         self._pids: dict[str, int] = {}
         #: Whether files were open, as far as is known, when the latest copy was taken.
         self.has_files = True
@@ -179,7 +181,8 @@ def _take(worker: Worker, permit: dict[str, Any], found: Found) -> tuple[int, li
         worker.snapshots.has_files = steps is None or any(step.action == "reopen" for step in steps)
         own = own_descriptors(worker)
         apart = bool(permit.get("apart"))
-        wait = apart or steps is None or any(step.number not in own for step in steps)
+        memory = worker.snapshots.shared.find()
+        wait = apart or steps is None or any(step.number not in own for step in steps) or any(memory)
         # CPython seeds this generator anew after a fork; a rollback has to bring back the same state.
         random = sys.modules.get("random")
         random_state = random.getstate() if random is not None else None
@@ -188,7 +191,7 @@ def _take(worker: Worker, permit: dict[str, Any], found: Found) -> tuple[int, li
         pid = fork_quietly(found.alone)
         if pid == 0:
             end.close()
-            woken = _be_frozen(worker, permit, copys_end, steps, wait, original)
+            woken = _be_frozen(worker, permit, copys_end, steps, memory, wait, original)
             probe.leave_behind(found)
             if random is not None:
                 random.setstate(random_state)
@@ -244,6 +247,7 @@ def _be_frozen(
     permit: dict[str, Any],
     end: socket.socket,
     steps: list[Step] | None,
+    memory: tuple[list[Range], list[str]],
     awaited: bool,
     original: Original,
 ) -> Woken:
@@ -259,6 +263,8 @@ def _be_frozen(
             if steps is None:
                 steps = survey(frozenset((end.fileno(),)), output_fifos(worker))
             frozen = freeze(steps)
+            ranges, limits = memory
+            frozen = frozen._replace(shared=shared.save(ranges), limits=[*frozen.limits, *limits])
         except OSError as error:
             if awaited:
                 custodian.send(end, {"kind": "failed", "reason": str(error)})

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..link import Link
 from ..loops import renew_pipe
 from ..processes import children, custodian, lifeline
-from . import duplicate, events, imports
+from . import duplicate, events, imports, locks, shared
 from .freeze import Frozen, Original, start_time
 from .identity import Identity, assume, left_behind, rebase_timers
+from .locks import Lock
 
 if TYPE_CHECKING:
     from ..effects.recorder import Recorder
@@ -83,6 +84,9 @@ def come_back(worker: Worker, permit: dict[str, Any], waking: Waking, frozen: Fr
     children.outlive(worker.snapshots.custodian)
     _reopen_pidfds(frozen)
     events.revive(frozen.events)
+    shared.put_back(frozen.shared, apart=waking.identity is not None)
+    if waking.identity is not None:
+        frozen.limits.extend(f"the lock on {lock.target}" for lock in frozen.locks)
     _renew_loop(worker.loop)
     imports.repair()
     link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, token)
@@ -90,14 +94,18 @@ def come_back(worker: Worker, permit: dict[str, Any], waking: Waking, frozen: Fr
     if waking.identity is not None:
         link.send({"kind": "left_behind", "limits": left_behind(frozen, original)})
     children.restart_waiters()
+    # The worker that has them is ended when the gateway sends for this one.
+    held = frozen.locks if waking.identity is None else []
     if woken.reason.get("undo"):
-        _undo(worker.recorder, link, permit["snapshot"], woken)
-    elif worker.recorder is not None:
-        worker.recorder.resume()
+        _undo(worker.recorder, link, permit["snapshot"], woken, held)
+    else:
+        if worker.recorder is not None:
+            worker.recorder.resume()
+        locks.take_again(held)
     return woken
 
 
-def _undo(recorder: Recorder | None, link: Link, snapshot: str, woken: Woken) -> None:
+def _undo(recorder: Recorder | None, link: Link, snapshot: str, woken: Woken, held: list[Lock]) -> None:
     """Take back what was done outside of the process since this copy was frozen, and say what that was."""
     effects: list[dict[str, Any]] = []
     limits: list[str] = []
@@ -106,6 +114,8 @@ def _undo(recorder: Recorder | None, link: Link, snapshot: str, woken: Woken) ->
             effects, limits = recorder.undo()
         except Exception as error:
             limits = [f"files, which could not be put back ({type(error).__name__}: {error})"]
+    # After the files: whoever closes one lets go of all locks that its process has there.
+    limits = [*limits, *locks.take_again(held)]
     link.send({"kind": "undone", "snapshot": snapshot, "effects": effects, "limits": limits})
     woken.reason["effects"] = effects
     woken.reason["limits"] = [*woken.reason.get("limits", ()), *limits]
