@@ -33,10 +33,10 @@ def _snapshot(worker: Worker, frame: Frame) -> None:
 
 
 def _hand_over(worker: Worker, frame: Frame) -> None:
-    from .copies import snapshot
+    from .copies import giving_way
 
     flush(worker)
-    snapshot.hand_over(worker, frame.envelope["snapshot"])
+    giving_way.hand_over(worker, frame.envelope["snapshot"])
 
 
 def _forget(worker: Worker, frame: Frame) -> None:

@@ -60,15 +60,24 @@ def take_again(locks: Iterable[Lock]) -> list[str]:
     return limits
 
 
+def release(locks: Iterable[Lock]) -> None:
+    """Let go of them. Raises OSError."""
+    for lock in locks:
+        _apply(lock, fcntl.F_UNLCK)
+
+
 def _taken(lock: Lock) -> OSError | None:
     try:
-        if lock.kind == "FLOCK":
-            fcntl.flock(lock.number, (fcntl.LOCK_EX if lock.exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        else:
-            kind = fcntl.F_WRLCK if lock.exclusive else fcntl.F_RDLCK
-            command = fcntl.F_SETLK if lock.kind == "POSIX" else _OFD_SETLK
-            wanted = struct.pack(_FLOCK, kind, os.SEEK_SET, lock.start, lock.length, 0)
-            fcntl.fcntl(lock.number, command, wanted)
+        _apply(lock, fcntl.F_WRLCK if lock.exclusive else fcntl.F_RDLCK)
     except OSError as error:
         return error
     return None
+
+
+def _apply(lock: Lock, kind: int) -> None:
+    if lock.kind == "FLOCK":
+        operations = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_UNLCK: fcntl.LOCK_UN}
+        fcntl.flock(lock.number, operations[kind] | fcntl.LOCK_NB)
+        return
+    command = fcntl.F_SETLK if lock.kind == "POSIX" else _OFD_SETLK
+    fcntl.fcntl(lock.number, command, struct.pack(_FLOCK, kind, os.SEEK_SET, lock.start, lock.length, 0))

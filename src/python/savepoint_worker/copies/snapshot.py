@@ -22,14 +22,14 @@ import sys
 import threading
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ..effects.own_fork import own_fork
 from ..link import wait_readable
 from ..processes import children, custodian
 from ..processes.custodian import Custodian
 from . import duplicate, imports, probe, shared, surroundings, timers, wake
-from .freeze import Original, Step, freeze, identity_of, kind_of, open_descriptors, survey, words_for
+from .freeze import Original, Step, freeze, identity_of, kind_of, open_descriptors, survey
 from .hot_pages import HotPages, prepare_next
 from .probe import Found
 from .shared import Range, Shared
@@ -44,8 +44,6 @@ _fork = os.fork
 
 FREEZE_TIMEOUT_S = 10.0
 REAP_AGAIN_S = 0.02
-#: How long a worker that handed everything over waits for its end.
-END_TIMEOUT_S = 30.0
 #: How the names of threads begin that are not the user's.
 OUR_THREADS = ("Savepoint-", "subshell-")
 # The functions of `signal` turn each number into an enum, which takes longer than all the rest.
@@ -208,7 +206,7 @@ def _take(worker: Worker, permit: dict[str, Any], found: Found) -> tuple[int, li
         if apart:
             os.waitpid(pid, 0)
     if wait and not apart:
-        worker.snapshots.streams[permit["snapshot"]] = _open_streams(worker)
+        worker.snapshots.streams[permit["snapshot"]] = open_streams(worker)
     return pid_of_copy, limits, None
 
 
@@ -304,27 +302,7 @@ def output_fifos(worker: Worker) -> frozenset[tuple[int, int]]:
     return frozenset(found)
 
 
-def hand_over(worker: Worker, snapshot: str) -> NoReturn:
-    """Give everything that is open to a snapshot that is about to be woken, say so, and wait to be ended."""
-    _signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
-    snapshots: Snapshots = worker.snapshots
-    if worker.recorder is not None:
-        worker.recorder.leave()
-    limits = list(snapshots.limits.get(snapshot, ()))
-    try:
-        streams = _open_streams(worker)
-        snapshots.custodian.hand_over(snapshot, streams)
-        for number, identity in snapshots.streams.get(snapshot, {}).items():
-            if streams.get(number) != identity:
-                limits.append(f"{words_for(number, identity)}, which was closed since")
-    except OSError as error:
-        limits.append(f"open pipes and sockets: {error}")
-    worker.link.send({"kind": "handed_over", "snapshot": snapshot, "limits": limits})
-    time.sleep(END_TIMEOUT_S)
-    os._exit(1)
-
-
-def _open_streams(worker: Worker) -> dict[int, str]:
+def open_streams(worker: Worker) -> dict[int, str]:
     """Number and identity of every pipe and socket that is not the worker's own."""
     own, fifos = own_descriptors(worker), output_fifos(worker)
     return {
