@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Random steps on real kernels, beside a model of them in plain Python: assignments and changes in place, cells with
-policies that fail or end their process, begin, savepoints, rollback, release, commit; and forks, in a gateway.
+policies that fail or end their process, begin, savepoints, rollback, release, commit; with a guard also undo, redo and ends
+of the process at any time; and forks, in a gateway.
 
     campaign.py [--steps N] [--seed S]
 
@@ -28,6 +29,7 @@ from steps import Hands, Wrong, random_step  # noqa: E402
 from subjects import Subject, of_gateway, of_kernelspec  # noqa: E402
 
 Started = Callable[[], AbstractContextManager[Subject]]
+KINDS: tuple[Started, ...] = (lambda: of_kernelspec(False), of_gateway, lambda: of_kernelspec(True))
 #: A kernel takes this many steps, then there is a new one; so what led to a difference is no longer than that.
 A_KERNEL = 500
 SHORTEN_S = 60.0
@@ -44,8 +46,7 @@ def main() -> int:
     print(f"seed {seed}: campaign.py --seed {seed} --steps {options.steps} does the same again", flush=True)
     began, counts, done = time.monotonic(), Counter[str](), 0
     for part in range(0, options.steps, A_KERNEL):
-        # Every other kernel is one of a gateway.
-        started = of_gateway if part // A_KERNEL % 2 else of_kernelspec
+        started = KINDS[part // A_KERNEL % len(KINDS)]
         taken, wrong = _part(started, random.Random(f"{seed} {part}"), min(A_KERNEL, options.steps - part), counts)
         done += len(taken)
         if wrong is not None:
@@ -70,7 +71,7 @@ def _part(
     with started() as subject:
         hands = Hands(subject)
         for _ in range(size):
-            step = random_step(choose, model, subject.forks)
+            step = random_step(choose, model, subject)
             taken.append(step)
             counts[step.kind] += 1
             if wrong := _differs(hands, model, step):
@@ -80,7 +81,7 @@ def _part(
 
 def _differs(hands: Hands, model: Model, step: Step) -> Exception | None:
     try:
-        hands.do(step, model.take(step))
+        hands.do(step, model)
         hands.look(model.canonical())
     except (Wrong, TimeoutError, AssertionError) as error:
         return error

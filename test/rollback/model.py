@@ -116,12 +116,14 @@ class Model:
         return Expected(status, "committed")
 
     def _death(self, step: Step) -> Expected:
-        """A cell whose process ends in the middle of it, under a policy that rolls it back: that cell alone is lost."""
+        """A cell whose process ends in the middle of it: that cell alone is lost."""
         self.cells += 1
         own = self._wrapped(step.policy)
-        assert own is not None
-        self._back_to_begin(own)
-        return Expected("error", "rolled_back")
+        if own is not None:
+            self._back_to_begin(own)
+            return Expected("error", "rolled_back")
+        self._failure(None)
+        return Expected("error")
 
     def _wrapped(self, policy: str) -> Transaction | None:
         if not policy:
@@ -177,6 +179,10 @@ class Model:
     def _release(self, step: Step) -> None:
         transaction = self._meant(step)
         del transaction.savepoints[self._savepoint_of(transaction, step.text) :]
+
+    def _kill(self, step: Step) -> None:
+        # Between cells nothing is lost.
+        pass
 
     def _fork(self, step: Step) -> None:
         # A fork has the state, and none of the transactions.

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import copy
+import os
 import random
+import signal
+from typing import Any
 
 from model import NAMES, Expected, Model, Step
 from subjects import GatewayKernel, Subject
@@ -23,7 +27,12 @@ WEIGHTS = {
     "release": 3,
     "commit": 5,
     "fork": 1,
+    "undo": 8,
+    "redo": 4,
+    "kill": 1,
 }
+#: What only some kernels can do, and the attribute that tells it.
+ABILITIES = {"fork": "forks", "undo": "guarded", "redo": "guarded", "kill": "guarded"}
 STATEMENTS = (
     "{a} = []",
     "{a} = [{n}, {n}]",
@@ -49,9 +58,10 @@ DEPTH = 5
 DEATHS = ("import os; os.kill(os.getpid(), 9)", "import ctypes; ctypes.string_at(0)", "import os; os._exit(3)")
 
 
-def random_step(choose: random.Random, model: Model, forks: bool) -> Step:
-    """A step that is legal, mostly. `forks`: whether the kernel can be forked."""
-    kind = choose.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()))[0]
+def random_step(choose: random.Random, model: Model, subject: Subject) -> Step:
+    """A step that is legal, mostly, and that this kernel can do."""
+    able = {kind: often for kind, often in WEIGHTS.items() if getattr(subject, ABILITIES.get(kind, "client"))}
+    kind = choose.choices(tuple(able), tuple(able.values()))[0]
     at = choose.randrange(len(model.open)) if model.open and choose.random() < 0.25 else 0
     by = choose.choice(("comm", "magic", "python"))
     by = "comm" if at else by
@@ -78,13 +88,17 @@ def random_step(choose: random.Random, model: Model, forks: bool) -> Step:
         if len(model.open) < DEPTH:
             policies.append("explicit")
         return Step("cell", choose.choice((code, f"{code}\n1 / 0")), choose.choice(policies))
-    if kind == "fork" and forks:
+    if kind in ("undo", "redo"):
+        return Step(kind, at=choose.choice((1, 1, 1, 2, 3)))
+    if kind == "kill":
+        return Step(kind)
+    if kind == "fork":
         return Step("fork", code, choose.choice(("leave", "join")))
     if kind == "death":
         # An error of its own would keep it from dying.
         tried = "\n".join(f"    {line}" for line in code.splitlines())
         ending = f"try:\n{tried}\nexcept Exception: pass\n{choose.choice(DEATHS)}"
-        return Step("death", ending, "rollback_on_failure")
+        return Step("death", ending, "" if subject.guarded and choose.random() < 0.5 else "rollback_on_failure")
     return Step("cell", code)
 
 
@@ -103,6 +117,8 @@ class Hands:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self._count = 0
+        #: The states before and after each cell that can be undone, by its number.
+        self._moments: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     @property
     def client(self) -> Client:
@@ -112,11 +128,25 @@ class Hands:
     def target(self) -> Target:
         return self.subject.target
 
-    def do(self, step: Step, expected: Expected) -> None:
-        """Do it. Raises Wrong if the answer is not the expected one."""
+    def do(self, step: Step, model: Model) -> None:
+        """Do it, and let the model do it. Raises Wrong if the answer is not the expected one."""
         self.client.messages.clear()
+        if step.kind in ("undo", "redo"):
+            self._go(step, model)
+            return
+        before = model.names
+        model.names = copy.deepcopy(before)
+        expected = model.take(step)
+        self._check(step, expected)
+        if step.kind in ("cell", "death"):
+            self._moments[self._count] = before, copy.deepcopy(model.names)
+
+    def _check(self, step: Step, expected: Expected) -> None:
         if step.kind == "fork":
             self._fork(step)
+            return
+        if step.kind == "kill":
+            self._kill()
             return
         if step.kind in ("cell", "death"):
             found = self._run(step)
@@ -137,6 +167,28 @@ class Hands:
         found = ast.literal_eval(answer["data"]["text/plain"])
         if found != wanted:
             raise Wrong(f"the state is {found!r}, not {wanted!r}")
+
+    def _go(self, step: Step, model: Model) -> None:
+        """Undo or redo: how many cells a step takes back is the kernel's to say, what the state is then is not."""
+        depth = self.target.ask("status")[f"{step.kind}_depth"]
+        nothing = f"nothing_to_{step.kind}" if depth < step.at else None
+        refusal = "transaction_open" if model.open else nothing
+        try:
+            cells = self.target.ask(step.kind, n=step.at)[{"undo": "undone", "redo": "redone"}[step.kind]]
+        except Refused as refused:
+            if refused.code != refusal:
+                raise Wrong(f"{step.kind} is refused with {refused.code}, not {refusal}") from None
+            return
+        if refusal is not None or not cells:
+            raise Wrong(f"{step.kind} takes {cells} at depth {depth}, and should be refused with {refusal}")
+        at = cells[0] if step.kind == "undo" else cells[-1]
+        model.names = copy.deepcopy(self._moments[at][0 if step.kind == "undo" else 1])
+
+    def _kill(self) -> None:
+        """End the process from outside, between two cells."""
+        pid = int(self.client.value("__import__('os').getpid()"))
+        os.kill(pid, signal.SIGKILL)
+        self.target.wait_for_event("recovery")
 
     def _fork(self, step: Step) -> None:
         """Let one of the two go: the fork after it has done something that the other must not see, or the other one."""

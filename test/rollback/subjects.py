@@ -18,8 +18,10 @@ class Subject:
     #: Whether it can be forked.
     forks = False
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, guarded: bool) -> None:
         self.client = client
+        #: Whether cells can be undone, and a death costs no more than its cell.
+        self.guarded = guarded
         self.target: Target = transactions(client)
 
 
@@ -32,7 +34,7 @@ class GatewayKernel(Subject):
         self._rest = rest
         self.kernel_id = kernel_id
         connection = _done(rest.ask("PUT", f"/api/kernels/{kernel_id}/connection"))
-        super().__init__(Client.connect(connection["connection_file"], timeout=60))
+        super().__init__(Client.connect(connection["connection_file"], timeout=60), guarded=True)
 
     def fork(self) -> GatewayKernel:
         """Another kernel with the same state."""
@@ -52,11 +54,11 @@ def _done(answer: tuple[int, dict, object]) -> dict:
 
 
 @contextmanager
-def of_kernelspec() -> Iterator[Subject]:
+def of_kernelspec(guarded: bool) -> Iterator[Subject]:
     """A kernel as Jupyter starts it."""
-    manager, client = start_kernel()
+    manager, client = start_kernel(extra_arguments=["--guard"] if guarded else [])
     try:
-        yield _ready(Subject(client))
+        yield _ready(Subject(client, guarded))
     finally:
         stop_kernel(manager, client)
 

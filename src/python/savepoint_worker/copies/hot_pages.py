@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import mmap
 import os
 from array import array
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import interrupts
 from ..link import wait_readable
+from .shared import own_memory
 
 if TYPE_CHECKING:
     from ..worker import Worker
@@ -87,7 +87,7 @@ class HotPages:
         #: Whether a cell has run since the latest copy was made, which is still there.
         self.has_run: Callable[[], bool] = lambda: False
         # Looks that were taken, and for each of them how many ranges it left and these, as C wants them: address, length.
-        self._known = memoryview(mmap.mmap(-1, 8 * (1 + LOOKS * (1 + 2 * PAGES_MAX)))).cast("Q")
+        self._known = memoryview(own_memory(8 * (1 + LOOKS * (1 + 2 * PAGES_MAX)))).cast("Q")
 
     def __len__(self) -> int:
         """How many ranges are known."""

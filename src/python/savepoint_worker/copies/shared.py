@@ -25,6 +25,17 @@ _MAKERS = (("mmap", "mmap"), *((_SYNCHRONIZE, name) for name in ("Lock", "RLock"
 _MEMORY = ("/dev/zero (deleted)", "/dev/shm/", "/memfd:", "/SYSV")
 
 
+#: Addresses of what all copies of a worker are to have in common.
+_OURS: set[int] = set()
+
+
+def own_memory(size: int) -> mmap.mmap:
+    """Shared memory for the worker itself, which no rollback touches, and which stays for as long as the process."""
+    memory = mmap.mmap(-1, size)
+    _OURS.add(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
+    return memory
+
+
 class Range(NamedTuple):
     """One mapping."""
 
@@ -54,7 +65,7 @@ class Shared:
         references = tuple(map(_references, _MAKERS))
         if not any(references) or references == self._without:
             return [], []
-        mapped = _mapped("self")
+        mapped = [each for each in _mapped("self") if each.address not in _OURS]
         if not mapped:
             self._without = references
             return [], []

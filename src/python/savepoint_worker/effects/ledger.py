@@ -11,10 +11,11 @@ entries are gone, means nothing instead of something wrong.
 from __future__ import annotations
 
 import json
-import mmap
 import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+from ..copies.shared import own_memory
 
 #: Room for some 100 000 entries; what is not written to takes no memory.
 LEDGER_BYTES_MAX = 16 * 1024 * 1024
@@ -64,7 +65,7 @@ class Ledger:
 
     def __init__(self, size: int = LEDGER_BYTES_MAX) -> None:
         # Shared with every process that is forked from here, and anonymous.
-        self._memory = mmap.mmap(-1, size)
+        self._memory = own_memory(size)
         self.end = _HEAD_BYTES
 
     def begin_epoch(self) -> None:
