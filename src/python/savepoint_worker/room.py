@@ -13,6 +13,10 @@ STEP, LARGEST = 16, 512
 POOL = 1 << 14
 #: So much of one size is taken at most; there is no end where memory is not kept in pools.
 BYTES_MAX = 4 << 20
+#: What a worker has room for before it asks the system for more.
+RESERVED = 4 << 20
+#: Python asks for so much at a time, since CPython 3.10.
+ARENA = 1 << 20
 _HEAD = b"".__sizeof__()
 
 _kept: list[object] = []
@@ -22,6 +26,13 @@ def fill() -> None:
     """Take whatever is free in between. What is freed later, in the zygote or in a worker, leaves holes again."""
     for size in range(2 * STEP, LARGEST + STEP, STEP):
         _kept.append(_fill(size))
+
+
+def reserve() -> None:
+    """Have room for what workers make, mapped already: so it is known which of it they write to all the time."""
+    made = [bytes(LARGEST - _HEAD) for _ in range(RESERVED // LARGEST)]
+    # One for each arena keeps it there; the rest is free again.
+    _kept.append(list({id(each) // ARENA: each for each in made}.values()))
 
 
 def _fill(size: int) -> list[object]:

@@ -163,6 +163,7 @@ def _prepare_for_many(built: WorkerKernel) -> Worker:
     rehearsal.rehearse(prepared)
     gc.collect()
     room.fill()
+    room.reserve()
     gc.freeze()
     for address in cold_memory.candidates():
         if not cold_memory.condense(address):

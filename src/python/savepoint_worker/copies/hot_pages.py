@@ -17,6 +17,7 @@ import ctypes
 import errno
 import os
 from array import array
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ PAGE = 4096
 #: In /proc/self/pagemap: there, of nobody else, and not of a file or shared.
 _STATE = 1 << 63 | 1 << 61 | 1 << 56
 _OURS_ALONE = 1 << 63 | 1 << 56
-#: After so many looks it is known: what all have in common.
+#: After so many looks it is known: what most of them saw.
 LOOKS = 3
 #: More cannot be what each cell writes to: then a look is not believed.
 PAGES_MAX = 2048
@@ -86,32 +87,31 @@ class HotPages:
         self._ranges: list[tuple[int, int]] | None = None
         #: Whether a cell has run since the latest copy was made, which is still there.
         self.has_run: Callable[[], bool] = lambda: False
-        # Looks that were taken, and for each of them how many ranges it left and these, as C wants them: address, length.
-        self._known = memoryview(own_memory(8 * (1 + LOOKS * (1 + 2 * PAGES_MAX)))).cast("Q")
+        # How many looks were taken. Then for each of them, and at last for what is known, the number of ranges, and
+        # these as C wants them: address, length.
+        self._shared = memoryview(own_memory(8 * (1 + (LOOKS + 1) * (1 + 2 * PAGES_MAX)))).cast("Q")
 
     def __len__(self) -> int:
         """How many ranges are known."""
-        return self._known[self._place()] if self._known[0] else 0
+        return self._shared[_place(LOOKS)] if self._is_known() else 0
 
     def look(self) -> None:
-        """See which pages this process has written to since its latest copy was made, and keep what is always so."""
-        if self._known[0] >= LOOKS or not self._is_possible:
+        """See which pages this process has written to since its latest copy was made."""
+        if self._is_known() or not self._is_possible:
             return
         try:
             pages = self._written()
         except OSError:
             self._is_possible = False
             return
-        if len(self):
-            pages &= self._pages()
         if 0 < len(pages) <= PAGES_MAX:
-            runs = _runs(sorted(pages))
-            place = self._place(self._known[0] + 1)
-            self._known[place : place + 1 + 2 * len(runs)] = memoryview(
-                array("Q", (len(runs), *(part for run in runs for part in run)))
-            )
+            looks = self._shared[0]
+            self._put(looks, pages)
+            if looks + 1 == LOOKS:
+                seen = Counter(page for look in range(LOOKS) for page in self.pages(look))
+                self._put(LOOKS, {page for page, times in seen.items() if times > LOOKS // 2})
             # Last: another copy may be reading.
-            self._known[0] += 1
+            self._shared[0] = looks + 1
 
     def look_before_fork(self) -> None:
         """Take a look while there is something to see, if that is still wanted."""
@@ -121,7 +121,7 @@ class HotPages:
 
     def look_later(self, loop: Any, has_run: Callable[[], bool], is_wanted: Callable[[], bool], asked: int = 0) -> None:
         """Take a look when a cell `has_run`, and nothing else is wanted."""
-        if self._known[0] >= LOOKS or not self._is_possible or asked > ASKED_MAX or self.has_run is not has_run:
+        if self._is_known() or not self._is_possible or asked > ASKED_MAX or self.has_run is not has_run:
             return
         if asked and has_run() and not is_wanted():
             self.look()
@@ -146,9 +146,9 @@ class HotPages:
         """Copy those of `STEP` ranges. False if that cannot be done here."""
         if not self._is_possible or not len(self):
             return False
-        first = self._place() + 1 + 2 * start
+        first = _place(LOOKS) + 1 + 2 * start
         count = min(STEP, len(self) - start)
-        ranges = array("L", self._known[first : first + 2 * count])
+        ranges = array("L", self._shared[first : first + 2 * count])
         address, _ = ranges.buffer_info()
         try:
             process = os.pidfd_open(os.getpid())
@@ -164,24 +164,38 @@ class HotPages:
         self._is_possible = done >= 0 or ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EPERM)
         return self._is_possible
 
-    def _place(self, look: int | None = None) -> int:
-        """Where what was known after a look begins."""
-        return 1 + ((look or self._known[0]) - 1) * (1 + 2 * PAGES_MAX)
-
-    def _pages(self) -> set[int]:
-        first = self._place() + 1
-        parts = self._known[first : first + 2 * len(self)].tolist()
+    def pages(self, look: int = LOOKS) -> set[int]:
+        """Addresses of the pages that are known, or that a look saw."""
+        first = _place(look) + 1
+        parts = self._shared[first : first + 2 * self._shared[first - 1]].tolist()
         return {page for at, size in zip(parts[::2], parts[1::2]) for page in range(at, at + size, PAGE)}
+
+    def _put(self, look: int, pages: set[int]) -> None:
+        runs = _runs(sorted(pages))
+        place = _place(look)
+        parts = array("Q", (len(runs), *(part for run in runs for part in run)))
+        self._shared[place : place + len(parts)] = memoryview(parts)
+
+    def _is_known(self) -> bool:
+        return self._shared[0] >= LOOKS
 
     def _written(self) -> set[int]:
         if self._ranges is None:
-            self._ranges = list(_private_ranges(_mapped))
+            # The heap may have grown; it has its place to itself.
+            with open("/proc/self/maps", "rb") as file:
+                heap = [line for line in file if line.endswith(b"[heap]\n")]
+            self._ranges = _private_ranges(_mapped + b"".join(heap))
         pages: set[int] = set()
         with open("/proc/self/pagemap", "rb", buffering=0) as file:
             for start, end in self._ranges:
                 entries = array("Q", os.pread(file.fileno(), (end - start) // PAGE * 8, start // PAGE * 8))
                 pages.update(start + i * PAGE for i, entry in enumerate(entries) if entry & _STATE == _OURS_ALONE)
         return pages
+
+
+def _place(look: int) -> int:
+    """Where what a look saw begins; that of `LOOKS` is what is known."""
+    return 1 + look * (1 + 2 * PAGES_MAX)
 
 
 def _private_ranges(mapped: bytes) -> list[tuple[int, int]]:
@@ -196,5 +210,7 @@ def _private_ranges(mapped: bytes) -> list[tuple[int, int]]:
 
 def _runs(pages: list[int]) -> list[tuple[int, int]]:
     """Address and length of each row of neighbours."""
+    if not pages:
+        return []
     gaps = [index for index, (one, other) in enumerate(pairwise(pages), 1) if other - one > PAGE]
     return [(pages[start], pages[end - 1] + PAGE - pages[start]) for start, end in pairwise((0, *gaps, len(pages)))]
