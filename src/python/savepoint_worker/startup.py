@@ -116,6 +116,9 @@ def _import_stack(stack: str | None) -> None:
     from .copies import snapshot  # noqa: F401
     from .ipython import build  # noqa: F401
 
+    # A copy is taken, or refused, even where there is no descriptor left to import anything with.
+    from .objects import uncopyable  # noqa: F401
+
     if stack is not None:
         # From here on the user's packages win, also over those that ours would like.
         sys.path.remove(stack)

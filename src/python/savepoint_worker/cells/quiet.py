@@ -27,6 +27,8 @@ CALLS = 64
 _UNDIVIDED = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>", parse_cache.__file__)
 #: In pieces of which none takes longer than one of the stubs that are read afterwards.
 _MODULES = ("pydoc", "parso", "jedi.parser_utils", "jedi")
+#: What the first transaction would have to import; nobody waits for it until then.
+_OURS = tuple(f"{__name__.partition('.')[0]}.{name}" for name in ("effects.recorder", "objects.engine"))
 
 
 class _Dropped(BaseException):
@@ -86,24 +88,22 @@ def _is_undivided(frame: FrameType | None) -> bool:
 
 
 class Foresight:
-    """Prepares for the first completion, which takes half a second and longer: jedi reads what it knows of Python."""
+    """Prepares for the first transaction, and for the first completion, which takes half a second and longer."""
 
     def __init__(self, loop: Any, completer: Any) -> None:
         self._loop = loop
         self._completer = completer
-        self._modules = list(_MODULES)
+        self._modules = [*_OURS, *(_MODULES if getattr(completer, "use_jedi", False) else ())]
 
     def prepare(self) -> bool:
         """Do as much as there is time for. Is nothing left to do? To be called in the loop, as often as it takes."""
         try:
-            if not getattr(self._completer, "use_jedi", False):
-                return True
             while self._modules:
                 if has_work(self._loop):
                     return False
                 importlib.import_module(self._modules[0])
                 del self._modules[0]
-            return attempt(self._loop, self._complete)
+            return not getattr(self._completer, "use_jedi", False) or attempt(self._loop, self._complete)
         except Exception:
             # What fails here fails again, and is reported, when it is really needed.
             return True
@@ -111,9 +111,9 @@ class Foresight:
     def prepare_now(self) -> None:
         """Do all of it at once, where no loop runs and nothing is the user's."""
         try:
+            for name in self._modules:
+                importlib.import_module(name)
             if getattr(self._completer, "use_jedi", False):
-                for name in self._modules:
-                    importlib.import_module(name)
                 self._complete()
         except Exception:
             # What fails here fails again, and is reported, when it is really needed.
