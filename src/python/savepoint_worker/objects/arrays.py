@@ -43,6 +43,8 @@ def _save_array(obj: Any, walk: Walk) -> Any:
     base = obj.base
     if base is not None:
         walk.push([base])
+    if plain.dtype.names is not None:
+        walk.push([plain.dtype])
     if plain.dtype.hasobject:
         walk.push(plain.ravel().tolist())
     content: list[Any] = []
@@ -137,6 +139,16 @@ def _put_back_record(obj: Any, saved: Any) -> None:
         obj[name] = saved[name]
 
 
+def _save_dtype(obj: Any, walk: Walk) -> Any:
+    walk.push([obj.metadata and dict(obj.metadata)])
+    return NOTHING if obj.names is None else obj.names
+
+
+def _put_back_dtype(obj: Any, names: tuple[str, ...]) -> None:
+    if obj.names != names:
+        obj.names = names
+
+
 def _save_bits(obj: Any, walk: Walk) -> Any:
     walk.push([getattr(obj, "seed_seq", None)])
     return obj.state
@@ -164,6 +176,7 @@ def _put_back_seed(obj: Any, spawned: int) -> str | None:
 
 
 register(Kind(_save_array, _put_back_array, links=True), "numpy.ndarray")
+register(Kind(_save_dtype, _put_back_dtype), "numpy.dtypes.VoidDType", "numpy.dtype[void]")
 register(Kind(_save_record, _put_back_record, links=True), "numpy.void")
 register(attributes("_bit_generator", frozen=True), "numpy.random._generator.Generator")
 register(Kind(_save_random_state, _put_back_random_state, links=True), "numpy.random.mtrand.RandomState")

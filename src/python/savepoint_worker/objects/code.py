@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _abc  # type: ignore[import-not-found]
 import gc
 import sys
 import types
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import layout
 from .containers import put_back_dict
-from .kinds import MISSING, NOTHING, Kind, hold, register
+from .kinds import MISSING, NOTHING, Kind, hold, name_of, register
 from .origin import is_libraries, is_users_module
 
 if TYPE_CHECKING:
@@ -53,17 +54,56 @@ def _put_back_function(obj: Any, state: Any) -> None:
 
 
 def _save_class(obj: Any, walk: Walk) -> Any:
-    if not layout.is_heap_type(obj) or is_libraries(obj, walk.users_modules):
+    if not layout.is_heap_type(obj):
+        return NOTHING
+    if is_libraries(obj, walk.users_modules):
+        walk.push(list(_class_bases.__get__(obj)))
+        values = list(layout.attributes_of(obj).values())
+        walk.push([each for each in values if name_of(type(each)) == "numpy.ndarray"])
+        for each in values:
+            walk.shallow(each)
         return NOTHING
     attributes = dict(layout.attributes_of(obj))
     bases = _class_bases.__get__(obj)
     walk.push(list(attributes.values()))
     walk.push([*bases, type(obj)])
-    return attributes, bases, [each.__get__(obj) for each in _class_names]
+    names = [each.__get__(obj) for each in _class_names]
+    return attributes, bases, names, type.__subclasses__(obj), _registered(obj, attributes)
+
+
+def _registered(obj: Any, attributes: Any) -> list[Any] | None:
+    """Classes that were registered with an abstract one; None if it is none."""
+    if "_abc_impl" not in attributes:
+        return None
+    found = [reference() for reference in _abc._get_dump(obj)[0]]
+    return [each for each in found if each is not None]
+
+
+def _register_again(obj: Any, registered: list[Any], attributes: Any) -> None:
+    present = _registered(obj, attributes)
+    if present is not None and {*map(id, present)} != {*map(id, registered)}:
+        _abc._reset_registry(obj)
+        _abc._reset_caches(obj)
+        for each in registered:
+            _abc._abc_register(obj, each)
+
+
+#: Classes that have more subclasses than they had; those of them that nobody needs any more are garbage.
+_extended: list[tuple[Any, int]] = []
+
+
+def forget_subclasses() -> list[str]:
+    """Classes that were derived since go; words about those that do not."""
+    if not _extended:
+        return []
+    gc.collect()
+    left = [obj for obj, count in _extended if len(type.__subclasses__(obj)) > count]
+    _extended.clear()
+    return [f"a subclass of {name_of(obj)}" for obj in left]
 
 
 def _put_back_class(obj: Any, state: Any) -> None:
-    attributes, bases, names = state
+    attributes, bases, names, subclasses, registered = state
     if _class_bases.__get__(obj) != bases:
         _class_bases.__set__(obj, bases)
     for each, name in zip(_class_names, names):
@@ -77,6 +117,10 @@ def _put_back_class(obj: Any, state: Any) -> None:
         if present.get(name, MISSING) is not value and name not in _NEVER_SET:
             hold(present.get(name))
             type.__setattr__(obj, name, value)
+    if registered is not None:
+        _register_again(obj, registered, attributes)
+    if len(type.__subclasses__(obj)) > len(subclasses):
+        _extended.append((obj, len(subclasses)))
 
 
 def _save_module(obj: Any, walk: Walk) -> Any:

@@ -37,10 +37,11 @@ def _put_back_file(obj: Any, state: Any) -> str | None:
     words, written, position = state
     if obj.closed:
         return f"{words}, which was closed,"
-    if obj.tell() == position:
-        return None
+    moved = obj.tell() != position
+    # From the end, so that nothing is left of what was read ahead: what it stands on may have moved.
+    obj.seek(0, 2)
     obj.seek(position)
-    return f"what was written to {words}" if written else None
+    return f"what was written to {words}" if written and moved else None
 
 
 def _is_in_memory(connection: Any) -> bool:
@@ -70,6 +71,27 @@ def _put_back_database(obj: Any, state: Any) -> str | None:
     if obj.serialize() != content:
         obj.deserialize(content)
     return None
+
+
+def layer(obj: Any) -> int:
+    """How many others a file may stand on; 0 for what is no file."""
+    kind = type(obj)
+    if not issubclass(kind, io.IOBase) or issubclass(kind, (io.BytesIO, io.StringIO)):
+        return 0
+    return 3 if issubclass(kind, io.TextIOBase) else 2 if issubclass(kind, io.BufferedIOBase) else 1
+
+
+def descriptors(records: list[Any]) -> set[int]:
+    """Those of the file objects in the records of a walk."""
+    found = set()
+    for _, obj, _ in records:
+        if issubclass(type(obj), io.IOBase):
+            try:
+                found.add(obj.fileno())
+            except (OSError, ValueError):
+                # It has none, or is closed: then it has been named.
+                continue
+    return found
 
 
 register(

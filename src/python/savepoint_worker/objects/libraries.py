@@ -101,7 +101,7 @@ register(_in_rust("_s"), "polars.series.series.Series")
 # Plans, expressions and types of polars never change.
 atoms_named(
     "polars.lazyframe.frame.LazyFrame", "polars.expr.expr.Expr", "builtins.PyExpr", "builtins.PyLazyFrame",
-    "PyExpr", "PyLazyFrame", "polars.schema.Schema",
+    "PyExpr", "PyLazyFrame",
 )  # fmt: skip
 
 _ARROW = (

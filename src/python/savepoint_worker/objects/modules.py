@@ -15,7 +15,9 @@ from .kinds import MISSING, hold
 from .origin import is_libraries, users_modules
 
 #: Parts of the process rather than of a library, or the engine's own.
-_NOT = frozenset(["sys", "builtins", "__main__", "__mp_main__", "savepoint", "savepoint_worker", "ipykernel", "IPython"])
+_NOT = frozenset(["sys", "__main__", "__mp_main__", "savepoint", "savepoint_worker", "ipykernel", "IPython"])
+#: IPython puts these among the builtins while a cell runs.
+_IN_CELLS = frozenset(["get_ipython", "display", "exit", "quit"])
 _CONSTANTS = frozenset([int, float, complex, str, bytes, bool, tuple, frozenset])
 #: Classes, beside those of the user's, whose attributes are watched as well.
 _CLASSES_MAX = 5000
@@ -27,6 +29,7 @@ class Modules:
     def __init__(self, namespace: dict[str, Any], classes: list[type], users: frozenset[str]) -> None:
         self._users = users
         self._mine = users_modules()
+        self._imported = sys.modules.copy()
         self._saved = [(vars(module), vars(module).copy()) for module in _libraries(users)]
         watched = {id(each): each for each in [*classes, *_classes_in(namespace)] if layout.is_heap_type(each)}
         self._classes = [
@@ -43,18 +46,19 @@ class Modules:
         for each, before in self._classes:
             present = layout.attributes_of(each)
             if len(present) != len(before) or _differ(present, before):
-                self._put_back(present, before, _setter(each), _deleter(each))
+                self._put_back_class(present, before, each)
         present_modules = users_modules()
         for name in present_modules.keys() - self._mine.keys():
             hold(sys.modules.pop(name, None))
-        for name, module in self._mine.items():
+        for name, module in self._imported.items():
             if sys.modules.get(name) is not module:
+                hold(sys.modules.get(name))
                 sys.modules[name] = module
 
     def _put_back(self, present: Any, before: dict[str, Any], put: Any, remove: Any) -> None:
         for name, value in list(present.items()):
             old = before.get(name, MISSING)
-            if value is old or not (self._is_users(value) or _is_constant(name, old)):
+            if value is old or not (self._is_users(value) or _is_public(name, value if old is MISSING else old, old)):
                 continue
             hold(value)
             if old is MISSING:
@@ -62,7 +66,23 @@ class Modules:
             else:
                 put(name, old)
         for name in before.keys() - present.keys():
-            put(name, before[name])
+            if _may_be_set(name):
+                put(name, before[name])
+
+    def _put_back_class(self, present: Any, before: dict[str, Any], each: type) -> None:
+        """Libraries do not change public attributes of their classes, either; what they keep for themselves is private."""
+        for name, value in list(present.items()):
+            old = before.get(name, MISSING)
+            if value is old or not (_may_be_set(name) or self._is_users(value)):
+                continue
+            hold(value)
+            if old is MISSING:
+                type.__delattr__(each, name)
+            else:
+                type.__setattr__(each, name, old)
+        for name in before.keys() - present.keys():
+            if _may_be_set(name):
+                type.__setattr__(each, name, before[name])
 
     def _is_users(self, value: Any) -> bool:
         """Was it made by the user's code?"""
@@ -75,20 +95,17 @@ class Modules:
         return name == "__main__" or name in self._users
 
 
-def _is_constant(name: str, old: Any) -> bool:
-    return not name.startswith("_") and type(old) in _CONSTANTS
+def _is_public(name: str, value: Any, old: Any) -> bool:
+    """Is it a constant, or was it a function or class, that a library offers by this name?"""
+    return _may_be_set(name) and (type(value) in _CONSTANTS or (old is not MISSING and callable(old)))
+
+
+def _may_be_set(name: object) -> bool:
+    return isinstance(name, str) and not name.startswith("_") and name not in _IN_CELLS
 
 
 def _differ(present: Any, before: dict[str, Any]) -> bool:
     return any(before.get(name, MISSING) is not value for name, value in list(present.items()))
-
-
-def _setter(each: type) -> Any:
-    return lambda name, value: type.__setattr__(each, name, value)
-
-
-def _deleter(each: type) -> Any:
-    return lambda name: type.__delattr__(each, name)
 
 
 def _top(module: object) -> str:

@@ -50,8 +50,39 @@ def _save_at_work(obj: Any, walk: Walk) -> Any:
 
 def _save_opaque(obj: Any, walk: Walk) -> Any:
     walk.name(obj)
-    walk.push(gc.get_referents(obj))
+    walk.push(referents(obj))
     return NOTHING
+
+
+def referents(obj: Any) -> list[Any]:
+    """What an object in C refers to. Of containers of its own what is in them: it may rely on how they are, and they
+    may have places where there is nothing."""
+    found: list[Any] = []
+    own: list[Any] = []
+    for each in gc.get_referents(obj):
+        private = type(each) in _CONTAINERS and (sys.getrefcount(each) <= _REFERENCES_TO_OWN or _has_gaps(each))
+        (own if private else found).append(each)
+    for each in own:
+        found += gc.get_referents(each)
+    return found
+
+
+def _has_gaps(container: Any) -> bool:
+    return type(container) in (list, tuple) and len(gc.get_referents(container)) != len(container)
+
+
+_CONTAINERS = frozenset([list, tuple, dict, set])
+
+
+def _references_to_own() -> int:
+    """What `sys.getrefcount` says, in the loop of `referents`, of what only one other object refers to."""
+    owner = [[None]]
+    for each in gc.get_referents(owner):
+        return sys.getrefcount(each)
+    return 0
+
+
+_REFERENCES_TO_OWN = _references_to_own()
 
 
 AT_WORK = Kind(_save_at_work)
@@ -68,7 +99,7 @@ def watched(look: Callable[[Any], Any], words: str | None = None, named: bool = 
         said = words or name_of(type(obj))
         if named:
             walk.name(obj, said, looked_at=True)
-        walk.push(gc.get_referents(obj))
+        walk.push(referents(obj))
         return said, look(obj)
 
     def put_back(obj: Any, state: Any) -> str | None:

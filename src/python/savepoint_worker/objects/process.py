@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,7 +18,7 @@ def roots() -> dict[str, Any]:
     found: dict[str, Any] = {
         "sys.path": sys.path,
         "sys.argv": sys.argv,
-        "sys.meta_path": tuple(sys.meta_path),
+        "sys.meta_path": sys.meta_path,
         "warnings.filters": warnings.filters,
     }
     for label, module, names in _ROOTS:
@@ -26,10 +28,35 @@ def roots() -> dict[str, Any]:
         if value is not None:
             found[label] = value
     if "decimal" in sys.modules:
-        import decimal
-
-        found["the decimal context"] = decimal.getcontext()
+        found["the present decimal context"] = sys.modules["decimal"].getcontext()
     return found
+
+
+def containers() -> list[Any]:
+    """Registers of libraries that the user's code adds to: what is in them is put back, and not what that leads to."""
+    found = [sys.path_importer_cache, gc.callbacks]
+    for module, names in _REGISTERS:
+        value: Any = sys.modules.get(module)
+        for name in names:
+            value = getattr(value, name, None)
+        if value is not None:
+            found.append(value)
+    return found
+
+
+_REGISTERS = (
+    ("logging", ("root", "manager", "loggerDict")),
+    ("logging", ("_levelToName",)),
+    ("logging", ("_nameToLevel",)),
+    ("copyreg", ("dispatch_table",)),
+    ("sqlite3", ("converters",)),
+    ("weakref", ("finalize", "_registry")),
+    ("bdb", ("Breakpoint", "bplist")),
+    ("bdb", ("Breakpoint", "bpbynumber")),
+    ("unittest.mock", ("_patch", "_active_patches")),
+    ("ipywidgets.widgets.widget", ("_instances",)),
+    ("matplotlib", ("colormaps", "_cmaps")),
+)
 
 
 #: Looked up only in modules that are imported.
@@ -39,6 +66,8 @@ _ROOTS = (
     ("matplotlib.rcParams", "matplotlib", ("rcParams",)),
     ("open figures", "matplotlib._pylab_helpers", ("Gcf", "figs")),
     ("options of pandas", "pandas._config.config", ("_global_config",)),
+    ("matplotlib.units", "matplotlib.units", ("registry",)),
+    ("the decimal context", "decimal", ("DefaultContext",)),
     ("sys.path_hooks", "sys", ("path_hooks",)),
 )
 
@@ -92,6 +121,9 @@ def _set_environment(before: dict[str, str]) -> None:
     for name, value in before.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+    if "time" in sys.modules:
+        # The library in C looks at the time zone when it is told to.
+        sys.modules["time"].tzset()
 
 
 def _module(name: str) -> Any:
@@ -109,24 +141,108 @@ def _loggers() -> Any:
     logging = _module("logging")
     every = [logging.root, *logging.root.manager.loggerDict.values()]
     loggers = [each for each in every if isinstance(each, logging.Logger)]
-    return [
+    found = [
         (each, each.level, each.handlers[:], each.filters[:], each.propagate, each.disabled) for each in loggers
     ]
+    return found, logging.root.manager.disable
 
 
 def _set_loggers(before: Any) -> None:
-    for logger, level, handlers, filters, propagate, disabled in before:
+    found, disable = before
+    _module("logging").disable(disable)
+    for logger, level, handlers, filters, propagate, disabled in found:
         logger.setLevel(level)
         logger.handlers[:], logger.filters[:] = handlers, filters
         logger.propagate, logger.disabled = propagate, disabled
+
+
+def _get_locale() -> str:
+    found: str = _module("locale").setlocale(_module("locale").LC_ALL, None)
+    return found
+
+
+def _handlers() -> dict[int, Any]:
+    # That of SIGINT is the worker's to see to.
+    return {number: signal.getsignal(number) for number in _SIGNALS}
+
+
+def _set_handlers(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        # None: it was set in C.
+        if handler is not None and signal.getsignal(number) != handler:
+            signal.signal(number, handler)
+
+
+_SIGNALS = tuple(sorted(map(int, signal.valid_signals() - {signal.SIGINT, signal.SIGKILL, signal.SIGSTOP})))
+
+
+def _resources() -> dict[int, Any]:
+    resource = _module("resource")
+    return {number: resource.getrlimit(number) for name, number in vars(resource).items() if name.startswith("RLIMIT_")}
+
+
+def _set_resources(before: dict[int, Any]) -> None:
+    resource = _module("resource")
+    for number, limits in before.items():
+        if resource.getrlimit(number) != limits:
+            resource.setrlimit(number, limits)
+
+
+def _set_faults(enabled: bool) -> None:
+    faulthandler = _module("faulthandler")
+    faulthandler.enable() if enabled else faulthandler.disable()
+
+
+def _set_trace(setter: Callable[[Any], None], getter: Callable[[], Any], before: Any) -> None:
+    # That of a debugger is its own affair.
+    if not getattr(type(getter()), "__module__", "").startswith(("pydevd", "_pydevd")):
+        setter(before)
+
+
+def _cannot(before: Any) -> None:
+    raise RuntimeError("it cannot be put back")
+
+
+def _attribute(name: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    return lambda: getattr(sys, name), lambda value: setattr(sys, name, value)
+
+
+def _function(module: str, get: str, put: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    return lambda: getattr(_module(module), get)(), lambda value: getattr(_module(module), put)(value)
 
 
 _PARTS: tuple[tuple[str, Callable[[], Any], Callable[[Any], None]], ...] = (
     ("the environment", lambda: dict(os.environ), _set_environment),
     ("the working folder", os.getcwd, os.chdir),
     ("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
-    ("the locale", lambda: _module("locale").setlocale(0, None), lambda value: _module("locale").setlocale(0, value)),
+    ("the locale", _get_locale, lambda value: _module("locale").setlocale(_module("locale").LC_ALL, value)),
     ("what numpy does with errors", lambda: _module("numpy").geterr(), lambda value: _module("numpy").seterr(**value)),
     ("print options of numpy", _print_options, lambda value: _module("numpy").set_printoptions(**value)),
+    ("what numpy calls for errors", *_function("numpy", "geterrcall", "seterrcall")),
     ("loggers", _loggers, _set_loggers),
+    ("the decimal context", *_function("decimal", "getcontext", "setcontext")),
+    ("sys.excepthook", *_attribute("excepthook")),
+    ("sys.displayhook", *_attribute("displayhook")),
+    ("sys.unraisablehook", *_attribute("unraisablehook")),
+    ("sys.__stdout__", *_attribute("__stdout__")),
+    ("sys.__stderr__", *_attribute("__stderr__")),
+    ("the trace function", sys.gettrace, lambda value: _set_trace(sys.settrace, sys.gettrace, value)),
+    ("the profile function", sys.getprofile, lambda value: _set_trace(sys.setprofile, sys.getprofile, value)),
+    ("the trace function of threads", *_function("threading", "gettrace", "settrace")),
+    ("the profile function of threads", *_function("threading", "getprofile", "setprofile")),
+    ("signal handlers", _handlers, _set_handlers),
+    ("limits of resources", _resources, _set_resources),
+    ("the priority of the process", lambda: os.getpriority(0, 0), lambda value: os.setpriority(0, 0, value)),
+    ("the processors to be used", lambda: os.sched_getaffinity(0), lambda value: os.sched_setaffinity(0, value)),
+    ("whether faults are shown", lambda: _module("faulthandler").is_enabled(), _set_faults),
+    ("the switch interval", sys.getswitchinterval, sys.setswitchinterval),
+    ("the limit of digits", *_function("sys", "get_int_max_str_digits", "set_int_max_str_digits")),
+    ("thresholds of gc", gc.get_threshold, lambda value: gc.set_threshold(*value)),
+    ("flags of gc", gc.get_debug, gc.set_debug),
+    ("the default time-out of sockets", *_function("socket", "getdefaulttimeout", "setdefaulttimeout")),
+    ("the stack size of threads", *_function("threading", "stack_size", "stack_size")),
+    ("functions that are called at exit", lambda: _module("atexit")._ncallbacks(), _cannot),
+    ("whether memory is traced", lambda: _module("tracemalloc").is_tracing(), _cannot),
+    ("threads of pyarrow", *_function("pyarrow", "cpu_count", "set_cpu_count")),
+    ("threads of pyarrow for files", *_function("pyarrow", "io_thread_count", "set_io_thread_count")),
 )

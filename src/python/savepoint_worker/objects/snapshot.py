@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from . import arrays, code, containers, files, kinds, libraries, others, process, states
+from .descriptors import Descriptors
 from .limits import shortened
 from .modules import Modules
 from .names import Names
@@ -28,7 +30,7 @@ class Copy:
         """Copies. Raises MemoryError if there is no room for it."""
         started = time.perf_counter()
         # Nothing of what is made here is garbage.
-        collects = gc.isenabled()
+        collects = self._collects = gc.isenabled()
         gc.disable()
         try:
             self._take(shell, namespace, ignored, streams)
@@ -41,12 +43,15 @@ class Copy:
         users = users_modules()
         self._names = Names(shell, namespace)
         self._process = process.Process(streams)
+        self._descriptors = Descriptors()
         ignored = (namespace, sys.modules, vars(sys), *ignored)
         walk = Walk(ignored, frozenset(users))
         for label, value in self._names.items():
             walk.add(label, value)
         for label, value in (*users.items(), *process.roots().items()):
             walk.add(label, value)
+        for value in process.containers():
+            walk.shallow(value)
         walk.copy_buffers()
         self._modules = Modules(namespace, walk.classes(), frozenset(users))
         self._records = walk.records
@@ -54,6 +59,18 @@ class Copy:
         self._labels = frozenset(label for label, _ in self._names.items())
         self._groups = walk.groups
         self.limits = walk.limits.words()
+
+    def _in_order(self) -> Iterator[tuple[int, Any]]:
+        """The records with their numbers: files last, and those that stand on others after these."""
+        later = []
+        for number, record in enumerate(self._records):
+            layer = files.layer(record[1])
+            if layer:
+                later.append((layer, number, record))
+            else:
+                yield number, record
+        for _, number, record in sorted(later, key=lambda each: each[:2]):
+            yield number, record
 
     @property
     def groups(self) -> list[list[str]]:
@@ -71,11 +88,10 @@ class Copy:
         Named is also what nobody can look at, and so may have changed.
         """
         failed: dict[str, None] = dict.fromkeys(self._limits.unseen())
-        collects = gc.isenabled()
         gc.disable()
         try:
             self._names.put_back()
-            for number, (put_back, obj, state) in enumerate(self._records):
+            for number, (put_back, obj, state) in self._in_order():
                 try:
                     words = put_back(obj, state)
                 except Exception as error:
@@ -84,8 +100,10 @@ class Copy:
                     failed[f"{words} in {self._limits.label_of(number)}"] = None
             self._modules.put_back()
             failed |= dict.fromkeys(self._process.put_back())
+            failed |= dict.fromkeys(self._descriptors.put_back(files.descriptors(self._records)))
         finally:
-            if collects:
+            if self._collects:
                 gc.enable()
         kinds.release()
+        failed |= dict.fromkeys(code.forget_subclasses())
         return shortened(list(failed))

@@ -136,6 +136,59 @@ def _put_back_context_variable(obj: Any, value: Any) -> str | None:
     return None
 
 
+def _save_context(obj: Any, walk: Walk) -> Any:
+    values = dict(obj.items())
+    walk.push(list(values.values()))
+    return values
+
+
+def _put_back_context(obj: Any, values: dict[Any, Any]) -> str | None:
+    present = dict(obj.items())
+    for variable, value in values.items():
+        if present.pop(variable, MISSING) is not value:
+            obj.run(variable.set, value)
+    return "values of context variables" if present else None
+
+
+def _save_element(obj: Any, walk: Walk) -> Any:
+    values = [getattr(obj, name) for name in _ELEMENT]
+    children = list(obj)
+    walk.push(values)
+    walk.push(children)
+    return values, children
+
+
+def _put_back_element(obj: Any, state: Any) -> None:
+    values, children = state
+    for name, value in zip(_ELEMENT, values):
+        if getattr(obj, name) is not value:
+            setattr(obj, name, value)
+    hold(list(obj))
+    obj[:] = children
+
+
+_ELEMENT = ("tag", "text", "tail", "attrib")
+
+
+def _save_zone(obj: Any, walk: Walk) -> Any:
+    return obj.key if obj.key is not None and type(obj)(obj.key) is obj else None
+
+
+def _put_back_zone(obj: Any, key: Any) -> str | None:
+    return None if key is None or type(obj)(key) is obj else "the cache of time zones"
+
+
+def _save_comm(obj: Any, walk: Walk) -> Any:
+    callbacks = [obj._msg_callback, obj._close_callback]
+    walk.push(callbacks)
+    return callbacks, obj._closed
+
+
+def _put_back_comm(obj: Any, state: Any) -> str | None:
+    (obj._msg_callback, obj._close_callback), closed = state
+    return None if obj._closed == closed else "a comm, which was closed,"
+
+
 def _save_cache(obj: Any, walk: Walk) -> Any:
     walk.name(obj, "the cache of a function, which a rollback empties,", looked_at=True)
     entries = [each for each in gc.get_referents(obj) if type(each) is dict]
@@ -144,10 +197,12 @@ def _save_cache(obj: Any, walk: Walk) -> Any:
     return [(each, each.copy()) for each in entries]
 
 
-def _put_back_cache(obj: Any, entries: list[tuple[Any, Any]]) -> None:
+def _put_back_cache(obj: Any, entries: list[tuple[Any, Any]]) -> str | None:
     # What was computed with values that are gone must not be found in it.
-    if not all(is_same_dict(each, copy) for each, copy in entries):
-        obj.cache_clear()
+    if all(is_same_dict(each, copy) for each, copy in entries):
+        return None
+    obj.cache_clear()
+    return "the cache of a function, which was emptied,"
 
 
 _CONTEXT = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
@@ -186,16 +241,20 @@ register(Kind(_save_view, _put_back_view, links=True), memoryview)
 register(Kind(_save_map, _put_back_map, links=True), "mmap.mmap")
 register(Kind(_save_queue, _put_back_queue, links=True), "_queue.SimpleQueue")
 register(Kind(_save_context_variable, _put_back_context_variable), "_contextvars.ContextVar", "ContextVar")
+register(Kind(_save_context, _put_back_context, links=True), "_contextvars.Context", "Context")
+register(Kind(_save_element, _put_back_element, links=True), "xml.etree.ElementTree.Element")
+register(Kind(_save_comm, _put_back_comm), "ipykernel.comm.comm.Comm", "ipykernel.comm.comm.BaseComm", "comm.DummyComm")
+register(Kind(_save_zone, _put_back_zone), "zoneinfo.ZoneInfo")
 register(Kind(_save_cache, _put_back_cache), "functools._lru_cache_wrapper")
 register(Kind(_save_ctypes, _put_back_ctypes, links=True), "_ctypes.Array", "_ctypes._SimpleCData", "_ctypes.Structure", "_ctypes.Union")
 register(Kind(_save_decimal_context, _put_back_decimal_context, links=True), "decimal.Context")
 register(FROZEN, "_thread._local", types.SimpleNamespace, "_io._BytesIOBuffer")
 atoms_named(
     "datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta", "datetime.timezone",
-    "zoneinfo.ZoneInfo", "decimal.Decimal", "decimal.SignalDictMixin", "re.Pattern", "re.Match", "_abc._abc_data",
+    "decimal.Decimal", "decimal.SignalDictMixin", "re.Pattern", "re.Match", "_abc._abc_data",
     "_struct.Struct", "_collections._tuplegetter", "collections._tuplegetter", "_thread._localdummy", "_ctypes.CField", "typing.TypeVar", "typing.ParamSpec", "typing.TypeVarTuple", "typing.TypeAliasType",
     "typing.ParamSpecArgs", "typing.ParamSpecKwargs", "typing.NoDefaultType", "_sre.SRE_Template",
-    "Context", "_contextvars.Context", "Token", "_contextvars.Token", "ast.AST", "string.templatelib.Template",
+    "Token", "_contextvars.Token", "ast.AST", "string.templatelib.Template",
     "cython_function_or_method", "_cython_3_2_0.cython_function_or_method", "fused_cython_function",
     "_operator.itemgetter", "PyCapsule", "types.CapsuleType", "os.stat_result", "time.struct_time", "stderrprinter",
     "EncodingMap", "_random.Random_", "_ctypes.CFuncPtr", "_ctypes.PyCFuncPtr",

@@ -24,6 +24,9 @@ _FEW = 8
 _WITH_DICT = (types.FunctionType, types.ModuleType, type)
 
 
+_SHALLOW = {kind: EXACT[kind] for kind in (list, dict, set)}
+
+
 class Walk:
     """One walk. What it finds is added to `records`: how to put back, the object, and what was saved of it."""
 
@@ -51,6 +54,17 @@ class Walk:
         if type(value) not in ATOMS:
             self._stack.append(value)
             self._run()
+
+    def shallow(self, obj: Any) -> None:
+        """A container of a library's: what is in it is put back, and not what that leads to."""
+        kind = _SHALLOW.get(type(obj))
+        if kind is None or id(obj) in self._owners:
+            return
+        self._owners[id(obj)] = -1
+        waiting = self._stack
+        self._stack = []
+        self.records.append((kind.put_back, obj, kind.save(obj, self)))
+        self._stack = waiting
 
     def push(self, objects: Sequence[Any]) -> None:
         """What an object refers to: it is walked as well."""
