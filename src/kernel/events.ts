@@ -8,7 +8,14 @@ import type { KernelState } from './state.js'
 import { record, type Transaction } from './transactions.js'
 
 export function emitTransaction(state: KernelState, parentBytes: Buffer, transaction: Transaction): void {
+  const place = state.untold.indexOf(transaction)
+  if (place >= 0) state.untold.splice(place, 1)
   emit(state, TRANSACTION_TARGET, parentBytes, { event: 'transaction', transaction: record(transaction) })
+}
+
+/** Tells of transactions that ended with another one, or were lost. */
+export function emitEnded(state: KernelState, parentBytes: Buffer): void {
+  for (const each of [...state.untold]) emitTransaction(state, parentBytes, each)
 }
 
 export function emitCheckpoint(state: KernelState, parentBytes: Buffer, checkpoint: unknown): void {

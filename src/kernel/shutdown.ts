@@ -9,11 +9,13 @@ import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
 import { abortAll } from './execution.js'
 import { saveLast } from './last-state.js'
+import { emitEnded } from './events.js'
 import { failWaits, run, waitFor, type Operation } from './operation.js'
 import { command, publish, publishStatus, reply } from './send.js'
 import { release } from './streams.js'
 import { loseSubshells } from './subshells.js'
-import { cue, type KernelState, type Request, type Shutdown } from './state.js'
+import { cue, parentOfTurn, type KernelState, type Request, type Shutdown } from './state.js'
+import { loseAll } from './transactions.js'
 
 export interface StopOrder {
   /** The kernel's exit code. */
@@ -55,6 +57,10 @@ export function stop(
     // Of a cell that did not even end when it was interrupted.
     release(state)
     abortAll(state)
+    // Their processes are ended by now.
+    state.snapshots.clear()
+    loseAll(state, restart ? 'the kernel was restarted' : 'the kernel was shut down')
+    emitEnded(state, parentOfTurn(state))
     for (const each of shutdown.requests) {
       const parent = each.message.headerBytes
       publish(state, 'shutdown_reply', parent, { content })

@@ -216,6 +216,8 @@ export interface KernelState extends Line {
   readonly comms: Comms
   /** Open transactions, outermost first. */
   readonly transactions: Transaction[]
+  /** Those that ended with another one, or were lost: clients have yet to be told. */
+  readonly untold: Transaction[]
   readonly snapshots: Map<string, Snapshot>
   readonly guard: Guard
   snapshotsMade: number
@@ -292,6 +294,7 @@ export function newState(options: KernelOptions): KernelState {
     latestClient: null,
     comms,
     transactions: [],
+    untold: [],
     snapshots: new Map(),
     snapshotsMade: 0,
     momentsMade: 0,

@@ -28,6 +28,7 @@ import { guardAtRest, prune } from './guard.js'
 import { abandon, ask } from './input.js'
 import { clientGone } from './lapses.js'
 import { noteHanging } from './moving.js'
+import { emitEnded } from './events.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './asks.js'
 import { parseObject } from './policy.js'
@@ -60,6 +61,8 @@ export function step(state: KernelState, event: KernelEvent, now: number): reado
   guardAtRest(state)
   lookAhead(state)
   serveDebugger(state)
+  // In a turn they are told of at its end, after the answer to whoever asked.
+  if (state.turn === null) emitEnded(state, state.latestParent)
   return state.effects.splice(0)
 }
 

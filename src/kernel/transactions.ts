@@ -246,6 +246,9 @@ export function close(
   const index = state.transactions.indexOf(transaction)
   if (index < 0) return
   const ended = state.transactions.splice(index)
+  // Whoever ends one tells of it; of those inside it, and of what is lost, nobody would.
+  const alone = ended.filter((each) => each.state === 'open' && (each !== transaction || by === 'lose'))
+  state.untold.push(...alone.toReversed())
   for (const each of ended) {
     move(each, by)
     each.reason = reason

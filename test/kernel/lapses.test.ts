@@ -104,6 +104,7 @@ describe('a transaction with a time', () => {
     kernel.dies({ code: 0, signal: null })
     kernel.deliver({ on: 'workers_stopped' })
     expect(kernel.exit).toBe(0)
+    expect(told(kernel).at(-1)).toEqual(['lost', 'the kernel was restarted'])
     expect([...kernel.deadlines.keys()]).toEqual([])
   })
 

@@ -164,6 +164,31 @@ describe('transactions', () => {
     expect(events.map(({ content }) => content['comm_id'])).toEqual(['t', 'u'])
   })
 
+  test('that end with another one, or are lost, are told of as well', () => {
+    const kernel = open({ recover: true })
+    const told = (): unknown[] =>
+      kernel.heard.splice(0).flatMap(({ content }) => {
+        const { event, transaction } = (content['data'] ?? {}) as {
+          event?: string
+          transaction?: { id: string; state: string }
+        }
+        return event === 'transaction' ? [`${transaction?.id} ${transaction?.state}`] : []
+      })
+    for (let i = 0; i < 3; i += 1) begin(kernel)
+    told()
+    ask(kernel, { op: 'commit', transaction: 'tx_2' })
+    expect(told().toSorted()).toEqual(['tx_2 committed', 'tx_3 committed'])
+    begin(kernel)
+    told()
+    ask(kernel, { op: 'rollback', transaction: 'tx_1' })
+    expect(told().toSorted()).toEqual(['tx_1 rolled_back', 'tx_4 rolled_back'])
+    begin(kernel)
+    told()
+    kernel.dies()
+    expect(told()).toEqual(['tx_5 lost'])
+    expect(kernel.state.untold).toEqual([])
+  })
+
   test('that code in the kernel began are told of when they are open', () => {
     const kernel = open()
     kernel.execute('%begin')
