@@ -20,6 +20,8 @@ export function noteHanging(state: KernelState, libraries: readonly string[]): v
 export function dueMove(state: KernelState): Request | null {
   const { worker } = state
   if (!worker?.pid || worker.hangs === undefined || worker.stays === true || state.shutdown) return null
+  // What runs in a subshell would end with the process.
+  if ([...state.subshells.values()].some(({ turn }) => turn !== null)) return null
   worker.stays = true
   return { ...ownRequest(state, `move-${worker.generation}`, state.options.session), moves: true }
 }

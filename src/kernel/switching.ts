@@ -151,10 +151,15 @@ export function* moveOn(state: KernelState, libraries: readonly string[]): Opera
     command(state, { kind: 'snapshot', permit: allowed })
     yield* waitFor<void>(`taken:${snapshot.id}`, state.options.limits.wakeMs)
     cue(state, 'switch')
-    closeWorkerComms(state, snapshot.comms)
+    const copy = state.worker
     const waking = { why: MOVED, inputs: [], limits: [], keep: false }
-    const moved = yield* transplant(state, libraries, () => wakeAgain(state, snapshot, waking))
-    openSubshells(state)
+    const moved = yield* transplant(
+      state,
+      libraries,
+      () => wakeAgain(state, snapshot, waking),
+      () => closeWorkerComms(state, snapshot.comms),
+    )
+    if (state.worker !== copy) openSubshells(state)
     cue(state, 'resumed')
     return { ...moved, limits: [...moved.limits, ...(moved.moved ? recordedNoMore(state) : [])] }
   } finally {

@@ -24,13 +24,15 @@ export interface Transplanted {
 }
 
 /**
- * Moves the worker's variables to a fresh one. `back` makes the copy the worker again, for when that did not work.
+ * Moves the worker's variables to a fresh one. `back` makes the copy the worker again, for when that did not work;
+ * `leave` is called before the copy is ended.
  * Throws what `back` throws, or nothing.
  */
 export function* transplant(
   state: KernelState,
   libraries: readonly string[],
   back: () => Operation<unknown>,
+  leave: () => void = () => {},
 ): Operation<Transplanted> {
   const names = libraries.join(', ')
   const copy = state.worker
@@ -38,6 +40,7 @@ export function* transplant(
   try {
     file = yield* reserve(state)
     const lostResults = yield* save(state, file)
+    leave()
     const warnings = yield* moveInto(state, file)
     const closed = closeComms(state)
     return {

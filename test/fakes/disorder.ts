@@ -506,9 +506,10 @@ export class Disorder {
       if (!state.snapshots.has(each.snapshot) && !this.#gone.has(each.snapshot))
         throw new Error(`${each.id} has no snapshot`)
     }
-    for (const id of state.snapshots.keys()) {
+    for (const [id, { kind }] of state.snapshots) {
       const { past, future, pending } = state.guard
       const wanted =
+        (kind === 'move' && state.turn?.request.moves === true) ||
         [...past, ...future, ...pending].some(({ snapshot }) => snapshot === id) ||
         open.some(({ snapshot, savepoints }) => [snapshot, ...savepoints.map((s) => s.snapshot)].includes(id))
       // The one that is about to be woken belongs to nobody any more.

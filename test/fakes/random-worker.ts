@@ -87,6 +87,9 @@ export class RandomWorker {
       case 'welcome':
         if (command.woken?.resume !== true) this.#task = null
         this.#sayUndone()
+        if (command.woken && this.#random.chance(0.2)) {
+          this.#do(() => ({ event: { kind: 'hangs', libraries: ['polars'] }, parts: [] }))
+        }
         if (command.woken?.permit) this.#take(command.woken.permit, command.woken.resume ? this.#task : null)
         return
       case 'request': {

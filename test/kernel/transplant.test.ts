@@ -148,3 +148,61 @@ describe('a copy in which a library would hang', () => {
     expect(limits(kernel, request)).toContain('1 open comm, which was closed')
   })
 })
+
+describe('a copy in which a library would hang, and that had to go on', () => {
+  /** The worker was woken in the middle of a cell, which is over. */
+  function rested(): TestKernel {
+    const kernel = new TestKernel()
+    kernel.execute('x')
+    kernel.says({ kind: 'hangs', libraries: ['polars'] })
+    expect(kernel.told.some(({ command }) => command.kind === 'snapshot')).toBe(false)
+    kernel.replies()
+    return kernel
+  }
+
+  function taken(kernel: TestKernel): void {
+    const { snapshot } = kernel.lastCommand('snapshot').permit
+    kernel.says({ kind: 'taken', snapshot, pid: 501, ms: 0.5, mode: 'transplant', hangs: ['polars'] })
+  }
+
+  test('hands its variables to a fresh worker before anything else is done, and the next reply says so', () => {
+    const kernel = rested()
+    const cell = kernel.execute('y')
+    expect(kernel.state.turn?.request.moves).toBe(true)
+    taken(kernel)
+    reserve(kernel)
+    written(kernel)
+    restored(kernel)
+    expect(standing(kernel)).toMatchObject({ generation: 2, phase: 'busy', snapshots: [], from: null })
+    kernel.replies()
+    expect(kernel.report(cell)['warnings']).toEqual([expect.stringContaining('polars')])
+  })
+
+  test('stays if something would be lost, and that is tried once', () => {
+    const kernel = rested()
+    taken(kernel)
+    reserve(kernel)
+    written(kernel, [LOST])
+    expect(standing(kernel)).toMatchObject({ generation: 1, phase: 'idle', snapshots: [] })
+    kernel.says({ kind: 'hangs', libraries: ['polars'] })
+    kernel.execute('y')
+    kernel.replies()
+    expect(standing(kernel)).toMatchObject({ generation: 1, phase: 'idle', snapshots: [] })
+  })
+
+  test('stays if no copy can be made of it', () => {
+    const kernel = rested()
+    const { snapshot } = kernel.lastCommand('snapshot').permit
+    kernel.says({ kind: 'taken', snapshot, pid: 0, ms: 0, error: 'no memory' })
+    expect(standing(kernel)).toMatchObject({ generation: 1, phase: 'idle', snapshots: [] })
+  })
+
+  test('is woken again if the fresh worker dies', () => {
+    const kernel = rested()
+    taken(kernel)
+    reserve(kernel)
+    written(kernel)
+    kernel.dies({ code: 1, signal: null })
+    expect(standing(kernel)).toMatchObject({ generation: 3, phase: 'idle', snapshots: [] })
+  })
+})
