@@ -2,25 +2,31 @@
 
 A frozen copy of a worker is that worker's child, which hides it and reaps it. What becomes the worker of another kernel
 lives on when that one has ended, and its end is reported by the zygote; so it has to be the zygote's child.
+
+Only processes of one thread are forked here, which were a fork of a worker before: all that Python and libraries do
+after a fork has been done. So the system's own fork will do, which touches no memory that would then be copied.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 
-from ..effects.own_fork import own_fork
 from ..processes import custodian
 from .freeze import separate
 
-# Debuggers put their own in its place.
-_os_fork = os.fork
+# Opened once, before the first fork. The interpreter's lock is kept meanwhile: there is nobody else to have it.
+_fork_of_system = ctypes.PyDLL(None, use_errno=True).fork
 _waitpid = os.waitpid
 
 
 def _fork() -> int:
-    with own_fork:
-        return _os_fork()
+    pid: int = _fork_of_system()
+    if pid < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return pid
 
 
 def step_aside() -> None:
