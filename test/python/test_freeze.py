@@ -101,6 +101,25 @@ class Freezing(unittest.TestCase):
         self.assertEqual(os.read(reader, 100) + os.read(reader, 100), b"for the other")
         os.close(reader)
 
+    def test_who_waits_for_connections_goes_on_waiting(self) -> None:
+        server = socket.create_server(("127.0.0.1", 0))
+        server.setblocking(False)
+        address = server.getsockname()
+
+        def check(steps: list[Step]) -> None:
+            freeze(steps)
+            assert select.select([server], [], [], 0) == ([], [], [])
+            try:
+                server.accept()
+            except BlockingIOError:
+                pass
+            else:
+                raise AssertionError("Somebody connects to this.")
+
+        self.in_copy(check)
+        with server, socket.create_connection(address):
+            self.assertEqual(select.select([server], [], [], 5)[0], [server])
+
     def test_event_objects_are_made_anew_as_they_were(self) -> None:
         reader, writer = os.pipe()
         counter = os.eventfd(5, os.EFD_NONBLOCK | os.EFD_SEMAPHORE)

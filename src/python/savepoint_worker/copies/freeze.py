@@ -5,7 +5,8 @@ without an end of file and locks held, and would find the offsets of its files m
 
 * pipes, sockets, terminals and the kernel's event objects are replaced by one dead socketpair end: reading it is the
   end of the file, writing it is EPIPE, and the numbers stay taken, so that what comes back on waking finds its place
-  (see `events` for those that are made anew then);
+  (see `events` for those that are made anew then). A server that waits for connections would be woken by that for
+  ever: it gets a listening socket that nobody knows;
 * regular files are opened once more at the same offset, which shares neither offset nor lock (see `locks`);
 * directories, memory files, devices and the worker's own FIFOs on descriptors 1 and 2 stay.
 
@@ -121,14 +122,18 @@ def plan(
     return [(each.number, "keep" if each.number in kept else actions[kind_of(each, fifos)]) for each in descriptors]
 
 
-def freeze(steps: list[Step]) -> Frozen:
-    """Cut this process off. Raises OSError if there is no descriptor left to do it with."""
+def freeze(steps: list[Step], own: frozenset[int] = frozenset()) -> Frozen:
+    """Cut this process off. `own`: connections of ours. Raises OSError if there is no descriptor left to do it with."""
     limits = []
     dead, other = socket.socketpair()
     other.close()
+    sockets = (step for step in steps if stat.S_ISSOCK(step.descriptor.mode) and step.number not in own)
+    listening = {step.number for step in sockets if _listens(step)}
     with dead:
         for step in steps:
-            if step.action == "end":
+            if step.number in listening:
+                _deafen(step)
+            elif step.action == "end":
                 os.dup2(dead.fileno(), step.number, inheritable=step.inheritable)
                 limits += _unrevivable(step)
             elif step.action == "reopen":
@@ -137,6 +142,20 @@ def freeze(steps: list[Step]) -> Frozen:
     pidfds = {step.number: step.process for step in steps if step.process is not None}
     revivable = [step.event for step in steps if step.event is not None]
     return Frozen(streams, pidfds, revivable, limits, [], [lock for step in steps for lock in step.locks])
+
+
+def _listens(step: Step) -> bool:
+    with socket.socket(fileno=os.dup(step.number)) as duplicate:
+        return duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+
+
+def _deafen(step: Step) -> None:
+    with socket.socket(socket.AF_UNIX) as deaf:
+        # The system chooses the name (unix(7), "Autobind feature").
+        deaf.bind("")
+        deaf.listen()
+        deaf.setblocking(not step.descriptor.flags & os.O_NONBLOCK)
+        os.dup2(deaf.fileno(), step.number, inheritable=step.inheritable)
 
 
 def _unrevivable(step: Step) -> list[str]:

@@ -44,8 +44,8 @@ _fork = os.fork
 
 FREEZE_TIMEOUT_S = 10.0
 REAP_AGAIN_S = 0.02
-#: How the names of threads begin that are not the user's.
-OUR_THREADS = ("Savepoint-", "subshell-")
+#: How the names of threads begin that are not the user's, or that a woken copy starts anew.
+OUR_THREADS = ("Savepoint-", "subshell-", "asyncio-waitpid-")
 # The functions of `signal` turn each number into an enum, which takes longer than all the rest.
 ALL_SIGNALS = tuple(map(int, signal.valid_signals()))
 
@@ -260,7 +260,7 @@ def _be_frozen(
                 duplicate.step_aside()
             if steps is None:
                 steps = survey(frozenset((end.fileno(),)), output_fifos(worker))
-            frozen = freeze(steps)
+            frozen = freeze(steps, original.own)
             ranges, limits = memory
             frozen = frozen._replace(shared=shared.save(ranges), limits=[*frozen.limits, *limits])
         except OSError as error:
