@@ -5,7 +5,7 @@
 
 import type { RequestChannel } from '../wire/message.js'
 import type { CheckpointFacts, Client } from '../kernel/effects.js'
-import type { ForkFacts } from '../kernel/forks.js'
+import type { ForkFacts } from '../kernel/forked.js'
 import type { DebuggerCommand, WorkerCommand } from '../link/protocol.js'
 
 /** Where messages to clients go. */

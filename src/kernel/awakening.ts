@@ -7,7 +7,7 @@
  * history, comm_info, connect, usage, interrupts, shutdown.
  */
 
-import { wakeForked } from './forks.js'
+import { wakeForked } from './forked.js'
 import { log } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, type KernelState, type Request } from './state.js'

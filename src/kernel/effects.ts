@@ -15,7 +15,7 @@ import type {
   WriterEvent,
 } from '../link/protocol.js'
 import type { IncomingMessage, OutgoingMessage, RequestChannel } from '../wire/message.js'
-import type { ForkFacts } from './forks.js'
+import type { ForkFacts } from './forked.js'
 
 /** Where a reply goes: opaque to the kernel. */
 export interface Client {

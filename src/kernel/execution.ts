@@ -19,6 +19,7 @@ import { handOverComms } from './beside.js'
 import * as checkpoints from './checkpoints.js'
 import { cellEnded, limitCell } from './deadlines.js'
 import { emitCheckpoint, emitEnded, emitTransaction } from './events.js'
+import { abandonForks } from './forks.js'
 import { guardCell, noteChange } from './guard.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { isObject, isPlain, parseObject, wishesOf, type CellWishes } from './policy.js'
@@ -291,6 +292,7 @@ export function finishCell(
 
 /** idle is the last word of every request. */
 export function finishTurn(state: KernelState, turn: Turn): void {
+  abandonForks(state, turn.request.seq)
   emitEnded(state, turn.request.message.headerBytes)
   publishStatus(state, 'idle', turn.request.message.headerBytes)
   state.turn = null

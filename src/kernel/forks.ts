@@ -14,30 +14,16 @@ import type { SnapshotPermit, WorkerEvent } from '../link/protocol.js'
 import type { Args, Call, Ops } from './call.js'
 import { refuseWhileDebugged } from './debugger-state.js'
 import type { OpOutcome } from './effects.js'
+import type { ForkFacts } from './forked.js'
 import { run, settle, waitFor, type Operation, type Outcome } from './operation.js'
-import { command, log } from './send.js'
-import { stop } from './shutdown.js'
-import { cue, mint, type KernelState } from './state.js'
-
-/** What the clients of a kernel know of it, and those of its forks are to find. */
-export interface ForkFacts {
-  readonly executionCount: number
-  /** Id and target of each comm that is open in the worker. */
-  readonly comms: readonly (readonly [string, string])[]
-  /** What `debugInfo` says while nobody debugs. */
-  readonly debugInfo: Buffer | null
-}
-
-/** What a forked kernel begins with: its first worker is that copy. */
-export interface Forked extends ForkFacts {
-  readonly snapshot: string
-}
+import { command } from './send.js'
+import { mint, type KernelState } from './state.js'
 
 /** A fork under way. */
 export interface Fork {
   readonly id: string
-  /** Whose code asked for it; null: a client did. */
-  readonly generation: number | null
+  /** The worker whose code asked for it, and in which request; null: a client did. */
+  readonly by: { readonly generation: number; readonly seq: number | null } | null
   /** Copies of copies that have not come yet. */
   readonly awaited: Set<string>
   /** Why one of them will not come. */
@@ -80,7 +66,8 @@ function* forkOp(state: KernelState, call: Call): Operation<MadeKernels> {
 export function forkAsked(state: KernelState, args: Args): { result: object; permit: SnapshotPermit } {
   const wish = wishOf(state, args)
   refuseWhileDebugged(state)
-  const { fork, permit } = begin(state, state.generation)
+  const by = { generation: state.generation, seq: state.turn?.request.seq ?? null }
+  const { fork, permit } = begin(state, by)
   run(state, forkInCell(state, fork, wish), (outcome) => {
     fork.outcome = outcome
     tell(state, fork)
@@ -119,10 +106,11 @@ function tell(state: KernelState, { id, question, outcome }: Fork): void {
   }
 }
 
-/** The worker is another one now: what code in the former has asked for is nobody's any more. */
-export function abandonForks(state: KernelState): void {
+/** What code of a former worker has asked for, or that of a request that has ended (`seq`), is nobody's any more. */
+export function abandonForks(state: KernelState, seq?: number): void {
   for (const fork of state.forks.values()) {
-    if (fork.generation === null || fork.generation === state.generation) continue
+    const { by } = fork
+    if (by === null || (by.generation === state.generation && (by.seq === null || by.seq !== seq))) continue
     state.forks.delete(fork.id)
     tell(state, fork)
   }
@@ -161,11 +149,11 @@ function named(comms: readonly (readonly [string, { readonly target: string }])[
   return comms.map(([id, { target }]) => [id, target])
 }
 
-function begin(state: KernelState, generation: number | null): { fork: Fork; permit: SnapshotPermit } {
+function begin(state: KernelState, by: Fork['by']): { fork: Fork; permit: SnapshotPermit } {
   state.forksMade += 1
   const fork: Fork = {
     id: `fk_${state.forksMade}`,
-    generation,
+    by,
     awaited: new Set(),
     failure: null,
     question: null,
@@ -241,34 +229,4 @@ function endKernels(state: KernelState, { kernels }: MadeKernels): void {
 function notCopied(reason: string): SavepointError {
   const message = `The process could not be copied: ${reason}. Free memory or processes, then try again.`
   return new SavepointError('snapshot_failed', message)
-}
-
-/** The first worker of a kernel that is a fork: it wakes, and goes on where the other kernel was. */
-export function wakeForked(state: KernelState, { snapshot }: Forked): void {
-  state.generation += 1
-  const token = mint(state)
-  state.worker = { generation: state.generation, token, pid: null, snapshot }
-  state.effects.push({ do: 'become', snapshot })
-  run(state, comeUp(state, token), (outcome) => {
-    if (outcome.ok || state.shutdown) return
-    log(state, 'error', 'start_failed', { code: outcome.error.code, message: outcome.error.message })
-    stop(state, { code: 1, restart: false, request: null })
-  })
-}
-
-function* comeUp(state: KernelState, token: string): Operation<void> {
-  yield* waitFor<void>(`up:${token}`, state.options.limits.wakeMs)
-  command(state, {
-    kind: 'welcome',
-    generation: state.generation,
-    session: state.options.session,
-    execution_count: state.executionCount + 1,
-    woken: { reason: 'requested', resume: false, inputs: [] },
-  })
-  cue(state, 'worker_up')
-}
-
-/** What the worker of a forked kernel had to leave behind: the reply of the first cell says so. */
-export function leftBehind(state: KernelState, limits: readonly string[]): void {
-  if (limits.length > 0) state.notices.push(`Not in this fork of the kernel: ${limits.join(', ')}.`)
 }

@@ -3,7 +3,7 @@
  * whenever chance has it. After each step the invariants are checked.
  */
 
-import type { Effect, KernelEvent } from '../../src/kernel/effects.js'
+import type { Effect, KernelEvent, OpOutcome } from '../../src/kernel/effects.js'
 import type { KernelOptions, KernelState, Line } from '../../src/kernel/state.js'
 import { start, step } from '../../src/kernel/step.js'
 import type { RequestChannel } from '../../src/wire/message.js'
@@ -33,11 +33,13 @@ const TRANSACTION_OPS = [
   'redo',
   'guard',
   'snapshots',
+  'fork',
   'fly',
 ]
 const CHECKPOINT_OPS = ['create', 'list', 'restore']
 const NAMESPACE_OPS = ['list', 'set', 'fly']
 const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
+const FORKED = { snapshot: 'fk_1', executionCount: 3, comms: [['w1', 'widget']] as const, debugInfo: null }
 const REQUESTS = ['complete_request', 'history_request', 'comm_info_request', 'kernel_info_request', 'odd_request']
 
 export class Disorder {
@@ -63,6 +65,9 @@ export class Disorder {
   readonly #beside = new Map<number, string>()
   readonly #settles: (number | undefined)[] = []
   #stops = 0
+  /** Forks of this kernel that nobody was told of. */
+  readonly kernels = new Set<string>()
+  #made = 0
 
   constructor(seed: number) {
     this.random = new Random(seed)
@@ -77,6 +82,8 @@ export class Disorder {
       lazy: false,
       kernelInfo: null,
       offersSubshells: true,
+      forks: true,
+      ...(this.random.chance(0.1) ? { forked: FORKED } : {}),
       records: this.random.chance(0.5) ? { file_bytes_max: 1, bytes_max: 1, end_processes: false } : null,
       limits: {
         queueLengthMax: 6,
@@ -226,6 +233,7 @@ export class Disorder {
       const on_disconnect = random.pick(['keep', 'rollback', 'commit'])
       return { policy: random.pick(['explicit', 'dry_run']), on_disconnect, timeout_s: random.pick([null, 1]) }
     }
+    if (op === 'fork') return { count: random.pick([1, 2, 3]), at: random.pick([null, null, 'sn_1', 'sn_2']) }
     if (op === 'rollback') return random.pick([{}, { to: 'a' }, { to: 'b' }])
     return op === 'savepoint' || op === 'release' ? named : {}
   }
@@ -399,6 +407,24 @@ export class Disorder {
       case 'fork':
       case 'wake':
         return this.#start(effect)
+      case 'become':
+        return this.#start({ do: 'fork', token: this.state.worker?.token ?? '' })
+      case 'copy': {
+        const { name } = effect
+        const error = this.random.chance(0.1) ? 'no memory' : null
+        this.#permitted.add(name)
+        this.#dials.push(() => this.#deliver({ on: 'copied', name, error }))
+        return
+      }
+      case 'make_kernels': {
+        const { id, copies } = effect
+        this.#dials.push(() => this.#deliver({ on: 'kernels_made', id, outcome: this.#makeKernels(copies) }))
+        return
+      }
+      case 'end_kernels':
+        for (const id of effect.kernels)
+          if (!this.kernels.delete(id)) throw new Error(`${id} was ended and never made, or is somebody’s`)
+        return
       case 'kill':
         if (effect.pid <= 100) throw new Error(`${effect.pid} was never a worker’s`)
         return
@@ -441,6 +467,7 @@ export class Disorder {
     if (command.kind === 'request' && command.beside !== undefined)
       this.#beside.set(command.seq, msgIdOf(parts[0] ?? bytes({})) ?? '')
     if ('permit' in command && command.permit) this.#permitted.add(command.permit.snapshot)
+    if (command.kind === 'answer') this.#toldOf(JSON.stringify(command))
     if (command.kind === 'request') {
       for (const copy of [command.refresh, command.guard]) if (copy) this.#permitted.add(copy.snapshot)
     }
@@ -474,7 +501,21 @@ export class Disorder {
     })
   }
 
+  #makeKernels(copies: readonly string[]): OpOutcome {
+    for (const id of copies) if (!this.#permitted.has(id)) throw new Error(`${id} was never permitted`)
+    if (this.random.chance(0.2)) return { ok: false, error: { code: 'quota_exceeded', message: 'No.', details: {} } }
+    const kernels = copies.map(() => ({ id: `kernel-${(this.#made += 1)}` }))
+    for (const { id } of kernels) this.kernels.add(id)
+    return { ok: true, result: { kernels } }
+  }
+
+  /** Whoever hears of kernels may end them. */
+  #toldOf(text: string): void {
+    for (const [id] of text.matchAll(/kernel-\d+/g)) this.kernels.delete(id)
+  }
+
   #published(message: Extract<Effect, { do: 'publish' }>['message']): void {
+    if (message.type === 'comm_msg') this.#toldOf(message.contentBytes.toString())
     if (message.type !== 'status') return
     const request = this.served.get(msgIdOf(message.parentBytes) ?? '')
     if (!request) return

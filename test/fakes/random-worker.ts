@@ -38,6 +38,8 @@ const ASKS = [
   'status',
   'checkpoint',
   'restore',
+  'fork',
+  'forked',
   'nonsense',
 ] as const
 
@@ -55,6 +57,8 @@ export class RandomWorker {
   /** Comm messages beside the cell: those that it has not begun, and those that it is at. */
   readonly #beside: number[] = []
   readonly #begun: number[] = []
+  /** What it has asked for last that it will hear of when it asks again. */
+  #fork = 'none'
   #leaving = false
   /** The cell that it may begin behind the one that it is at. */
   #ahead: (Task & { readonly behind: number }) | null = null
@@ -119,6 +123,7 @@ export class RandomWorker {
       case 'answer':
         if (command.id !== this.#asked) return
         this.#asked = null
+        if (command.ok && command.permit?.apart) this.#fork = command.permit.snapshot
         if (command.ok && command.permit) this.#take(command.permit, this.#task)
         return
       case 'checkpoint': {
@@ -227,6 +232,8 @@ export class RandomWorker {
         to: this.#random.pick([null, 'a', 'b']),
       },
       restore: { checkpoint: 'some' },
+      fork: { count: this.#random.pick([1, 2, 9]) },
+      forked: { id: this.#fork },
       guard: { on: this.#random.chance(0.7) },
     }
     const event = { kind: 'ask', id, op, parent, args: (args as Record<string, object>)[op] ?? {} } as WorkerEvent

@@ -45,6 +45,7 @@ describe('in any order of events', () => {
           `Seed ${seed}: not served: ${JSON.stringify(unserved)}\n  ${world.trace.slice(-15).join('\n  ')}`,
         )
       expect(world.state.waiters.size).toBe(0)
+      expect([seed, [...world.kernels], world.state.forks.size]).toEqual([seed, [], 0])
     }
   })
 })

@@ -7,6 +7,7 @@
 
 import type { RecordingBounds, WorkerCommand, WorkerEvent } from '../../src/link/protocol.js'
 import type { DeathCause, Effect, KernelEvent, StoreCall } from '../../src/kernel/effects.js'
+import type { Forked } from '../../src/kernel/forked.js'
 import type { KernelLimits, KernelOptions, KernelState } from '../../src/kernel/state.js'
 import { start, step } from '../../src/kernel/step.js'
 import type { RequestChannel } from '../../src/wire/message.js'
@@ -78,6 +79,10 @@ interface Options {
   readonly restoreLast?: boolean
   readonly records?: RecordingBounds
   readonly lazy?: { readonly kernelInfo: object | null }
+  /** It can be forked, as in a gateway. */
+  readonly forks?: boolean
+  /** It is a fork. */
+  readonly forked?: Forked
 }
 
 export class TestKernel {
@@ -107,6 +112,8 @@ export class TestKernel {
     lazy,
     records,
     restoreLast = false,
+    forks = false,
+    forked,
   }: Options = {}) {
     this.dials = dials
     const options: KernelOptions = {
@@ -120,6 +127,8 @@ export class TestKernel {
       lazy: lazy !== undefined,
       kernelInfo: lazy?.kernelInfo ? bytes(lazy.kernelInfo) : null,
       offersSubshells: true,
+      forks,
+      ...(forked ? { forked } : {}),
       records: records ?? null,
       limits: { ...LIMITS, ...limits },
     }

@@ -5,7 +5,7 @@
  */
 
 import type { KernelEvent } from '../../kernel/effects.js'
-import type { Forked } from '../../kernel/forks.js'
+import type { Forked } from '../../kernel/forked.js'
 import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
 import type { StorePort, UsagePort, WorkerPort } from '../ports.js'
 

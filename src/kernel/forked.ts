@@ -1,0 +1,50 @@
+/** A kernel that is a fork of another one: what it begins with, and how its first worker comes. */
+
+import { run, waitFor, type Operation } from './operation.js'
+import { command, log } from './send.js'
+import { stop } from './shutdown.js'
+import { cue, mint, type KernelState } from './state.js'
+
+/** What the clients of a kernel know of it, and those of its forks are to find. */
+export interface ForkFacts {
+  readonly executionCount: number
+  /** Id and target of each comm that is open in the worker. */
+  readonly comms: readonly (readonly [string, string])[]
+  /** What `debugInfo` says while nobody debugs. */
+  readonly debugInfo: Buffer | null
+}
+
+/** What a forked kernel begins with: its first worker is that copy. */
+export interface Forked extends ForkFacts {
+  readonly snapshot: string
+}
+
+/** The first worker of a kernel that is a fork: it wakes, and goes on where the other kernel was. */
+export function wakeForked(state: KernelState, { snapshot }: Forked): void {
+  state.generation += 1
+  const token = mint(state)
+  state.worker = { generation: state.generation, token, pid: null, snapshot }
+  state.effects.push({ do: 'become', snapshot })
+  run(state, comeUp(state, token), (outcome) => {
+    if (outcome.ok || state.shutdown) return
+    log(state, 'error', 'start_failed', { code: outcome.error.code, message: outcome.error.message })
+    stop(state, { code: 1, restart: false, request: null })
+  })
+}
+
+function* comeUp(state: KernelState, token: string): Operation<void> {
+  yield* waitFor<void>(`up:${token}`, state.options.limits.wakeMs)
+  command(state, {
+    kind: 'welcome',
+    generation: state.generation,
+    session: state.options.session,
+    execution_count: state.executionCount + 1,
+    woken: { reason: 'requested', resume: false, inputs: [] },
+  })
+  cue(state, 'worker_up')
+}
+
+/** What the worker of a forked kernel had to leave behind: the reply of the first cell says so. */
+export function leftBehind(state: KernelState, limits: readonly string[]): void {
+  if (limits.length > 0) state.notices.push(`Not in this fork of the kernel: ${limits.join(', ')}.`)
+}
