@@ -27,6 +27,8 @@ export function wakeForked(state: KernelState, { snapshot }: Forked): void {
   state.effects.push({ do: 'become', snapshot })
   run(state, comeUp(state, token), (outcome) => {
     if (outcome.ok || state.shutdown) return
+    // Nobody is there who could be asked to end.
+    state.worker = null
     log(state, 'error', 'start_failed', { code: outcome.error.code, message: outcome.error.message })
     stop(state, { code: 1, restart: false, request: null })
   })

@@ -40,7 +40,13 @@ export class KernelBacking implements Backing {
   async start(resident: Resident): Promise<void> {
     this.#resident = resident
     if (this.#copiesAt !== null) {
-      this.#join(resident, this.#copiesAt)
+      const { request, zygote } = this.#pool.join(this.#needs, this.#copiesAt)
+      this.#request = request
+      this.#zygote = zygote
+      zygote.residents.add(resident)
+      // Whoever starts it is in the middle of that, and is told of a failure later.
+      await Promise.resolve()
+      resident.zygoteReady(zygote.kernelInfo ?? Buffer.from('{}'))
       return
     }
     const { clock, limits } = this.#pool.options
@@ -55,14 +61,6 @@ export class KernelBacking implements Backing {
     this.#live(lease.worker.paths.place)
     this.#zygote?.residents.add(resident)
     resident.zygoteReady(this.#zygote?.kernelInfo ?? Buffer.from('{}'))
-  }
-
-  #join(resident: Resident, place: string): void {
-    const { request, zygote } = this.#pool.join(this.#needs, place)
-    this.#request = request
-    this.#zygote = zygote
-    zygote.residents.add(resident)
-    resident.zygoteReady(zygote.kernelInfo ?? Buffer.from('{}'))
   }
 
   takeReady(failed: ReadyWorker | null): ReadyWorker | null {

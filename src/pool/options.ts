@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock.js'
 import type { Log } from '../log.js'
-import type { WorkersOptions } from '../worker/workers.js'
+import type { WorkersOptions } from '../worker/options.js'
 import type { ZygoteOptions } from '../worker/zygote.js'
 
 /** What a kernelspec stands for. */

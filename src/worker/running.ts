@@ -43,3 +43,7 @@ export function ring(pid: number): void {
     // A worker that is gone by now is no error: its death is on its way.
   }
 }
+
+/** Why a worker was ended, as the end of a sentence that begins with "since". */
+export const BROKEN = 'something wrote to its connection with the kernel'
+export const CLOSED = 'something closed its connection with the kernel'

@@ -7,31 +7,17 @@
  */
 
 import { constants } from 'node:os'
-import type { Clock } from '../clock.js'
 import type { DebuggerCommand, Hello, WorkerCommand } from '../link/protocol.js'
 import { workerEvent } from '../link/shapes.js'
-import type { Log } from '../log.js'
 import type { Backing, ReadyWorker, Resident, WorkersListener } from './backing.js'
 import type { Connection, ConnectionHandlers } from './connection.js'
 import { DebuggerLine } from './debugger-line.js'
-import type { InterruptLimits } from './interrupter.js'
-import { newRunning, ring, type Running, type Told, type Trial } from './running.js'
+import type { WorkersOptions } from './options.js'
+import { BROKEN, CLOSED, newRunning, ring, type Running, type Told, type Trial } from './running.js'
 import type { Seat, SeatPaths } from './seat.js'
 import { Seats } from './seats.js'
 import { WriterLine } from './writer-line.js'
 import type { Death } from './zygote.js'
-
-export interface WorkersOptions {
-  readonly cwd: string | null
-  readonly workerEnvironment: Readonly<Record<string, string | null>>
-  /** What code in the kernel takes for its connection file; null: what the zygote was built with. */
-  readonly connectionFile?: string | null
-  /** The place of the frozen copies of which one is to become this kernel's first worker. */
-  readonly copiesAt?: string
-  readonly clock: Clock
-  readonly log: Log
-  readonly limits: InterruptLimits & { readonly deathMs: number; readonly writerDialMs: number }
-}
 
 export class Workers implements Resident {
   readonly #options: WorkersOptions
@@ -140,9 +126,13 @@ export class Workers implements Resident {
       this.#fork(token, generation)
     } catch (error) {
       // Its zygote has gone, too. Nobody is there who could catch this.
-      this.#expected.delete(token)
-      this.#listener.workerFailed(token, error instanceof Error ? error.message : String(error))
+      this.#failed(token, error)
     }
+  }
+
+  #failed(token: string, error: unknown): void {
+    this.#expected.delete(token)
+    this.#listener.workerFailed(token, error instanceof Error ? error.message : String(error))
   }
 
   wake(snapshot: string, token: string, generation: number): void {
@@ -162,12 +152,17 @@ export class Workers implements Resident {
 
   /** The first worker is a frozen copy of another kernel's. */
   become(snapshot: string, token: string, generation: number): void {
-    const { copiesAt = '', connectionFile = null, workerEnvironment } = this.#options
-    const { place, ...pipes } = this.#expect(token, generation)
-    // All else is as the other kernel's code has left it.
-    const env = { KERNEL_ID: workerEnvironment['KERNEL_ID'] ?? null }
-    const identity = { kernel: place, token, ...pipes, connection_file: connectionFile, env }
-    this.#backing.tell({ kind: 'wake', kernel: copiesAt, snapshot, as: identity })
+    const { copiesAt = '', connectionFile: connection_file = null, workerEnvironment } = this.#options
+    try {
+      const { place, ...pipes } = this.#expect(token, generation)
+      // All else is as the other kernel's code has left it.
+      const env = { KERNEL_ID: workerEnvironment['KERNEL_ID'] ?? null }
+      const as = { kernel: place, token, ...pipes, connection_file, env }
+      this.#backing.tell({ kind: 'wake', kernel: copiesAt, snapshot, as })
+    } catch (error) {
+      // Its zygote has gone.
+      this.#failed(token, error)
+    }
   }
 
   discard(snapshots: readonly string[]): void {
@@ -393,6 +388,3 @@ export class Workers implements Resident {
     this.#listener.workerDied(running.generation, why === null ? death : { ...death, why })
   }
 }
-
-const BROKEN = 'something wrote to its connection with the kernel'
-const CLOSED = 'something closed its connection with the kernel'

@@ -1,55 +1,9 @@
 /** Life and number of a gateway's kernels, with workers that do as they are told. */
 
 import { SavepointError } from '../../../src/errors.js'
-import { Kernels, type KernelsOptions } from '../../../src/host/kernels/kernels.js'
 import type { KernelRequest } from '../../../src/host/kernels/ports.js'
-import { FakeClock } from '../../fakes/clock.js'
-import { FakeFarm } from '../../fakes/kernel-workers.js'
-import { FakePorts } from '../../fakes/ports.js'
-import { LIMITS } from '../../support/test-kernel.js'
+import { KERNEL_LIMITS, stage } from './fake-stage.js'
 import { Listener, requestFor } from './listener.js'
-
-const KERNEL_LIMITS = {
-  startMs: 40_000,
-  restartGraceMs: 3_000,
-  endGraceMs: 5_000,
-  lossesMax: 2,
-  lossesWithinMs: 60_000,
-  holdMaxMs: 10_000,
-  waitingMax: 2,
-  measuredMs: 10_000,
-}
-
-interface Stage {
-  readonly kernels: Kernels
-  readonly farm: FakeFarm
-  readonly clock: FakeClock
-}
-
-function stage(more: Partial<KernelsOptions> = {}): Stage {
-  const farm = new FakeFarm()
-  const clock = new FakeClock()
-  const kernels = new Kernels({
-    newWorkers: farm.newWorkers,
-    newStore: () => ({ ...new FakePorts().store, close: async () => {} }),
-    newUsage: () => ({ measure: async () => ({ kernel_memory: 5, savepoint: { snapshot_bytes: 2 } }) }),
-    clock,
-    log: () => {},
-    options: { guard: false, offersSubshells: false, records: null, limits: LIMITS },
-    pacing: { intervalMs: 5, firstMs: 0, bytesMax: 1_000 },
-    holdMs: 2,
-    kernelLimits: KERNEL_LIMITS,
-    findSpec: (name) => (name === 'none' ? null : { name: 'python3', cullIdleTimeoutS: name === 'short' ? 60 : null }),
-    kernelsMax: null,
-    kernelsPerOwnerMax: null,
-    root: '/tmp',
-    allowedEnvironment: ['LANG'],
-    culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 10_000 },
-    resting: { waitMs: 60_000, kernelsMax: 2 },
-    ...more,
-  })
-  return { kernels, farm, clock }
-}
 
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 20; i += 1) await Promise.resolve()
