@@ -26,7 +26,7 @@ beforeAll(async () => {
   runtimeDir = mkdtempSync(join(tmpdir(), 'savepoint-runtime-'))
   const kernels = new FakeGatewayKernels()
   runs = createRuns({ kernels, clock: systemClock, log: silentLog })
-  gateway = await testGateway({ kernels, more: [runs.addRoutes] })
+  gateway = await testGateway({ kernels, more: [runs.addRoutes, forkRoutes] })
 })
 beforeEach(() => {
   writeFileSync(join(dataDir, 'token'), `${TOKEN}\n`)
@@ -166,6 +166,25 @@ describe('savepoint kernels', () => {
   )
 
   test(
+    'forks one, and says the ids of its forks',
+    async () => {
+      const source = new FakeGatewayKernel('abc-1', 'local')
+      const models = ['f-1', 'f-2'].map((id) => ({ ...source.status, id, name: 'python3' }))
+      const asked: unknown[] = []
+      const op = async (_target: string, data: object): Promise<object> => {
+        asked.push(data)
+        return { result: { kernels: models }, warnings: [] }
+      }
+      gateway.kernels.add(Object.assign(source, { op }))
+      expect(await run('kernels', 'fork', 'abc', '--count', '2')).toMatchObject({ code: 0, stdout: 'f-1\nf-2\n' })
+      const told = JSON.parse((await run('kernels', 'fork', 'abc', '--json')).stdout) as object
+      expect(told).toMatchObject({ total_count: 2, items: [{ id: 'f-1' }, { id: 'f-2' }] })
+      expect(asked).toEqual([2, 1].map((count) => ({ op: 'fork', count })))
+    },
+    SLOW,
+  )
+
+  test(
     'starts one and says its id',
     async () => {
       const { code, stdout } = await run('kernels', 'start')
@@ -199,6 +218,9 @@ describe('savepoint kernels', () => {
         ['list', 'x'],
         ['show', 'a', 'b'],
         ['show', '--odd'],
+        ['fork'],
+        ['fork', 'a', '--count', 'many'],
+        ['show', 'a', '--count', '2'],
         ['list', '--url', 'x'],
       ]
       for (const { code } of await Promise.all(wrong.map((args) => run('kernels', ...args)))) expect(code).toBe(2)

@@ -77,6 +77,39 @@ describe('kernels of one zygote', () => {
     ])
   })
 
+  test('are forked: the copy has a place of its own below the same zygote, and outlives the other kernel', async () => {
+    stage = await startTestPool()
+    const source = await stage.kernel({ environment: { KERNEL_ID: 'k1' } }).start()
+    await source.run('import os; x = 1')
+    await source.freeze('copy')
+    const needs = { environment: { KERNEL_ID: 'k2' } }
+    const fork = await stage.kernel(needs, source.workers.place ?? '').become('copy')
+    expect(fork.workers.place).not.toBe(source.workers.place)
+    expect(await fork.run('print(x, os.environ["KERNEL_ID"]); os.system("echo child")')).toBe('1 k2\nchild')
+    expect(stage.pool.status().items.map(({ kernel_id, pid }) => [kernel_id, pid])).toEqual([
+      ['k1', source.pid],
+      ['k2', fork.pid],
+    ])
+    await source.stop()
+    expect(await fork.run('print(x)')).toBe('1')
+    expect(stage.pool.status().zygotes.map(({ workers }) => workers)).toEqual([1])
+    process.kill(fork.pid, 'SIGKILL')
+    await fork.until(({ on }) => on === 'worker_died')
+    await fork.fork()
+    expect(await fork.run('print("x" in dir())')).toBe('False')
+    await fork.stop()
+    expect(stage.pool.status().total_count).toBe(0)
+  })
+
+  test('that were to be forked and have ended are told of at once', async () => {
+    stage = await startTestPool()
+    const source = await stage.kernel().start()
+    const place = source.workers.place ?? ''
+    await expect(stage.kernel({}, place).become('no such copy')).rejects.toThrow('snapshot_gone')
+    await source.stop()
+    await expect(stage.kernel({}, place).become('copy')).rejects.toMatchObject({ code: 'kernel_dead' })
+  })
+
   test('of two tenants, or of environments that count at the start, have different zygotes', async () => {
     stage = await startTestPool()
     const us = await stage.kernel().start()

@@ -65,6 +65,27 @@ describe('PL-20: the life of a pooled worker', () => {
   })
 })
 
+describe('a kernel that is a fork', () => {
+  test('keeps the zygote of the other one, also one that is retired, until it has ended', () => {
+    const { state, tell, want, up, dial, of } = stage()
+    want('a')
+    up()
+    dial()
+    const [[zygote] = [0]] = state.zygotes
+    const [first = ''] = state.members.keys()
+    tell({ on: 'stale', key: 'k' })
+    const [{ place: fork } = { place: '' }] = of('grant', tell({ on: 'claimed', request: 'b', zygote }))
+    tell({ on: 'dialled', place: fork, pid: 7 })
+    expect(state.members.get(fork)).toMatchObject({ phase: 'leased', request: 'b', pid: 7, zygote })
+    tell({ on: 'discarded', place: first, reason: 'kernel_ended' })
+    tell({ on: 'ended', place: first })
+    expect(of('stop_zygote')).toEqual([])
+    tell({ on: 'discarded', place: fork, reason: 'kernel_ended' })
+    tell({ on: 'ended', place: fork })
+    expect(of('stop_zygote')).toEqual([{ do: 'stop_zygote', zygote }])
+  })
+})
+
 describe('whoever wants a worker', () => {
   test('waits for one that is forked for him, in the order of asking', () => {
     const { want, up, dial, granted, of } = stage()

@@ -23,7 +23,7 @@ export interface TestPool {
   readonly pool: PoolShell
   readonly folder: string
   readonly logged: readonly { readonly event: string; readonly fields: object }[]
-  kernel(needs?: Partial<PoolNeeds>): PoolKernel
+  kernel(needs?: Partial<PoolNeeds>, copiesAt?: string): PoolKernel
   acquire(needs?: Partial<PoolNeeds>): Promise<Lease>
   /** Those that are ready. */
   processes(): readonly PooledProcess[]
@@ -94,8 +94,8 @@ export async function startTestPool({
     pool,
     folder,
     logged,
-    kernel(needs = {}) {
-      const kernel = new PoolKernel(pool, needsOf(needs))
+    kernel(needs = {}, copiesAt) {
+      const kernel = new PoolKernel(pool, needsOf(needs), copiesAt)
       kernels.push(kernel)
       return kernel
     },
@@ -120,12 +120,15 @@ export class PoolKernel {
   readonly events: PythonEvent[] = []
   output = ''
   pid = 0
+  readonly #isFork: boolean
   #generation = 0
   #seq = 0
   readonly #heard = new EventTarget()
 
-  constructor(pool: Pool, needs: PoolNeeds) {
-    this.workers = pool.newWorkers(needs, (event) => this.#hear(event))
+  /** `copiesAt`: its first worker is a frozen copy that waits there. */
+  constructor(pool: Pool, needs: PoolNeeds, copiesAt?: string) {
+    this.workers = pool.newWorkers(needs, (event) => this.#hear(event), copiesAt)
+    this.#isFork = copiesAt !== undefined
   }
 
   #hear(event: PythonEvent): void {
@@ -141,7 +144,24 @@ export class PoolKernel {
   }
 
   #welcome(): void {
-    this.command({ kind: 'welcome', generation: this.#generation, session: 's', execution_count: 1, woken: null })
+    const woken = this.#isFork ? ({ reason: 'requested', resume: false, inputs: [] } as const) : null
+    this.command({ kind: 'welcome', generation: this.#generation, session: 's', execution_count: 1, woken })
+  }
+
+  /** Has a copy frozen that may become another kernel's worker. */
+  async freeze(snapshot: string): Promise<void> {
+    this.command({ kind: 'snapshot', permit: { snapshot, token: 'unused', apart: true } })
+    await this.until((event) => event.on === 'worker' && event.event.kind === 'taken')
+  }
+
+  /** The copy `snapshot` becomes its worker. */
+  async become(snapshot: string): Promise<this> {
+    await this.workers.start()
+    this.#generation += 1
+    this.workers.become(snapshot, 'token-of-fork', this.#generation)
+    const outcome = await this.until(({ on }) => on === 'worker_up' || on === 'worker_failed' || on === 'snapshot_gone')
+    if (outcome.on !== 'worker_up') throw new Error(`No worker: ${JSON.stringify(outcome)}`)
+    return this
   }
 
   command(command: WorkerCommand, ...parts: Buffer[]): void {

@@ -1,4 +1,5 @@
-import { Workers, type WorkersOptions } from '../../src/worker/workers.js'
+import type { WorkersOptions } from '../../src/worker/options.js'
+import { Workers } from '../../src/worker/workers.js'
 import type { Backing, WorkersListener } from '../../src/worker/backing.js'
 import { FakeClock } from '../fakes/clock.js'
 

@@ -101,6 +101,43 @@ describe('transactions', () => {
   })
 })
 
+describe('forks of a kernel', () => {
+  const FORK = '/api/kernels/k/fork'
+
+  test.each([[{}], [{ count: 3 }], [{ count: 2, at: 'sn_1' }], [{ at: null }]])('of %j', async (body) => {
+    const model = {
+      id: 'f',
+      name: 'python3',
+      execution_state: 'idle',
+      last_activity: 'x',
+      connections: 0,
+      savepoint: {},
+    }
+    kernel.answer = { kernels: [model] }
+    const { status, body: told } = await gateway.ask('POST', `${FORK}?wait_s=2`, body)
+    expect([status, told]).toEqual([201, { kernels: [model] }])
+    expect(kernel.asked).toEqual([{ target: 'savepoint.transaction', data: { ...body, op: 'fork' }, waitMs: 2_000 }])
+  })
+
+  test('that cannot be say why', async () => {
+    for (const [code, status] of [
+      ['kernel_busy', 409],
+      ['quota_exceeded', 429],
+      ['snapshot_failed', 422],
+      ['unknown_snapshot', 404],
+      ['not_available', 409],
+      ['timeout', 504],
+    ] as const) {
+      kernel.answer = new SavepointError(code, 'No.')
+      const answer = await gateway.ask('POST', FORK, {})
+      expect([answer.status, answer.body.code]).toEqual([status, code])
+    }
+    for (const body of [{ count: 'many' }, { count: 1.5 }, { at: 5 }])
+      expect((await gateway.ask('POST', FORK, body)).status).toBe(400)
+    expect((await gateway.ask('POST', '/api/kernels/none/fork', {})).body.code).toBe('unknown_kernel')
+  })
+})
+
 describe('checkpoints of a kernel', () => {
   test('are made and restored by it, in its turn', async () => {
     kernel.answer = { checkpoint_id: 'cp_1' }
