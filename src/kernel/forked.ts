@@ -4,6 +4,7 @@ import { run, waitFor, type Operation } from './operation.js'
 import { command, log } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, mint, type KernelState } from './state.js'
+import { openSubshells } from './subshells.js'
 
 /** What the clients of a kernel know of it, and those of its forks are to find. */
 export interface ForkFacts {
@@ -43,6 +44,7 @@ function* comeUp(state: KernelState, token: string): Operation<void> {
     execution_count: state.executionCount + 1,
     woken: { reason: 'requested', resume: false, inputs: [] },
   })
+  openSubshells(state)
   cue(state, 'worker_up')
 }
 

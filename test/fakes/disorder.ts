@@ -83,7 +83,7 @@ export class Disorder {
       kernelInfo: null,
       offersSubshells: true,
       forks: true,
-      ...(this.random.chance(0.1) ? { forked: FORKED } : {}),
+      ...(seed % 10 === 7 ? { forked: FORKED } : {}),
       records: this.random.chance(0.5) ? { file_bytes_max: 1, bytes_max: 1, end_processes: false } : null,
       limits: {
         queueLengthMax: 6,
