@@ -134,6 +134,7 @@ function* wakeNewest(state: KernelState, why: SwitchReason): Operation<Woken> {
       if (!(error instanceof SavepointError) || state.phase !== 'switching') throw error
       failure = error
       log(state, 'error', 'copy_not_woken', { snapshot: snapshot.id, code: error.code })
+      loseSince(state, snapshot, 'the worker died', false)
       if (state.snapshots.get(snapshot.id) === snapshot) discard(state, [snapshot])
       if (pid !== null && state.worker !== null) state.effects.push({ do: 'kill', pid })
       state.worker = null
