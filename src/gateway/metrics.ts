@@ -1,7 +1,7 @@
 /** What Prometheus reads: HTTP requests, kernels, WebSockets, workers of the pool, and this process. */
 
 import { readdirSync } from 'node:fs'
-import { Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Channels, GatewayKernels, PoolView } from './ports.js'
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -49,6 +49,15 @@ export function metricsOf(kernels: GatewayKernels, channels: Channels, pool: Poo
     tally(kernels, (kernel) => kernel.status.execution_state),
   )
   gaugeBy('savepoint_pool_workers', 'Workers of the pool by state', 'state', () => pool.counts())
+  new Counter({
+    name: 'savepoint_kernel_forks_total',
+    help: 'Kernels that began as copies of others',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(kernels.forked)
+    },
+  })
   gauge('savepoint_websockets', 'WebSockets that are open', () => channels.count())
   gauge('process_resident_memory_bytes', 'Memory of the gateway itself', () => process.memoryUsage.rss())
   gauge('process_cpu_seconds_total', 'Processor time of the gateway itself', () => {

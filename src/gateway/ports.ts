@@ -56,6 +56,8 @@ export interface GatewayKernels {
   /** Undefined if there is none, or none any more. */
   find(id: string): GatewayKernel | undefined
   list(): readonly GatewayKernel[]
+  /** How many kernels began as copies of others. */
+  readonly forked: number
   /** A client is done with it: it ends, unless the same client may have it again. Never rejects. */
   leave(kernel: GatewayKernel): Promise<void>
 }

@@ -143,6 +143,7 @@ export class FakeGatewayKernel implements GatewayKernel {
 
 export class FakeGatewayKernels implements GatewayKernels {
   readonly specs = ['python3']
+  forked = 2
   readonly requests: KernelRequest[] = []
   /** What every new kernel does with a message. */
   behave: (kernel: FakeGatewayKernel, received: Received) => void = () => {}

@@ -66,6 +66,7 @@ export class FakeKernel implements GatewayKernel {
 
 export class FakeKernels implements GatewayKernels {
   readonly specs: readonly string[]
+  forked = 0
   readonly #kernels = new Map<string, FakeKernel>()
 
   constructor(specs: readonly string[]) {

@@ -53,7 +53,7 @@ class Documents(unittest.TestCase):
         self.assertIn(f"A gateway runs at {Running.url}", commands)
 
     def test_the_programs_in_python(self) -> None:
-        self.assertEqual(len(self.run_all("python", sys.executable, "-c")), 2)
+        self.assertEqual(len(self.run_all("python", sys.executable, "-c")), 3)
 
     def test_the_program_in_javascript(self) -> None:
         node, _ = command()

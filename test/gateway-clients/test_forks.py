@@ -33,6 +33,9 @@ class ForkTest(unittest.TestCase):
         self.assertEqual(answer.status, 201, answer.body)
         return [self.joined(each["id"]) for each in answer.body["kernels"]]
 
+    def snapshots(self, kernel_id: str) -> list[dict[str, object]]:
+        return list(self.rest.ask("GET", f"/api/kernels/{kernel_id}/snapshots").body["items"])
+
     def model(self, kernel_id: str) -> dict[str, object]:
         return dict(self.rest.ask("GET", f"/api/kernels/{kernel_id}").body)
 
@@ -169,19 +172,31 @@ class OverHttp(ForkTest):
         channels.execute("x = 1")
         channels.execute("%begin")
         channels.execute("x = 2")
-        listed = self.rest.ask("GET", f"/api/kernels/{source}/snapshots").body["items"]
-        (begin,) = (each["id"] for each in listed if each["kind"] == "begin")
-        forks = self.fork(source, at=begin, count=2)
+        [begun] = [each["id"] for each in self.snapshots(source) if each["kind"] == "begin"]
+        forks = self.fork(source, at=begun, count=2)
         self.assertEqual([forked.text("print(x, len(In))") for _, forked in forks], ["1 4\n", "1 4\n"])
         counts = [each["content"].get("execution_count") for each in forks[0][1].messages]
         self.assertEqual(max(filter(None, counts)), 3)
         channels.execute("%rollback")
         self.assertEqual(channels.text("print(x)"), "1\n")
 
+    def test_a_fork_at_a_copy_of_the_guards_has_the_state_before_that_cell(self) -> None:
+        source, channels = self.kernel()
+        for number in range(4):
+            channels.execute(f"x = {number}; time = __import__('time'); time.sleep(0.1)")
+        states = set()
+        for each in self.snapshots(source):
+            if each["kind"] == "guard" and each["execution_count"] > 0:
+                [(_, forked)] = self.fork(source, at=each["id"])
+                states.add((each["execution_count"], forked.text("print(x)")))
+        self.assertTrue(states)
+        self.assertEqual(states, {(count, f"{count - 1}\n") for count, _ in states})
+        self.assertEqual(channels.text("print(x)"), "3\n")
+
     def test_wrong_wishes_are_refused_and_nothing_is_made(self) -> None:
         source, channels = self.kernel()
         before = len(self.rest.ask("GET", "/api/kernels").body)
-        wishes = (({"count": 0}, 400), ({"count": 101}, 400), ({"count": "2"}, 400), ({"at": "sn_99"}, 404), ({"at": 5}, 400))
+        wishes = (({"count": 0}, 400), ({"count": 101}, 400), ({"count": "2"}, 400), ({"at": "sn_999"}, 404), ({"at": 5}, 400))
         for body, status in wishes:
             answer = self.rest.ask("POST", f"/api/kernels/{source}/fork", body)
             self.assertEqual((body, answer.status), (body, status), answer.body)

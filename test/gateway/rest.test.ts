@@ -365,6 +365,7 @@ describe('the gateway', () => {
       'http_request_duration_seconds_count{method="GET",handler="/api/kernels/:id",status_code="200"}',
     )
     expect(text).toContain('savepoint_kernels{state="idle"} 1')
+    expect(text).toContain('savepoint_kernel_forks_total 0')
     expect(text).toContain('savepoint_pool_workers{state="ready"} 1')
     expect(text).not.toContain(id)
     expect(text).not.toContain('secret-token')

@@ -56,6 +56,8 @@ class FakeWorker:
             raise self.refusal
         if op == "rollback":
             raise Ended
+        if op == "fork":
+            return Answer({"id": "fk_1"}, {"snapshot": "fk_1", "token": "t", "apart": True})
         if op in ("begin", "savepoint"):
             record = {"id": "tx_1", "name": args["name"], "engine": "fork", "warnings": self.warnings}
             return Answer(record, {"snapshot": "sn_1", "token": "t"})
@@ -63,6 +65,7 @@ class FakeWorker:
         results: dict[str, Any] = {
             "checkpoint": record,
             "checkpoints": {"items": [record], "total_count": 1, "head": "cp_1"},
+            "forked": {"kernels": [{"id": "a"}, {"id": "b"}]},
             "status": {"transactions": [{"id": "tx_0"}, {"id": "tx_1", "begin_ms": 0.7}]},
         }
         return Answer(results.get(op, {"op": op}))
@@ -93,6 +96,24 @@ class ApiCase(unittest.TestCase):
             del sys.modules[name]
         else:
             sys.modules[name] = module
+
+
+class Forks(ApiCase):
+    def test_the_ids_are_asked_for_after_the_copy_was_taken(self) -> None:
+        self.assertEqual(savepoint.fork(2), ["a", "b"])
+        self.assertEqual(self.worker.asked, [("fork", {"count": 2}), ("forked", {"id": "fk_1"})])
+
+    def test_in_the_new_kernel_the_cell_is_left(self) -> None:
+        self.worker.woken = Woken(False, {"reason": "requested"}, [])
+        with self.assertRaises(LeaveCell):
+            savepoint.fork()
+        self.assertEqual(self.worker.ops, ["fork"])
+
+    def test_a_refusal_is_raised(self) -> None:
+        self.worker.refusal = SavepointError("quota_exceeded", "Too many.")
+        with self.assertRaises(SavepointError) as raised:
+            savepoint.fork()
+        self.assertEqual(raised.exception.code, "quota_exceeded")
 
 
 class Blocks(ApiCase):

@@ -73,6 +73,7 @@ export class Kernels {
   readonly #resting: Resting
   /** Of kernels that have ended and are still writing what they keep. */
   readonly #leaving = new Set<Promise<void>>()
+  #forked = 0
   #cancelCulling: (() => void) | null = null
   #stopping = false
 
@@ -181,6 +182,7 @@ export class Kernels {
       await Promise.all(made.map((kernel) => kernel.shutdown()))
       throw (failed as PromiseRejectedResult).reason
     }
+    this.#forked += made.length
     return made.map((kernel) => kernel.model)
   }
 
@@ -222,6 +224,11 @@ export class Kernels {
   /** In the order in which they were started. */
   list(): GatewayKernel[] {
     return [...this.#entries.values()].map(({ kernel }) => kernel)
+  }
+
+  /** How many kernels began as copies of others. */
+  get forked(): number {
+    return this.#forked
   }
 
   get size(): number {

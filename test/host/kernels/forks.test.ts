@@ -46,6 +46,7 @@ describe('forks of a kernel', () => {
     const environment = { KERNEL_A: '1', KERNEL_ID: first?.id }
     expect(farm.made[1]?.needs).toEqual({ ...needs, environment })
     expect(farm.discarded).toEqual([])
+    expect(kernels.forked).toBe(3)
   })
 
   test('are counted, all of them, before one is made', async () => {
