@@ -1,10 +1,13 @@
 /** A kernel that is a fork of another one: what it begins with, and how its first worker comes. */
 
-import { run, waitFor, type Operation } from './operation.js'
-import { command, log } from './send.js'
+import { SavepointError } from '../errors.js'
+import { run, type Operation } from './operation.js'
+import { log } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, mint, type KernelState } from './state.js'
 import { openSubshells } from './subshells.js'
+import { welcome } from './succession.js'
+import { transplant } from './transplant.js'
 
 /** What the clients of a kernel know of it, and those of its forks are to find. */
 export interface ForkFacts {
@@ -13,6 +16,8 @@ export interface ForkFacts {
   readonly comms: readonly (readonly [string, string])[]
   /** What `debugInfo` says while nobody debugs. */
   readonly debugInfo: Buffer | null
+  /** Libraries whose calls would hang in a copy. */
+  readonly hangs: readonly string[]
 }
 
 /** What a forked kernel begins with: its first worker is that copy. */
@@ -21,12 +26,12 @@ export interface Forked extends ForkFacts {
 }
 
 /** The first worker of a kernel that is a fork: it wakes, and goes on where the other kernel was. */
-export function wakeForked(state: KernelState, { snapshot }: Forked): void {
+export function wakeForked(state: KernelState, { snapshot, hangs }: Forked): void {
   state.generation += 1
   const token = mint(state)
   state.worker = { generation: state.generation, token, pid: null, snapshot }
   state.effects.push({ do: 'become', snapshot })
-  run(state, comeUp(state, token), (outcome) => {
+  run(state, comeUp(state, token, hangs), (outcome) => {
     if (outcome.ok || state.shutdown) return
     // Nobody is there who could be asked to end.
     state.worker = null
@@ -35,17 +40,17 @@ export function wakeForked(state: KernelState, { snapshot }: Forked): void {
   })
 }
 
-function* comeUp(state: KernelState, token: string): Operation<void> {
-  yield* waitFor<void>(`up:${token}`, state.options.limits.wakeMs)
-  command(state, {
-    kind: 'welcome',
-    generation: state.generation,
-    session: state.options.session,
-    execution_count: state.executionCount + 1,
-    woken: { reason: 'requested', resume: false, inputs: [] },
-  })
+function* comeUp(state: KernelState, token: string, hangs: readonly string[]): Operation<void> {
+  yield* welcome(state, token, { reason: 'requested', resume: false, inputs: [] })
+  if (hangs.length > 0) leftBehind(state, (yield* transplant(state, hangs, noWayBack)).limits)
   openSubshells(state)
   cue(state, 'worker_up')
+}
+
+/** The copy was ended when the fresh worker was to have its variables, and there is no other of it. */
+// eslint-disable-next-line require-yield
+function* noWayBack(): Operation<never> {
+  throw new SavepointError('restore_failed', 'Its variables could not be moved to a fresh worker.')
 }
 
 /** What the worker of a forked kernel had to leave behind: the reply of the first cell says so. */

@@ -17,6 +17,7 @@ import type { OpOutcome } from './effects.js'
 import type { ForkFacts } from './forked.js'
 import { run, settle, waitFor, type Operation, type Outcome } from './operation.js'
 import { command } from './send.js'
+import { isProcess } from './snapshots.js'
 import { mint, type KernelState } from './state.js'
 
 /** A fork under way. */
@@ -26,6 +27,8 @@ export interface Fork {
   readonly by: { readonly generation: number; readonly seq: number | null } | null
   /** Copies of copies that have not come yet. */
   readonly awaited: Set<string>
+  /** Libraries that hang in the copy of the present moment. */
+  hangs: readonly string[]
   /** Why one of them will not come. */
   failure: string | null
   /** For code in the kernel: the question that is to be answered, and the answer. */
@@ -131,7 +134,7 @@ function wishOf(state: KernelState, args: Args): Wish {
   const comms = [...state.comms].filter(([, { ours }]) => !ours)
   const { info } = state.debugging
   if (at === null) {
-    const facts = { executionCount: state.executionCount, comms: named(comms), debugInfo: info }
+    const facts = { executionCount: state.executionCount, comms: named(comms), debugInfo: info, hangs: [] }
     return { count, at, facts }
   }
   const snapshot = typeof at === 'string' ? state.snapshots.get(at) : undefined
@@ -140,9 +143,16 @@ function wishOf(state: KernelState, args: Args): Wish {
       snapshot: at,
     })
   }
-  const { executionCount, id } = snapshot
+  if (!isProcess(snapshot)) {
+    throw new SavepointError(
+      'engine_unavailable',
+      'This snapshot holds what the variables held, and is no process that could be a kernel. Fork another one.',
+      { snapshot: at },
+    )
+  }
+  const { executionCount, id, hangs } = snapshot
   const known = comms.filter(([comm]) => snapshot.comms.has(comm))
-  return { count, at: id, facts: { executionCount, comms: named(known), debugInfo: info } }
+  return { count, at: id, facts: { executionCount, comms: named(known), debugInfo: info, hangs } }
 }
 
 function named(comms: readonly (readonly [string, { readonly target: string }])[]): ForkFacts['comms'] {
@@ -155,6 +165,7 @@ function begin(state: KernelState, by: Fork['by']): { fork: Fork; permit: Snapsh
     id: `fk_${state.forksMade}`,
     by,
     awaited: new Set(),
+    hangs: [],
     failure: null,
     question: null,
     outcome: null,
@@ -176,7 +187,8 @@ function* makeKernels(state: KernelState, fork: Fork, { count, at, facts }: Wish
     }
     if (further.length > 0) yield* waitFor<void>(`copied:${fork.id}`, forkMs)
     if (fork.failure !== null) throw notCopied(fork.failure)
-    state.effects.push({ do: 'make_kernels', id: fork.id, copies, facts })
+    const told = at === null ? { ...facts, hangs: fork.hangs } : facts
+    state.effects.push({ do: 'make_kernels', id: fork.id, copies, facts: told })
     return yield* waitFor<MadeKernels>(`kernels:${fork.id}`, forkMs)
   } catch (error) {
     // Those that a kernel was made of have ended with it.
@@ -189,6 +201,8 @@ function* makeKernels(state: KernelState, fork: Fork, { count, at, facts }: Wish
 export function forkTaken(state: KernelState, event: Extract<WorkerEvent, { kind: 'taken' }>): boolean {
   if (!event.snapshot.startsWith('fk_')) return false
   const error = event.error === undefined ? null : notCopied(event.error)
+  const fork = state.forks.get(event.snapshot)
+  if (fork) fork.hangs = event.hangs ?? []
   if (settle(state, `taken:${event.snapshot}`, null, error)) {
     // What code in the kernel asked for has failed where it asked: it does not ask again.
     if (error) state.forks.delete(event.snapshot)

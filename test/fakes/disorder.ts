@@ -39,7 +39,7 @@ const TRANSACTION_OPS = [
 const CHECKPOINT_OPS = ['create', 'list', 'restore']
 const NAMESPACE_OPS = ['list', 'set', 'fly']
 const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
-const FORKED = { snapshot: 'fk_1', executionCount: 3, comms: [['w1', 'widget']] as const, debugInfo: null }
+const FORKED = { snapshot: 'fk_1', executionCount: 3, comms: [['w1', 'widget']] as const, debugInfo: null, hangs: [] }
 const REQUESTS = ['complete_request', 'history_request', 'comm_info_request', 'kernel_info_request', 'odd_request']
 
 export class Disorder {

@@ -48,7 +48,7 @@ describe('a fork', () => {
     const request = ask(kernel)
     expect(kernel.lastCommand('snapshot').permit).toMatchObject({ snapshot: 'fk_1', apart: true })
     took(kernel, 'fk_1')
-    const facts = { executionCount: 1, comms: [['w', 'widget']], debugInfo: null }
+    const facts = { executionCount: 1, comms: [['w', 'widget']], debugInfo: null, hangs: [] }
     expect(kernel.did('make_kernels')).toEqual([{ do: 'make_kernels', id: 'fk_1', copies: ['fk_1'], facts }])
     expect(answer(kernel, request)).toBeUndefined()
     made(kernel)
@@ -102,6 +102,7 @@ describe('a fork', () => {
     [{ count: '1' }, 'bad_request'],
     [{ at: 'sn_7' }, 'unknown_snapshot'],
     [{ at: 7 }, 'unknown_snapshot'],
+    [{ count: null }, 'bad_request'],
   ])('that is wished for as %j is refused with %s', (fields, code) => {
     const kernel = open()
     expect(answer(kernel, ask(kernel, fields))).toBe(code)
@@ -260,6 +261,7 @@ describe('a kernel that is a fork', () => {
     executionCount: 7,
     comms: [['w', 'widget']] as const,
     debugInfo: bytes({ isStarted: false }),
+    hangs: [],
   }
 
   test('begins with the copy as its worker, and with what clients knew', () => {
@@ -288,6 +290,31 @@ describe('a kernel that is a fork', () => {
     const second = run(kernel)
     const warning = "Not in this fork of the kernel: 1 open socket, the thread 'a'."
     expect([kernel.report(first)['warnings'], kernel.report(second)['warnings']]).toEqual([[warning], []])
+  })
+
+  test('in which a library would hang moves its variables to a fresh worker, or says which calls may hang', () => {
+    for (const works of [true, false]) {
+      const kernel = new TestKernel({ forked: { ...forked, hangs: ['polars'] }, dials: false })
+      kernel.deliver({ on: 'zygote_ready', kernelInfo: bytes({ status: 'ok' }) })
+      kernel.deliver({ on: 'worker_up', token: kernel.state.worker?.token ?? '', pid: 42 })
+      const first = kernel.execute('x')
+      if (works) {
+        kernel.stores({ checkpoint: 'cp_1', path: '/p' })
+        kernel.says({ kind: 'forked_writer', checkpoint: 'cp_1', pid: 9, pause_ms: 1 })
+        const event = { kind: 'written', checkpoint: 'cp_1', ms: 1 } as const
+        kernel.deliver({ on: 'writer', event, parts: [bytes({ lost: [] })] })
+        expect(kernel.did('kill')).toEqual([{ do: 'kill', pid: 42 }])
+        kernel.deliver({ on: 'worker_up', token: kernel.state.worker?.token ?? '', pid: 43 })
+        const { id } = kernel.lastCommand('restore')
+        kernel.says({ kind: 'restored', id, restored: 1, lost: [], warnings: [], ms: 1 })
+      } else {
+        kernel.storeFails('storage_failed')
+      }
+      kernel.replies()
+      const said = JSON.stringify(kernel.report(first)['warnings'])
+      expect(said).toContain(works ? 'the process is a new one' : 'calls of polars, which may hang from here on')
+      expect(kernel.lastRequest().execution_count).toBe(8)
+    }
   })
 
   test('whose copy is gone, or does not come, has ended before it was there', () => {
