@@ -55,6 +55,7 @@ def main() -> int:
                 print(f"    {step!r}")
             print(f"{done // 100} passed, 1 failed")
             return 1
+        print(f"  {done} steps after {time.monotonic() - began:.0f} s", flush=True)
     seconds = time.monotonic() - began
     listed = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
     print(f"{done} steps in {seconds:.1f} s ({1000 * seconds / done:.1f} ms each): {listed}")

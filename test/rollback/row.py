@@ -11,7 +11,7 @@ A row is three cells of one kernel:
 A row with a `limit` is right, too, if that is what the reply names under `limits`.
 
 `same` is looked at once in each of the last two cells, so it may use up what it looks at. Each row finds the imports of
-its group and the names that rows before it left, and nothing else.
+its group, and nothing else.
 """
 
 from __future__ import annotations

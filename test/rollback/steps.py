@@ -136,9 +136,9 @@ class Hands:
             return
         before = model.names
         model.names = copy.deepcopy(before)
-        expected = model.take(step)
+        expected, count = model.take(step), self._count
         self._check(step, expected)
-        if step.kind in ("cell", "death"):
+        if self._count != count:
             self._moments[self._count] = before, copy.deepcopy(model.names)
 
     def _check(self, step: Step, expected: Expected) -> None:
@@ -225,9 +225,9 @@ class Hands:
         if step.by == "magic":
             code = f"%{step.kind} {step.text}" + (f" --policy {step.policy}" if step.policy else "")
         elif step.kind == "begin":
-            code = f"__import__('savepoint').begin(policy='{step.policy}');"
+            code = f"import savepoint\nsavepoint.begin(policy='{step.policy}');"
         else:
-            code = f"__import__('savepoint').{step.kind}({named});"
+            code = f"import savepoint\nsavepoint.{step.kind}({named});"
         cell = self._executed(code, {})
         if cell.status == "ok":
             return Expected("ok")

@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""The table of docs/transactions.md, made from the rows; `table.py --write` writes it."""
+"""The table of docs/transactions.md, made from the rows; `table.py --write` writes it.
+
+Each row comes back under the engine `fork`, or its test fails. Where it may also be named instead, `outcomes/` has a file
+of the rows that are: `objects`, `transplant`. The tests compare them with what they see.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,31 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 
-from row import Group  # noqa: E402
+from row import Group, Row  # noqa: E402
 from rows import groups  # noqa: E402
 
 DOCUMENT = HERE.parents[1] / "docs" / "transactions.md"
 BEGIN, END = "<!-- made from test/rollback/rows by test/rollback/table.py -->", "<!-- end of what was made -->"
 COLUMNS = 120
 ESCAPES = "Escapes: "
+OUTCOMES = HERE / "outcomes"
+
+
+def named_by(way: str) -> list[str] | None:
+    """Full names of the rows that do not come back that way, and are named instead; None if nobody has noted them."""
+    file = OUTCOMES / f"{way}.txt"
+    return file.read_text(encoding="utf-8").splitlines() if file.exists() else None
+
+
+def write_named(way: str, names: list[str]) -> None:
+    """Note them."""
+    OUTCOMES.mkdir(exist_ok=True)
+    (OUTCOMES / f"{way}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def full_name(group: Group, row: Row) -> str:
+    """What tells a row from all others."""
+    return f"{group.name} / {row.name}"
 
 
 def is_stale(all_groups: list[Group]) -> bool:
@@ -41,11 +63,18 @@ def rendered(all_groups: list[Group]) -> str:
 
 def _table(some: list[Group]) -> list[str]:
     names = [group.name.removeprefix(ESCAPES) for group in some]
-    wide = max(len(name) for name in ["", *names])
-    lines = [f"| {'':{wide}} | rows | come back | named |", f"| {'-' * wide} | ---- | --------- | ----- |"]
+    noted = {way: named_by(way) for way in ("objects", "transplant")}
+    named = {way: frozenset(names) for way, names in noted.items() if names is not None}
+    cells = [["", "rows", "come back", *(f"`{way}`" for way in named)]]
     for name, group in zip(names, some):
-        named = sum(bool(row.limit) for row in group.rows)
-        lines.append(f"| {name:{wide}} | {len(group.rows):<4} | {len(group.rows) - named:<9} | {named or '':<5} |")
+        rows = [full_name(group, row) for row in group.rows]
+        ways = [sum(row not in names for row in rows) for names in named.values()]
+        cells.append([name, *map(str, (len(rows), sum(not row.limit for row in group.rows), *ways))])
+    sums = [str(sum(int(line[at]) for line in cells[1:])) for at in range(1, len(cells[0]))]
+    cells.append(["together", *sums])
+    widths = [max(3, *(len(line[at]) for line in cells)) for at in range(len(cells[0]))]
+    lines = ["| " + " | ".join(f"{cell:{wide}}" for cell, wide in zip(line, widths)) + " |" for line in cells]
+    lines.insert(1, "| " + " | ".join("-" * wide for wide in widths) + " |")
     return ["\n".join(lines), *(_paragraph(name, group) for name, group in zip(names, some))]
 
 
