@@ -117,7 +117,18 @@ CASES = [
     Case("attribute of a library that was removed", "import string\nx = string.digits", "del string.digits", "assert string.digits is x"),
     Case("class of a library that was patched", "import fractions", "fractions.Fraction.mine = lambda self: 1", "assert not hasattr(fractions.Fraction, 'mine')"),
     Case("logger", "import logging\nx = logging.getLogger('mine'); x.setLevel(10)", "x.setLevel(30); x.addHandler(logging.NullHandler())", "assert x.level == 10 and x.handlers == []"),
+    Case("hooks and builtins", "import sys, builtins\nx = sys.excepthook, builtins.abs", "sys.excepthook = print; builtins.abs = print; del builtins.oct", "assert x == (sys.excepthook, builtins.abs) and oct(8) == '0o10'"),
+    Case("handler of a signal", "import signal\nx = signal.getsignal(signal.SIGUSR1)", "signal.signal(signal.SIGUSR1, print)", "assert signal.getsignal(signal.SIGUSR1) is x"),
+    Case("class that others were derived from", "class x: pass", "class y(x): pass\ny.me = y", "assert x.__subclasses__() == []"),
+    Case("abstract class with others registered", "import abc\nclass x(abc.ABC): pass\nclass y: pass\nx.register(y)", "x.register(int)", "assert issubclass(y, x) and not issubclass(int, x)"),
+    Case("finalizer", "import weakref\nclass C: pass\nc = C(); done = []; x = weakref.finalize(c, done.append, 1)", "x()", "assert x.alive and done == []"),
+    Case("descriptor that was closed", "import os\nx = os.open('/dev/zero', os.O_RDONLY)", "try: os.close(x)\nexcept OSError: pass", named="/dev/zero), which was closed"),
+    Case("file and what it stands on", "import io\nx = io.BufferedReader(io.BytesIO(b'0123456789'), 4); x.read(2); y = x.raw; z = io.TextIOWrapper(io.BytesIO(b'a\\nb\\n')); z.readline()", "x.read(5); z.read()", "assert x.read(3) == b'234' and z.read() == 'b\\n'"),
+    Case("element of XML", "import xml.etree.ElementTree as ET\nx = ET.fromstring('<a k=\"1\">t<b/></a>'); y = x[0]", "x.set('k', '2'); x.text = None; x.clear(); y.tail = 'u'", "assert ET.tostring(x) == b'<a k=\"1\">t<b /></a>' and x[0] is y"),
+    # Has a list of its own with places where there is nothing.
+    Case("parser in C", "import xml.etree.ElementTree as ET\nx = ET.XMLPullParser(['start']); x.feed('<a><b>')", "pass", named="TreeBuilder"),
     # ---------------------------------------------------------------------------------------------------------------- numpy
+    Case("structured type with other names", "import numpy as np\nx = np.zeros(2, dtype=[('a', int)])", "x.dtype.names = ('b',)", "assert x.dtype.names == ('a',) and x['a'].tolist() == [0, 0]", needs="numpy"),
     Case("array of numbers", "import numpy as np\nx = np.arange(6.0)", "x[:] = 0", "assert x.tolist() == [0, 1, 2, 3, 4, 5]", needs="numpy"),
     Case("views of one array", "import numpy as np\nx = np.arange(6); y = x[1:3]; z = x.reshape(2, 3).T", "y += 10; z[0, 0] = 5", "assert x.tolist() == [0, 1, 2, 3, 4, 5] and y.base is x and z.tolist() == [[0, 3], [1, 4], [2, 5]]\nx[1] = 9\nassert y[0] == 9 and z[1, 0] == 9", needs="numpy"),
     Case("view whose base has no name", "import numpy as np\nx = np.arange(6)[2:4]", "x.base[:] = 0", "assert x.tolist() == [2, 3] and x.base.tolist() == [0, 1, 2, 3, 4, 5]", needs="numpy"),
@@ -145,6 +156,8 @@ CASES = [
     Case("options of pandas", "import pandas as pd\ne = pd.get_option('display.max_rows')", "pd.set_option('display.max_rows', 7)", "assert pd.get_option('display.max_rows') == e", needs="pandas"),
     # ------------------------------------------------------------------------------------------------------- other libraries
     Case("polars DataFrame", "import polars as pl\nx = pl.DataFrame({'a': [1, 2]}); s = x['a']", "x.insert_column(0, pl.Series('b', [3, 4])); x[0, 'a'] = 9; s[0] = 5", "assert x.to_dict(as_series=False) == {'a': [1, 2]} and s.to_list() == [1, 2]", needs="polars"),
+    Case("tensors", "import torch\nx = torch.arange(4.); y = x[1:3]; p = torch.nn.Parameter(torch.ones(2)); (p * 2).sum().backward()", "x.zero_(); y.add_(5); p.data.mul_(3); p.grad.zero_(); torch.rand(2)", "assert x.tolist() == [0, 1, 2, 3] and p.tolist() == [1, 1] and p.grad.tolist() == [2, 2]\nx[1] = 9\nassert y[0] == 9", needs="torch"),
+    Case("layers and an optimizer", "import torch\nx = torch.nn.Linear(3, 2); o = torch.optim.Adam(x.parameters()); e = {k: v.clone() for k, v in x.state_dict().items()}", "o.zero_grad(); x(torch.ones(1, 3)).sum().backward(); o.step()", "assert all(torch.equal(v, e[k]) for k, v in x.state_dict().items()) and len(o.state) == 0", needs="torch"),
     Case("Figure", "import matplotlib; matplotlib.use('agg')\nimport matplotlib.pyplot as plt\nx, a = plt.subplots(); l, = a.plot([1, 2]); a.set_title('t')", "a.plot([3]); a.set_title('u'); l.set_ydata([5, 6]); plt.figure()", "assert len(a.lines) == 1 and a.get_title() == 't' and l.get_ydata().tolist() == [1, 2] and plt.get_fignums() == [1] and plt.gcf() is x\nx.canvas.draw(); plt.close(x)", needs="matplotlib"),
     Case("rcParams", "import matplotlib\ne = matplotlib.rcParams['lines.linewidth']", "matplotlib.rcParams['lines.linewidth'] = 9", "assert matplotlib.rcParams['lines.linewidth'] == e", needs="matplotlib"),
 ]  # fmt: skip

@@ -15,7 +15,9 @@ class Descriptors:
 
     def __init__(self) -> None:
         self._open = _open()
-        self._positions = {number: _position(number) for number, target in self._open.items() if target[:1] == "/"}
+        # What is printed is printed.
+        files = [number for number, target in self._open.items() if target[:1] == "/" and number > 2]
+        self._positions = {number: _position(number) for number in files}
 
     def put_back(self, moved: set[int]) -> list[str]:
         """What is not as it was, in words. `moved`: descriptors whose positions somebody else has put back."""

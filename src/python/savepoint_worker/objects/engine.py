@@ -34,6 +34,8 @@ class _Held(NamedTuple):
     comms: frozenset[str]
     #: Where the record of what is done outside of the process stood.
     mark: Mark | None
+    #: Those that were blocked.
+    signals: set[int]
 
 
 class Held:
@@ -66,14 +68,14 @@ class Held:
         recorder = recorder_for(worker, permit)
         mark = recorder.mark(permit.get("record")) if recorder is not None else None
         try:
-            with _undisturbed():
+            with _undisturbed() as signals:
                 copy = _copy(worker)
         except Exception as error:
             reason = str(error) if isinstance(error, MemoryError) and str(error) else _described(error)
             worker.link.send({**event, "error": reason})
             message = f"The variables could not be copied: {reason}. Free memory, and try again."
             raise SavepointError("snapshot_failed", message, {"snapshot": snapshot}) from None
-        self._copies[snapshot] = _Held(copy, worker.request, frozenset(_comms(worker)), mark)
+        self._copies[snapshot] = _Held(copy, worker.request, frozenset(_comms(worker)), mark, signals)
         if recorder is not None and permit.get("record"):
             recorder.record()
         worker.link.send({**event, "ms": copy.ms, "limits": copy.limits})
@@ -88,7 +90,7 @@ class Held:
             return
         started = time.perf_counter()
         try:
-            with _undisturbed():
+            with _undisturbed(found.signals):
                 event["limits"] = found.copy.put_back()
         except Exception as error:
             worker.link.send({**event, "error": _described(error)})
@@ -107,13 +109,16 @@ class Held:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """What a signal handler of the user's raises is raised before the block, or behind it."""
-    mask = _signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+def _undisturbed(blocked: set[int] | None = None) -> Iterator[set[int]]:
+    """What a signal handler of the user's raises is raised before the block, or behind it.
+
+    Gives the signals that were blocked. `blocked`: those that are to be blocked afterwards.
+    """
+    before = _signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        yield
+        yield before
     finally:
-        _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _signal.pthread_sigmask(signal.SIG_SETMASK, before if blocked is None else blocked)
 
 
 def _copy(worker: Worker) -> Copy:

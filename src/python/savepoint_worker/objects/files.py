@@ -20,6 +20,14 @@ def _words(obj: Any) -> str:
     return f"file {name!r}" if isinstance(name, (str, bytes)) else name_of(type(obj))
 
 
+def _has_descriptor(obj: Any) -> bool:
+    try:
+        return bool(obj.fileno() >= 0)
+    except (OSError, ValueError):
+        # It stands on memory, which is put back.
+        return False
+
+
 def _save_file(obj: Any, walk: Walk) -> Any:
     if obj.closed:
         return NOTHING
@@ -27,7 +35,7 @@ def _save_file(obj: Any, walk: Walk) -> Any:
     if not obj.seekable():
         walk.name(obj, words)
         return NOTHING
-    written = obj.writable()
+    written = obj.writable() and _has_descriptor(obj)
     if written:
         walk.name(obj, f"what is written to {words}", looked_at=True)
     return words, written, obj.tell()

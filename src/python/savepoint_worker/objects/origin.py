@@ -32,6 +32,12 @@ def is_users_module(module: Any) -> bool:
     attributes = vars(module)
     if attributes.get("__name__") == "__main__":
         return True
+    name = attributes.get("__name__")
+    top = name.partition(".")[0] if isinstance(name, str) else ""
+    package = sys.modules.get(top)
+    if package is not None and package is not module and top != name:
+        # Libraries make some modules without files.
+        return is_users_module(package)
     spec = attributes.get("__spec__")
     if getattr(spec, "origin", None) in _WITHOUT_FILE or attributes.get("__name__") in sys.builtin_module_names:
         return False

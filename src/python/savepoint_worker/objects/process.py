@@ -13,65 +13,6 @@ from typing import Any
 from .kinds import MISSING, hold
 
 
-def roots() -> dict[str, Any]:
-    """Objects of libraries that are the user's to change, by what they are called where something goes wrong."""
-    found: dict[str, Any] = {
-        "sys.path": sys.path,
-        "sys.argv": sys.argv,
-        "sys.meta_path": sys.meta_path,
-        "warnings.filters": warnings.filters,
-    }
-    for label, module, names in _ROOTS:
-        value: Any = sys.modules.get(module)
-        for name in names:
-            value = getattr(value, name, None)
-        if value is not None:
-            found[label] = value
-    if "decimal" in sys.modules:
-        found["the present decimal context"] = sys.modules["decimal"].getcontext()
-    return found
-
-
-def containers() -> list[Any]:
-    """Registers of libraries that the user's code adds to: what is in them is put back, and not what that leads to."""
-    found = [sys.path_importer_cache, gc.callbacks]
-    for module, names in _REGISTERS:
-        value: Any = sys.modules.get(module)
-        for name in names:
-            value = getattr(value, name, None)
-        if value is not None:
-            found.append(value)
-    return found
-
-
-_REGISTERS = (
-    ("logging", ("root", "manager", "loggerDict")),
-    ("logging", ("_levelToName",)),
-    ("logging", ("_nameToLevel",)),
-    ("copyreg", ("dispatch_table",)),
-    ("sqlite3", ("converters",)),
-    ("weakref", ("finalize", "_registry")),
-    ("bdb", ("Breakpoint", "bplist")),
-    ("bdb", ("Breakpoint", "bpbynumber")),
-    ("unittest.mock", ("_patch", "_active_patches")),
-    ("ipywidgets.widgets.widget", ("_instances",)),
-    ("matplotlib", ("colormaps", "_cmaps")),
-)
-
-
-#: Looked up only in modules that are imported.
-_ROOTS = (
-    ("the state of random", "random", ("_inst",)),
-    ("the state of numpy.random", "numpy.random.mtrand", ("_rand",)),
-    ("matplotlib.rcParams", "matplotlib", ("rcParams",)),
-    ("open figures", "matplotlib._pylab_helpers", ("Gcf", "figs")),
-    ("options of pandas", "pandas._config.config", ("_global_config",)),
-    ("matplotlib.units", "matplotlib.units", ("registry",)),
-    ("the decimal context", "decimal", ("DefaultContext",)),
-    ("sys.path_hooks", "sys", ("path_hooks",)),
-)
-
-
 class Process:
     """What is in force now."""
 
@@ -176,6 +117,18 @@ def _set_handlers(before: dict[int, Any]) -> None:
 _SIGNALS = tuple(sorted(map(int, signal.valid_signals() - {signal.SIGINT, signal.SIGKILL, signal.SIGSTOP})))
 
 
+class _Timer(tuple):  # type: ignore[type-arg]
+    """Of a timer the seconds that are left, and its interval. The former pass by themselves."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Timer) and bool(self[0]) == bool(other[0]) and self[1] == other[1]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
 def _resources() -> dict[int, Any]:
     resource = _module("resource")
     return {number: resource.getrlimit(number) for name, number in vars(resource).items() if name.startswith("RLIMIT_")}
@@ -231,6 +184,11 @@ _PARTS: tuple[tuple[str, Callable[[], Any], Callable[[Any], None]], ...] = (
     ("the trace function of threads", *_function("threading", "gettrace", "settrace")),
     ("the profile function of threads", *_function("threading", "getprofile", "setprofile")),
     ("signal handlers", _handlers, _set_handlers),
+    (
+        "the timer",
+        lambda: _Timer(signal.getitimer(signal.ITIMER_REAL)),
+        lambda value: signal.setitimer(signal.ITIMER_REAL, *value),
+    ),
     ("limits of resources", _resources, _set_resources),
     ("the priority of the process", lambda: os.getpriority(0, 0), lambda value: os.setpriority(0, 0, value)),
     ("the processors to be used", lambda: os.sched_getaffinity(0), lambda value: os.sched_setaffinity(0, value)),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from . import arrays, code, containers, files, kinds, libraries, others, process, states
+from . import arrays, code, containers, files, kinds, libraries, others, process, registers, states
 from .descriptors import Descriptors
 from .limits import shortened
 from .modules import Modules
@@ -48,9 +48,9 @@ class Copy:
         walk = Walk(ignored, frozenset(users))
         for label, value in self._names.items():
             walk.add(label, value)
-        for label, value in (*users.items(), *process.roots().items()):
+        for label, value in (*users.items(), *registers.roots().items()):
             walk.add(label, value)
-        for value in process.containers():
+        for value in registers.containers(shell):
             walk.shallow(value)
         walk.copy_buffers()
         self._modules = Modules(namespace, walk.classes(), frozenset(users))
@@ -90,6 +90,8 @@ class Copy:
         failed: dict[str, None] = dict.fromkeys(self._limits.unseen())
         gc.disable()
         try:
+            # First, since timers and handlers of signals are among it.
+            failed |= dict.fromkeys(self._process.put_back())
             self._names.put_back()
             for number, (put_back, obj, state) in self._in_order():
                 try:
@@ -99,7 +101,6 @@ class Copy:
                 if words is not None:
                     failed[f"{words} in {self._limits.label_of(number)}"] = None
             self._modules.put_back()
-            failed |= dict.fromkeys(self._process.put_back())
             failed |= dict.fromkeys(self._descriptors.put_back(files.descriptors(self._records)))
         finally:
             if self._collects:
