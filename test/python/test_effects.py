@@ -269,6 +269,23 @@ class Undoing(Case):
         self.assertEqual(self.told(undone), [("file_written", "a", True), ("file_written", "b", True)])
         self.assertEqual((Path("a").read_text(), os.listdir()), ("0", ["a"]))
 
+    def test_again_after_the_death_of_the_process_that_was_undoing_it(self) -> None:
+        for name in ("a", "b", "c"):
+            Path(name).write_text(name)
+        mark = self.begin()
+        Path("a").write_text("other")
+        os.remove("b")
+        os.rename("c", "d")
+        os.makedirs("e/f")
+        pid = os.fork()
+        if pid == 0:
+            with mock.patch.object(undo, "reopen", lambda _: os.kill(os.getpid(), signal.SIGKILL)):
+                self.recorder.undo(mark)
+        os.waitpid(pid, 0)
+        undone = self.recorder.undo(mark)
+        self.assertEqual(undone.limits, ["what processes did that were started (fork)"])
+        self.assertEqual({name: Path(name).read_text() for name in os.listdir()}, {"a": "a", "b": "b", "c": "c"})
+
     def test_waits_until_the_other_process_writes_no_more(self) -> None:
         mark = self.recorder.mark({"recording": 1})
         pid = os.fork()

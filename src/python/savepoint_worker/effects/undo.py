@@ -6,6 +6,7 @@ import os
 import posix
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import databases, processes
@@ -48,7 +49,16 @@ def undo(ledger: Ledger, mark: Mark, recorder: Recorder) -> Undone:
             undoing.take_back(step, entry)
     reopen(undoing.replaced)
     ledger.cut(mark)
+    # Only now: if this process dies before, another one may want to undo the same again.
+    _remove_copies(recorder.folder, entries)
     return report.undone()
+
+
+def _remove_copies(folder: str, entries: list[Entry]) -> None:
+    for entry in entries:
+        if entry.get("copy"):
+            with suppress(OSError):
+                posix.unlink(copy_path(folder, entry["copy"]))
 
 
 def _has_ended(pid: int) -> bool:
@@ -98,8 +108,6 @@ class _Undoing:
             return
         try:
             step(self, entry)
-            if entry.get("copy"):
-                posix.unlink(copy_path(self.folder, entry["copy"]))
         except NotUndone as why:
             self.report.left(entry, str(why))
         except OSError as error:
