@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import posix
@@ -13,6 +14,8 @@ _ioctl = fcntl.ioctl
 
 #: ioctl(2) FICLONE: linux/fs.h.
 FICLONE = 0x40049409
+#: What there is nothing at: links that lead in a circle, too.
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 CHUNK_BYTES = 1 << 20
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -23,23 +26,26 @@ class State:
     __slots__ = ("values",)
 
     def __init__(self, values: list[int]) -> None:
-        #: mode, uid, gid, size, device, inode, times of access, of change and of status change in ns.
+        #: mode, uid, gid, size, device, inode, times of access, of change and of status change in ns, names.
         self.values = values
 
     @classmethod
     def of(cls, found: os.stat_result) -> State:
         """From what the system tells."""
         times = (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
-        return cls(
-            [found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_dev, found.st_ino, *times],
-        )
+        which = (found.st_size, found.st_dev, found.st_ino)
+        return cls([found.st_mode, found.st_uid, found.st_gid, *which, *times, found.st_nlink])
 
     mode = property(lambda self: self.values[0])
+    #: Plain file, directory, symbolic link, ...
+    kind = property(lambda self: stat.S_IFMT(self.values[0]))
     owner = property(lambda self: tuple(self.values[1:3]))
     size = property(lambda self: self.values[3])
     #: Which file it is, under whatever name.
     identity = property(lambda self: tuple(self.values[4:6]))
     times = property(lambda self: tuple(self.values[6:8]))
+    #: How many names it has.
+    links = property(lambda self: self.values[9])
 
     def is_untouched(self, now: State) -> bool:
         """Is it the same file, and was nothing done to it? The time of status change cannot be set."""
@@ -67,7 +73,9 @@ def state_of(path: str) -> State | None:
     """State of what is there, a symbolic link not followed. None: nothing is."""
     try:
         return State.of(posix.lstat(path))
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise
         return None
 
 

@@ -14,6 +14,9 @@ from .paths import followed, located
 
 if TYPE_CHECKING:
     from .recorder import Recorder
+#: Behind the name of what had its mode, owner or times set.
+TOUCHED = "\0touched"
+
 
 def written(recorder: Recorder, path: Any, creates: bool = False) -> None:
     """A file is opened to be written to, or cut short."""
@@ -51,9 +54,8 @@ def renamed(recorder: Recorder, source: Any, target: Any, source_folder: int, ta
     state, replaced = state_of(old), state_of(new)
     if state is None:
         return
-    ours = recorder.places
-    assert ours is not None
-    if ours.is_ours(new):
+    if _is_ours(recorder, new) or (replaced is not None and replaced.identity == state.identity):
+        # Two names of one file stay as they are.
         return
     if replaced is not None and not replaced.is_folder() and _is_news(recorder, new):
         _keep(recorder, new, replaced)
@@ -68,15 +70,16 @@ def renamed(recorder: Recorder, source: Any, target: Any, source_folder: int, ta
 def folder_made(recorder: Recorder, path: Any, folder: int) -> None:
     """A folder is made."""
     found = located(path, folder)
-    if found is not None and _is_news(recorder, found) and state_of(found) is None:
+    if found is not None and not _is_ours(recorder, found) and state_of(found) is None:
         _note(recorder, {"do": "made folder", "path": found}, None)
+        _forget(recorder, found)
 
 
 def folder_removed(recorder: Recorder, path: Any, folder: int) -> None:
     """An empty folder is removed."""
     found = located(path, folder)
     state = None if found is None else state_of(found)
-    if found is None or state is None or not state.is_folder() or not _is_news(recorder, found):
+    if found is None or state is None or not state.is_folder() or _is_ours(recorder, found):
         return
     _note(recorder, {"do": "unmade", "path": found, "state": state.values}, None)
     _forget(recorder, found)
@@ -89,19 +92,24 @@ def touched(recorder: Recorder, path: Any, folder: int) -> None:
     if found is None or state is None or not _is_news(recorder, found):
         return
     if state.is_regular() or state.is_folder():
-        _note(recorder, {"do": "touched", "path": found, "state": state.values}, f"touched {found}")
+        _note(recorder, {"do": "touched", "path": found, "state": state.values}, found + TOUCHED)
 
 
 def _is_news(recorder: Recorder, path: str) -> bool:
+    return path not in recorder.seen and not _is_ours(recorder, path)
+
+
+def _is_ours(recorder: Recorder, path: str) -> bool:
     assert recorder.places is not None
-    return path not in recorder.seen and not recorder.places.is_ours(path)
+    return recorder.places.is_ours(path)
 
 
 def _keep(recorder: Recorder, path: str, state: State | None) -> None:
     if state is None:
         return
     if state.is_link():
-        _note(recorder, {"do": "unlinked", "path": path, "to": os.readlink(path)}, path)
+        entry = {"do": "unlinked", "path": path, "to": os.readlink(path), "state": state.values}
+        _note(recorder, entry, path)
     elif state.is_regular():
         _save(recorder, path, state)
 
@@ -132,6 +140,5 @@ def _note(recorder: Recorder, entry: dict[str, Any], key: str | None) -> None:
 
 def _forget(recorder: Recorder, path: str) -> None:
     """What has this name, or is below it, is something else from now on."""
-    below = path + "/"
-    recorder.seen.difference_update([each for each in recorder.seen if each == path or each.startswith(below)])
-    recorder.seen.discard(f"touched {path}")
+    names, below = (path, path + TOUCHED), path + "/"
+    recorder.seen.difference_update([each for each in recorder.seen if each in names or each.startswith(below)])

@@ -78,7 +78,8 @@ def followed(path: Any, folder: int = -1) -> str | None:
     found = located(path, folder)
     try:
         return _realpath(found) if found is not None and stat.S_ISLNK(_lstat(found).st_mode) else found
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
+        # Nothing is there, or nothing that could be reached.
         return found
 
 

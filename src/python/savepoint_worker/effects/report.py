@@ -49,6 +49,10 @@ class Report:
         if why and any(self._is_changed(path) for path in paths):
             self.limit(f"{self._places.shown(entry['path'])}: {why}")
 
+    def paths(self) -> list[str]:
+        """All that were noted."""
+        return list(self._before)
+
     def look(self, since_ns: int) -> None:
         """Look at all files as they are now, before anything is undone; they were noted since then."""
         for entry in self._entries:

@@ -43,12 +43,18 @@ def undo(ledger: Ledger, mark: Mark, recorder: Recorder) -> Undone:
         report.ended = processes.end(entries, ledger.writer)
     report.look(recorder.marked_ns)
     undoing = _Undoing(places, recorder.folder, report)
+    for entry in entries:
+        if entry["do"] == "same":
+            undoing.stood_for[tuple(entry["was"])] = tuple(entry["now"])
     for entry in reversed(entries):
         step = _STEPS.get(entry["do"])
         if step is not None:
             undoing.take_back(step, entry)
     reopen(undoing.replaced)
     ledger.cut(mark)
+    for was, now in {**undoing.stood_for, **undoing.made_for}.items():
+        # Entries in front of the mark speak of what was there.
+        ledger.append({"do": "same", "was": was, "now": now})
     # Only now: if this process dies before, another one may want to undo the same again.
     _remove_copies(recorder.folder, entries)
     return report.undone()
@@ -98,8 +104,11 @@ class _Undoing:
         self.places = places
         self.folder = folder
         self.report = report
-        #: Files that have another identity now, by their former one.
+        #: Paths of files that were put in the place of others, by the identity of these.
         self.replaced: dict[tuple[int, ...], str] = {}
+        #: What was made when something was undone before, and what is made here: by what it stands for.
+        self.stood_for: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self.made_for: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def take_back(self, step: Callable[[_Undoing, Entry], None], entry: Entry) -> None:
         """Take back one entry, or note why that was not done."""
@@ -130,14 +139,17 @@ class _Undoing:
             raise NotUndone(_why(entry))
         if now is not None and now.is_folder():
             raise NotUndone("a folder has come in its place")
+        if before.links > 1 and (now is None or not self._is_same(before, now)):
+            now = self._link_again(path, before) or now
         source = open_unseen(copy_path(self.folder, entry["copy"]))
         try:
-            if now is not None and now.identity == before.identity:
+            if now is not None and self._is_same(before, now):
                 # Whoever has it open goes on with the same file.
                 _rewrite(path, before, now, source)
             else:
                 _put_in_place(path, before, source)
                 self.replaced[before.identity] = path
+                self._take_for(before, path)
         finally:
             posix.close(source)
 
@@ -147,7 +159,7 @@ class _Undoing:
             self.saved(entry)
             return
         path, before, now = entry["path"], State(entry["state"]), state_of(entry["path"])
-        if now is None or now.identity != before.identity:
+        if now is None or not self._is_same(before, now):
             raise NotUndone("another file has come in its place")
         if now.size < before.size:
             raise NotUndone("it was cut short, and was too large to be copied")
@@ -157,19 +169,23 @@ class _Undoing:
 
     def renamed(self, entry: Entry) -> None:
         """Give it its former name."""
-        state = state_of(entry["path"])
-        if state is None or state.identity != State(entry["state"]).identity:
-            former = state_of(entry["old"])
-            if former is None or former.identity != State(entry["state"]).identity:
-                raise NotUndone("another file has come in its place")
+        was, old, new = State(entry["state"]), state_of(entry["old"]), state_of(entry["path"])
+        if old is not None and self._is_same(was, old):
             # It was not renamed, after all.
             return
+        if new is None or not self._is_same(was, new):
+            raise NotUndone("another file has come in its place")
         posix.rename(entry["path"], entry["old"])
 
     def unlinked(self, entry: Entry) -> None:
         """Make a symbolic link."""
-        if state_of(entry["path"]) is None:
-            posix.symlink(entry["to"], entry["path"])
+        before, now = State(entry["state"]), state_of(entry["path"])
+        if now is not None and now.is_link() and posix.readlink(entry["path"]) == entry["to"]:
+            return
+        if now is not None:
+            self.made(entry)
+        posix.symlink(entry["to"], entry["path"])
+        self._take_for(before, entry["path"])
 
     def made_folder(self, entry: Entry) -> None:
         """Remove an empty folder."""
@@ -185,6 +201,44 @@ class _Undoing:
         if state_of(entry["path"]) is None:
             posix.mkdir(entry["path"])
             _set_marks(entry["path"], State(entry["state"]))
+            self._take_for(State(entry["state"]), entry["path"])
+
+    def touched(self, entry: Entry) -> None:
+        """Set mode, owner and times."""
+        before, now = State(entry["state"]), state_of(entry["path"])
+        if now is not None and now.is_folder() == before.is_folder() and not now.is_link():
+            _set_marks(entry["path"], before, now)
+
+    def _link_again(self, path: str, before: State) -> State | None:
+        """If a file is there still, under another name that was noted, too, give it this one back."""
+        for other in self.report.paths():
+            state = state_of(other)
+            if state is not None and self._is_same(before, state):
+                draft = _draft_of(path)
+                posix.link(other, draft)
+                posix.rename(draft, path)
+                return state_of(path)
+        return None
+
+    def _is_same(self, before: State, now: State) -> bool:
+        """Is it the same file, or what was put in its place here?"""
+        # The number of one that is gone may be given to another of another kind.
+        was = before.identity
+        stand_in = self.made_for.get(was) or self.stood_for.get(was)
+        return now.kind == before.kind and now.identity in (was, stand_in)
+
+    def _take_for(self, before: State, path: str) -> None:
+        """What is at `path` now stands for what was there before."""
+        now = state_of(path)
+        if now is not None:
+            self._stands_for(before.identity, now.identity)
+
+    def _stands_for(self, was: tuple[int, ...], now: tuple[int, ...]) -> None:
+        # A number may be that of something old and, given away again, of something new: these are kept apart.
+        for each, stand_in in self.stood_for.items():
+            if stand_in == was:
+                self.made_for[each] = now
+        self.made_for[was] = now
 
     def database(self, entry: Entry) -> None:
         """Have sqlite put a database back."""
@@ -196,12 +250,6 @@ class _Undoing:
         why = databases.put_back(path, copy_path(self.folder, entry["copy"]))
         if why:
             raise NotUndone(f"not put back ({why})")
-
-    def touched(self, entry: Entry) -> None:
-        """Set mode, owner and times."""
-        now = state_of(entry["path"])
-        if now is not None and now.identity == State(entry["state"]).identity:
-            _set_marks(entry["path"], State(entry["state"]), now)
 
 
 _STEPS: dict[str, Callable[[_Undoing, Entry], None]] = {
@@ -237,7 +285,7 @@ def _rewrite(path: str, before: State, now: State, source: int) -> None:
 
 def _put_in_place(path: str, before: State, source: int) -> None:
     """Put a whole file where there is none, or another one. Nobody sees it half written."""
-    draft = f"{path}.{posix.getpid()}.savepoint"
+    draft = _draft_of(path)
     target = posix.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         copy_content(source, target)
@@ -248,6 +296,10 @@ def _put_in_place(path: str, before: State, source: int) -> None:
         raise
     finally:
         posix.close(target)
+
+
+def _draft_of(path: str) -> str:
+    return f"{path}.{posix.getpid()}.savepoint"
 
 
 def _set_marks(place: Any, before: State, now: State | None = None) -> None:
