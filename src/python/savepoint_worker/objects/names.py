@@ -45,6 +45,9 @@ class Names:
     def put_back(self) -> None:
         """Bind each name to the very object that it was bound to, and unbind those that were bound since."""
         namespace, saved = self._namespace, self._saved
+        if self._shell is not None and self._shell.user_ns is not namespace:
+            hold(self._shell.user_ns)
+            self._shell.user_ns = namespace
         for name, value in list(namespace.items()):
             if name not in saved and not _is_input(name):
                 hold(value)
