@@ -38,6 +38,8 @@ export const config = Object.freeze({
     subshellsMax: 32,
     transactionDepthMax: 32,
     snapshotsMax: 64,
+    /** What snapshots alone hold; how much that is, is found out from time to time. */
+    snapshotBytesMax: 4_294_967_296,
     guardMomentsMax: 10,
     guardSettleMs: 200,
     youngMs: 5_000,

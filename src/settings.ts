@@ -217,6 +217,10 @@ export const SETTINGS = {
     ...onOff(true),
     about: "whether a gateway's kernels freeze a copy after each cell: undo, and a crash costs one cell",
   },
+  'guard.bytes_max': {
+    ...integer(config.kernel.snapshotBytesMax, 0, 1_099_511_627_776),
+    about: 'bytes that the snapshots of one kernel may hold alone; the oldest of the guard go, then begins are refused',
+  },
   'guard.interrupt_grace_s': {
     ...integer(config.kernel.interruptGraceMs / 1_000, 1, secondsMax),
     about:
@@ -283,6 +287,7 @@ export function kernelLimitsOf(values: SettingValues) {
     ...config.kernel,
     bufferedBytesMax: values['output.buffered_bytes_max'],
     guardMomentsMax: values['guard.moments_max'],
+    snapshotBytesMax: values['guard.bytes_max'],
     interruptGraceMs: values['guard.interrupt_grace_s'] * 1_000,
   }
 }

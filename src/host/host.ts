@@ -181,6 +181,11 @@ export class Host {
         void this.#parts.usage.measure(worker, frozen).then((usage) => this.deliver({ on: 'measured', id, usage }))
         return
       }
+      case 'weigh': {
+        const { id, pids } = effect
+        void this.#parts.usage.weigh(pids).then((bytes) => this.deliver({ on: 'weighed', id, bytes }))
+        return
+      }
       case 'deadline':
         this.#deadlines.set(
           effect.id,

@@ -53,6 +53,8 @@ export interface ForkWish {
 export interface UsagePort {
   /** The content of a usage_reply. Never rejects. */
   measure(worker: number | null, frozen: readonly number[]): Promise<object>
+  /** Bytes that each of these processes alone holds; null: it is not known. Never rejects. */
+  weigh(pids: readonly number[]): Promise<readonly (number | null)[]>
 }
 
 /** What is kept. Every call may take its time; failures are SavepointErrors. */

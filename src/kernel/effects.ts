@@ -88,6 +88,8 @@ export type KernelEvent =
   | { readonly on: 'store'; readonly id: string; readonly outcome: StoreOutcome }
   /** What was to be measured; the content of a usage_reply. */
   | { readonly on: 'measured'; readonly id: string; readonly usage: object }
+  /** What each of these processes alone holds, in bytes; null: it is not known. */
+  | { readonly on: 'weighed'; readonly id: string; readonly bytes: readonly (number | null)[] }
   | { readonly on: 'deadline'; readonly id: string }
   /** Whatever clients had sent when `settle` was asked for has been delivered. */
   | { readonly on: 'settled'; readonly seq?: number }
@@ -182,6 +184,8 @@ export type Effect =
   | { readonly do: 'store'; readonly id: string; readonly call: StoreCall }
   /** Find out what a worker and all below it use, apart from frozen copies of it. */
   | { readonly do: 'measure'; readonly id: string; readonly worker: number | null; readonly frozen: readonly number[] }
+  /** Find out what each of these processes alone holds. */
+  | { readonly do: 'weigh'; readonly id: string; readonly pids: readonly number[] }
   | { readonly do: 'deadline'; readonly id: string; readonly afterMs: number }
   | { readonly do: 'cancel_deadline'; readonly id: string }
   /** `seq` comes back with `settled`. */

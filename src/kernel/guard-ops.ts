@@ -4,6 +4,7 @@ import { SavepointError } from '../errors.js'
 import type { Call, Ops } from './call.js'
 import { prune, setGuard, undoDepth } from './guard.js'
 import type { Operation } from './operation.js'
+import { weigh } from './pressure.js'
 import { discard, type Snapshot } from './snapshots.js'
 import type { KernelState } from './state.js'
 import { redo, stepsOf, undo, undoResult } from './undo.js'
@@ -24,11 +25,11 @@ function* redoOp(state: KernelState, call: Call): Operation<unknown> {
   return undoResult(state, yield* redo(state, stepsOf(call.args['n'])), 'redone')
 }
 
-// eslint-disable-next-line require-yield
 export function* snapshotsOp(state: KernelState): Operation<unknown> {
+  yield* weigh(state)
   const frozen = [...state.snapshots.values()].filter(({ phase }) => phase === 'frozen')
   const items = frozen.toSorted((one, other) => one.order - other.order).map(snapshotRecord)
-  return { items, total_count: items.length, budget_bytes: null }
+  return { items, total_count: items.length, budget_bytes: state.options.limits.snapshotBytesMax }
 }
 
 function snapshotRecord({ id, kind, name, executionCount, createdAt, privateBytes }: Snapshot): object {

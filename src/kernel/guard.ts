@@ -65,6 +65,11 @@ export interface Guard {
   /** Cells to come that are not copied, and how many it will be the next time. */
   skip: number
   skipNext: number
+  /** Pages that were written to or made since the copies were weighed. */
+  faults: number
+  isWeighing: boolean
+  /** The user was told that it steps back. */
+  hasSaidSo: boolean
 }
 
 /** `isFork`: its first worker has a state already, of which there is no copy. */
@@ -81,6 +86,9 @@ export function newGuard(on: boolean, isFork: boolean): Guard {
     settling: null,
     skip: 0,
     skipNext: 0,
+    faults: 0,
+    isWeighing: false,
+    hasSaidSo: false,
   }
 }
 

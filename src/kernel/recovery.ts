@@ -136,6 +136,7 @@ function* wakeNewest(state: KernelState, why: SwitchReason): Operation<Woken> {
       log(state, 'error', 'copy_not_woken', { snapshot: snapshot.id, code: error.code })
       loseSince(state, snapshot, 'the worker died', false)
       if (state.snapshots.get(snapshot.id) === snapshot) discard(state, [snapshot])
+      loseSince(state, snapshot, 'the worker died', false)
       if (pid !== null && state.worker !== null) state.effects.push({ do: 'kill', pid })
       state.worker = null
       prune(state)

@@ -89,6 +89,19 @@ export interface SnapshotWish {
 export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snapshot; permit: SnapshotPermit } {
   const { snapshotsMax } = state.options.limits
   if (state.snapshots.size >= snapshotsMax) discard(state, ofGuard(state).slice(0, -1).slice(0, 1))
+  const { snapshotBytesMax } = state.options.limits
+  while (heldBytes(state) > snapshotBytesMax) {
+    const [oldest] = ofGuard(state)
+    if (!oldest) break
+    discard(state, [oldest])
+  }
+  if (heldBytes(state) > snapshotBytesMax) {
+    throw new SavepointError(
+      'snapshot_refused',
+      `The snapshots of this kernel hold ${heldBytes(state)} bytes, more than its budget. End a transaction first.`,
+      { bytes: heldBytes(state), bytes_max: snapshotBytesMax },
+    )
+  }
   if (state.snapshots.size >= snapshotsMax) {
     throw new SavepointError(
       'snapshot_refused',
@@ -123,6 +136,13 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
   const { engine } = wish
   const allowed = permitFor(state, snapshot)
   return { snapshot, permit: engine === 'auto' || engine === 'objects' ? { ...allowed, engine } : allowed }
+}
+
+/** Memory that the copies alone hold, as last measured. */
+export function heldBytes({ snapshots }: KernelState): number {
+  let bytes = 0
+  for (const { privateBytes } of snapshots.values()) bytes += privateBytes ?? 0
+  return bytes
 }
 
 /** Is it a process, which outlives the worker? Else it is what the worker holds of its variables. */

@@ -59,6 +59,8 @@ export interface KernelLimits {
   readonly subshellsMax: number
   readonly transactionDepthMax: number
   readonly snapshotsMax: number
+  /** What the snapshots of one kernel may hold alone. */
+  readonly snapshotBytesMax: number
   /** Moments that the guard keeps, and how long a kernel rests before one that is out of date is frozen anew. */
   readonly guardMomentsMax: number
   readonly guardSettleMs: number

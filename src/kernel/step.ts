@@ -33,6 +33,7 @@ import { emitEnded } from './events.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './asks.js'
 import { parseObject } from './policy.js'
+import { notePressure, weighAtRest } from './pressure.js'
 import { receiveOp, withdrawOp } from './op-requests.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
@@ -60,6 +61,7 @@ export function step(state: KernelState, event: KernelEvent, now: number): reado
   take(state, event)
   advance(state)
   guardAtRest(state)
+  weighAtRest(state)
   lookAhead(state)
   serveDebugger(state)
   // In a turn they are told of at its end, after the answer to whoever asked.
@@ -122,6 +124,8 @@ function take(state: KernelState, event: KernelEvent): void {
     }
     case 'measured':
       return void settle(state, event.id, event.usage)
+    case 'weighed':
+      return void settle(state, event.id, event.bytes)
     case 'deadline':
       return void settle(state, event.id, null, new SavepointError('timeout', 'This took too long and was given up.'))
     case 'settled':
@@ -210,6 +214,7 @@ function hearReply(state: KernelState, event: ReplyEvent, parts: readonly Buffer
   turn.atWorker = false
   if (turn.cell) {
     if (state.beside.size > 0) cellEnded(state, event)
+    notePressure(state, event)
     const { ahead } = state
     state.ahead = null
     endCell(state, turn, turn.cell, event, parts)

@@ -221,8 +221,12 @@ export function loseAll(state: KernelState, reason: string): void {
  * `kept`, what stood on it.
  */
 export function loseSince(state: KernelState, moment: Snapshot, reason: string, kept = true): void {
-  const since = (id: string): boolean =>
-    (!kept && id === moment.id) || (state.snapshots.get(id)?.order ?? 0) > moment.order
+  const since = (id: string): boolean => {
+    if (id === moment.id) return !kept
+    const snapshot = state.snapshots.get(id)
+    // What was permitted is never frozen: whoever was to do it is gone.
+    return snapshot !== undefined && (snapshot.order > moment.order || snapshot.phase === 'permitted')
+  }
   const lost = state.transactions.find(({ snapshot }) => since(snapshot))
   if (lost) close(state, lost, 'lose', reason)
   for (const { savepoints } of state.transactions) {

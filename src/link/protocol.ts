@@ -224,6 +224,12 @@ export type WorkerEvent =
       /** Messages beside this cell that were not begun, and those that were begun and have not ended. */
       readonly returned?: readonly number[]
       readonly going_on?: readonly number[]
+      /** Pages that were copied, since a snapshot has them too, or that are new; and how long the cell took. Absent: few. */
+      readonly faults?: number
+      readonly seconds?: number
+      /** The same in time of the processor, and what of it the system had. */
+      readonly cpu_seconds?: number
+      readonly system_seconds?: number
       /** The cell that is begun behind this reply. */
       readonly begins?: number
     }

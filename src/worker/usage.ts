@@ -43,6 +43,10 @@ export class UsageMeter {
     this.#clock = clock
   }
 
+  weigh(pids: readonly number[]): Promise<(number | null)[]> {
+    return weigh(pids)
+  }
+
   /** `worker` null: there is none at the moment. Processes that end meanwhile count for nothing. Never rejects. */
   async measure(worker: number | null, frozen: readonly number[]): Promise<Usage> {
     const pids = worker === null ? [] : await descendants(worker, new Set(frozen))
@@ -72,6 +76,16 @@ export class UsageMeter {
     this.#before = now
     return usage
   }
+}
+
+/** Bytes that each of these processes alone holds; null for one that is gone. One at a time: it takes processor time. */
+export async function weigh(pids: readonly number[]): Promise<(number | null)[]> {
+  const found: (number | null)[] = []
+  for (const pid of pids) {
+    const { Private_Clean, Private_Dirty } = kilobytes(await textOf(`/proc/${pid}/smaps_rollup`))
+    found.push(Private_Dirty === undefined ? null : Private_Dirty + (Private_Clean ?? 0))
+  }
+  return found
 }
 
 /** A process that came since the last question has used all of its time since then. */

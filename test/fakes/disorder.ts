@@ -90,6 +90,7 @@ export class Disorder {
         subshellsMax: 2,
         transactionDepthMax: 4,
         snapshotsMax: 5,
+        snapshotBytesMax: 1_000,
         guardMomentsMax: 3,
         guardSettleMs: 1,
         youngMs: 3,
@@ -443,6 +444,14 @@ export class Disorder {
       case 'store':
         if (effect.call.call !== 'abandon_checkpoint') this.#calls.push(effect.id)
         return
+      case 'weigh': {
+        const { id, pids } = effect
+        if (this.random.chance(0.7))
+          this.#dials.push(() =>
+            this.#deliver({ on: 'weighed', id, bytes: pids.map(() => this.random.pick([0, 100, 900, null])) }),
+          )
+        return
+      }
       case 'measure':
         // Sometimes nothing comes of it, and its deadline has to pass.
         if (this.random.chance(0.7)) this.#measured.push(effect.id)

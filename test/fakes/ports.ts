@@ -39,7 +39,10 @@ export class FakePorts {
     stop: (linger) => this.#tell('stop_workers', { linger }),
   }
 
-  readonly usage: UsagePort = { measure: async (worker, frozen) => ({ pid: worker, frozen }) }
+  readonly usage: UsagePort = {
+    weigh: async (pids: readonly number[]) => pids.map(() => null),
+    measure: async (worker, frozen) => ({ pid: worker, frozen }),
+  }
 
   readonly store: StorePort = {
     remember: (line, source) => this.#note('store', 'remember', { line, source }),

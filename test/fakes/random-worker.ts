@@ -199,9 +199,14 @@ export class RandomWorker {
     const begins = ahead && this.#random.chance(0.8) ? { begins: ahead.seq } : {}
     if (begins.begins !== undefined) this.#task = ahead
     return {
-      event: { kind: 'reply', seq, status, ename: 'ValueError', evalue: 'no', ...beside, ...begins },
+      event: { kind: 'reply', seq, status, ename: 'ValueError', evalue: 'no', ...beside, ...begins, ...this.#cost() },
       parts: [{ status }, {}],
     }
+  }
+
+  /** Few cells rewrite much memory. */
+  #cost(): object {
+    return this.#random.chance(0.1) ? { faults: 30_000, seconds: 1, cpu_seconds: 1, system_seconds: 0.9 } : {}
   }
 
   /** One that comes when its cell is over goes back at once. */

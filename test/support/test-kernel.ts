@@ -18,6 +18,7 @@ export const LIMITS: KernelLimits = {
   subshellsMax: 3,
   transactionDepthMax: 4,
   snapshotsMax: 8,
+  snapshotBytesMax: 1_000_000,
   guardMomentsMax: 4,
   guardSettleMs: 100,
   youngMs: 100,

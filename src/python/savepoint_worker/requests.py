@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from datetime import datetime
+from resource import RUSAGE_SELF, getrusage, struct_rusage
 from typing import TYPE_CHECKING, Any
 
 from savepoint.errors import SavepointError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Enough to say what failed; the whole text is in the reply's content.
 EVALUE_CHARACTERS_MAX = 2000
+#: Fewer page faults are not told of.
+FAULTS_MIN = 1000
 #: How a request can end, as the gateway sees it.
 STATUSES = ("ok", "error", "aborted")
 
@@ -42,6 +46,8 @@ class Request:
         self.control: dict[str, Any] | None = envelope.get("control")
         self.message = _message(frame, self.type)
         self.msg_id: str | None = self.message["msg_id"]
+        #: What the process had used when the cell began, and when that was; None: nobody wants to know.
+        self.began: tuple[struct_rusage, float] | None = None
         #: False once it was answered, or belongs to a past that was rolled back.
         self.open = True
         #: The reply, once there is one.
@@ -161,6 +167,8 @@ async def _handle(worker: Worker, request: Request) -> None:
             if request.permit is not None and worker.take(request.permit) is not None:
                 # This copy was woken, so the cell was rolled back, and the gateway has answered.
                 return
+            if request.guard is not None or request.refresh is not None:
+                request.began = getrusage(RUSAGE_SELF), time.perf_counter()
             # It aims interrupts at the cell by itself.
             result = handler(kernel.shell_stream, kernel._parent_ident["shell"], message)
             if inspect.isawaitable(result):
@@ -214,6 +222,7 @@ def reply(
             if besides.waiting:
                 # They are given back by the loop.
                 besides.serve_soon()
+        facts |= _cost(request)
         facts |= guarded(worker, history.told, worker.shell, request.execution_count) or {}
     try:
         begins = {} if next_cell is None else {"begins": next_cell.seq}
@@ -228,6 +237,24 @@ def reply(
     request.answer = answer, []
     request.open = False
     worker.link.send_once(request.answer)
+
+
+def _cost(request: Request) -> dict[str, Any]:
+    if request.began is None:
+        return {}
+    before, began = request.began
+    after = getrusage(RUSAGE_SELF)
+    faults = after.ru_minflt - before.ru_minflt
+    if faults < FAULTS_MIN:
+        return {}
+    system = after.ru_stime - before.ru_stime
+    cpu = system + after.ru_utime - before.ru_utime
+    return {
+        "faults": faults,
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": cpu,
+        "system_seconds": system,
+    }
 
 
 def _encoded(request: Request, content: dict[str, Any], metadata: dict[str, Any], facts: dict[str, Any]) -> list[Bytes]:

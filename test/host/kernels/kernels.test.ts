@@ -226,7 +226,7 @@ describe('a kernel of a gateway', () => {
   test('has its memory measured when somebody looks, but not too often', async () => {
     let measured = 0
     const measure = async (): Promise<object> => ({ kernel_memory: (measured += 1), savepoint: { snapshot_bytes: 2 } })
-    const { kernels, clock } = stage({ newUsage: () => ({ measure }) })
+    const { kernels, clock } = stage({ newUsage: () => ({ measure, weigh: async () => [] }) })
     const kernel = await kernels.start(requestFor())
     expect(kernel.status.savepoint).toMatchObject({ memory_bytes: null, snapshot_bytes: null })
     await turns()

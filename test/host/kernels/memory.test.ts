@@ -17,7 +17,10 @@ test('the memory of many kernels is measured a few at a time, and of each in the
     })
     return { kernel_memory: pid }
   }
-  const meters = Array.from({ length: 20 }, () => new MemoryMeter({ measure }, turns, new FakeClock(), 10_000))
+  const meters = Array.from(
+    { length: 20 },
+    () => new MemoryMeter({ measure, weigh: async () => [] }, turns, new FakeClock(), 10_000),
+  )
   const refresh = (): void => meters.forEach((meter, i) => meter.refresh(factsOf(i + 1)))
   refresh()
   refresh()
