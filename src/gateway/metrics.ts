@@ -6,6 +6,15 @@ import type { Channels, GatewayKernels, PoolView } from './ports.js'
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
+/** Name of the metric, and what of `GatewayKernels.counted` it tells. */
+const COUNTED = [
+  ['savepoint_guard_copies_total', 'copies_taken', 'Copies that guards have taken'],
+  ['savepoint_guard_skipped_total', 'copies_skipped', 'Cells behind which there is none'],
+  ['savepoint_recoveries_total', 'recoveries', 'Workers that died and were followed by a copy'],
+  ['savepoint_undos_total', 'undos', 'Undone cells, each call once'],
+  ['savepoint_redos_total', 'redos', 'Redone cells, each call once'],
+] as const
+
 export interface Metrics {
   /** A request was answered. `route` is its pattern: URLs are many, and hold tokens. */
   answered(method: string, route: string, status: number, seconds: number): void
@@ -58,6 +67,19 @@ export function metricsOf(kernels: GatewayKernels, channels: Channels, pool: Poo
       this.inc(kernels.forked)
     },
   })
+  gauge('savepoint_snapshots', 'Frozen copies of kernels', () => kernels.snapshots.count)
+  gauge('savepoint_snapshot_bytes', 'Memory that they alone hold', () => kernels.snapshots.bytes)
+  for (const [name, what, help] of COUNTED) {
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(kernels.counted[what] ?? 0)
+      },
+    })
+  }
   gauge('savepoint_websockets', 'WebSockets that are open', () => channels.count())
   gauge('process_resident_memory_bytes', 'Memory of the gateway itself', () => process.memoryUsage.rss())
   gauge('process_cpu_seconds_total', 'Processor time of the gateway itself', () => {

@@ -51,6 +51,10 @@ export interface GatewayKernel {
 }
 
 export interface GatewayKernels {
+  /** What the kernels have done so far, by name. */
+  readonly counted: Readonly<Record<string, number>>
+  /** Frozen copies, and the bytes that they alone hold. */
+  readonly snapshots: { readonly count: number; readonly bytes: number }
   /** Resolves when it is ready. Rejects with a SavepointError: `unknown_kernelspec`, `quota_exceeded`, ... */
   start(request: KernelRequest): Promise<GatewayKernel>
   /** Undefined if there is none, or none any more. */

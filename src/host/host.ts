@@ -10,7 +10,7 @@
 
 import type { Clock } from '../clock.js'
 import { SavepointError, unreachable } from '../errors.js'
-import type { Effect, KernelEvent, OpOutcome, StoreCall, StoreOutcome } from '../kernel/effects.js'
+import type { Counted, Effect, KernelEvent, OpOutcome, StoreCall, StoreOutcome } from '../kernel/effects.js'
 import { factsOf, type KernelFacts } from '../kernel/facts.js'
 import type { KernelOptions, KernelState } from '../kernel/state.js'
 import { start, step } from '../kernel/step.js'
@@ -37,6 +37,7 @@ export interface HostParts {
   readonly forks?: ForksPort
   /** What became of an `op` event. */
   readonly onAnswer?: (id: string, outcome: OpOutcome) => void
+  readonly onCount?: (what: Counted) => void
   /** The kernel has ended; everything that it had to say was handed to `clients`. */
   readonly onExit: (code: number) => void
 }
@@ -181,6 +182,8 @@ export class Host {
         void this.#parts.usage.measure(worker, frozen).then((usage) => this.deliver({ on: 'measured', id, usage }))
         return
       }
+      case 'count':
+        return this.#parts.onCount?.(effect.what)
       case 'weigh': {
         const { id, pids } = effect
         void this.#parts.usage.weigh(pids).then((bytes) => this.deliver({ on: 'weighed', id, bytes }))

@@ -98,6 +98,9 @@ export type KernelEvent =
   | { readonly on: 'terminate'; readonly code: number }
   | { readonly on: 'workers_stopped' }
 
+/** What of a kernel's life is counted. */
+export type Counted = 'copies_taken' | 'copies_skipped' | 'recoveries' | 'undos' | 'redos'
+
 export type StreamName = 'stdout' | 'stderr'
 
 export type OpOutcome =
@@ -192,6 +195,8 @@ export type Effect =
   | { readonly do: 'settle'; readonly seq?: number }
   /** End workers, snapshots and (unless it lingers for a successor) the zygote; answered by `workers_stopped`. */
   | { readonly do: 'stop_workers'; readonly linger: boolean }
+  /** For whoever counts what kernels do. */
+  | { readonly do: 'count'; readonly what: Counted }
   | { readonly do: 'exit'; readonly code: number }
   | { readonly do: 'log'; readonly level: LogLevel; readonly event: string; readonly fields: LogFields }
 

@@ -3,6 +3,7 @@
 import { undoDepth } from './guard.js'
 import type { Phase } from './lifecycle.js'
 import { waysBack } from './recovery.js'
+import { heldBytes } from './snapshots.js'
 import type { KernelState } from './state.js'
 
 export interface KernelFacts {
@@ -16,6 +17,8 @@ export interface KernelFacts {
   readonly queue: number
   /** Pids of frozen copies. */
   readonly frozen: readonly number[]
+  /** What they alone hold, in bytes, as last measured. */
+  readonly heldBytes: number
   readonly guard: boolean
   /** Cells that can be undone. */
   readonly undoDepth: number
@@ -38,6 +41,7 @@ export function factsOf(state: KernelState): KernelFacts {
     transactions: transactions.length,
     queue: waiting,
     frozen: [...snapshots.values()].flatMap(({ pid }) => pid ?? []),
+    heldBytes: heldBytes(state),
     guard: state.guard.phase !== 'off',
     undoDepth: undoDepth(state),
     hasWayBack: waysBack(state).length > 0,

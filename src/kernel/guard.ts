@@ -117,6 +117,7 @@ export function guardCell(state: KernelState, cell: Cell, wrapped: boolean): Cel
   cell.guard = skips(state)
   guard.failed = false
   const refresh = cell.guard === null ? refreshed(state) : undefined
+  if (runs && cell.guard !== null) state.effects.push({ do: 'count', what: 'copies_skipped' })
   if (!runs) {
     cell.guard ??= 'unchanged'
     return refresh ? { refresh } : {}
@@ -189,6 +190,7 @@ export function guardTaken(state: KernelState, { snapshot, error }: TakenOutcome
   }
   if (moment) {
     guard.latestMs = snapshot.ms
+    state.effects.push({ do: 'count', what: 'copies_taken' })
     const before = moment.replaces ? guard.past.pop() : undefined
     guard.past.push({ snapshot: snapshot.id, cells: [...(before?.cells ?? []), ...moment.cells] })
     if (before)

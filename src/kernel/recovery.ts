@@ -96,6 +96,7 @@ export function recover(state: KernelState, cause: string, done: (outcome: Outco
     const lost = [...lostCells(cells.filter((count) => count !== dead)), ...absent]
     const background_s = liveSince === null ? 0 : Math.round(startedAt - liveSince) / 1000
     const recovery: Recovery = { cause, restored_from: 'guard', lost, background_s }
+    state.effects.push({ do: 'count', what: 'recoveries' })
     emitRecovery(state, parentOfTurn(state), recovery)
     done({ ok: true, value: { snapshot, recovery } })
   })

@@ -30,6 +30,7 @@ export function* undo(state: KernelState, n: number): Operation<UndoReport> {
   const cells = [...undone.flatMap((moment) => moment.cells), ...guard.cells]
   guard.past = guard.past.slice(0, place + 1)
   guard.future = [...undone, ...guard.future]
+  state.effects.push({ do: 'count', what: 'undos' })
   return { cells, ...(yield* goTo(state, target)) }
 }
 
@@ -43,6 +44,7 @@ export function* redo(state: KernelState, n: number): Operation<UndoReport> {
   const redone = guard.future.slice(0, n)
   guard.past = [...guard.past, ...redone]
   guard.future = guard.future.slice(n)
+  state.effects.push({ do: 'count', what: 'redos' })
   return { cells: redone.flatMap((moment) => moment.cells), ...(yield* goTo(state, target)) }
 }
 

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.js')).runServe,
   status: async () => (await import('./status.js')).runStatus,
   kernels: async () => (await import('./kernels.js')).runKernels,
+  snapshots: async () => (await import('./snapshots.js')).runSnapshots,
   exec: async () => (await import('./exec.js')).runExec,
   console: async () => (await import('./console.js')).runConsole,
   doctor: async () => (await import('./doctor.js')).runDoctor,

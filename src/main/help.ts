@@ -24,6 +24,7 @@ export const HELP = {
   savepoint token               make, list and revoke tokens of the gateway
   savepoint status              whether a gateway runs, or kernels without one
   savepoint kernels             list, start, interrupt, restart and end kernels of the gateway
+  savepoint snapshots           the moments that a kernel of the gateway can go back to
   savepoint exec                run code in a kernel of the gateway
   savepoint console             Jupyter's console on a kernel of the gateway
   savepoint doctor              check everything that a kernel needs, and run a cell
@@ -131,6 +132,15 @@ Runs code in a kernel of the gateway: output as it comes, input() asked here, Ct
 ${GATEWAY}
 
 Exit codes: 0 the code succeeded, 1 it failed, 2 wrong usage (nothing was done), ${EXITS}`,
+
+  snapshots: `savepoint snapshots list KERNEL [--json]
+
+Lists the frozen copies of the kernel of that id, or whose id begins so: those after its last cells, and those of open
+transactions, each with the memory that it alone holds.
+
+${GATEWAY}
+
+Exit codes: 0 done, 1 failed, 2 wrong usage (nothing was done), ${EXITS}`,
 
   console: `savepoint console [ID] [--name KERNELSPEC]
 

@@ -142,6 +142,8 @@ export class FakeGatewayKernel implements GatewayKernel {
 }
 
 export class FakeGatewayKernels implements GatewayKernels {
+  readonly counted = { undos: 3 }
+  readonly snapshots = { count: 2, bytes: 8_192 }
   readonly specs = ['python3']
   forked = 2
   readonly requests: KernelRequest[] = []

@@ -65,6 +65,8 @@ export class FakeKernel implements GatewayKernel {
 }
 
 export class FakeKernels implements GatewayKernels {
+  readonly counted = { undos: 3 }
+  readonly snapshots = { count: 2, bytes: 8_192 }
   readonly specs: readonly string[]
   forked = 0
   readonly #kernels = new Map<string, FakeKernel>()

@@ -8,7 +8,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Clock } from '../../clock.js'
 import { SavepointError, type ErrorCode } from '../../errors.js'
-import type { DeathCause, KernelEvent, OpOutcome } from '../../kernel/effects.js'
+import type { Counted, DeathCause, KernelEvent, OpOutcome } from '../../kernel/effects.js'
 import type { KernelFacts } from '../../kernel/facts.js'
 import { RawJson } from '../../kernel/namespace.js'
 import type { KernelOptions } from '../../kernel/state.js'
@@ -56,6 +56,7 @@ export interface IncarnationParts extends KernelSurroundings {
   readonly fork: (wish: ForkWish, place: string) => Promise<readonly KernelModel[]>
   readonly endKernels: (ids: readonly string[]) => void
   readonly guard: boolean
+  readonly onCount: (what: Counted) => void
   /** How many workers the kernel has had. */
   readonly generationsBefore: number
   /** Asked before each message: signing begins when somebody needs it. */
@@ -140,6 +141,7 @@ export class Incarnation {
       pacing: parts.pacing,
       holdMs: parts.holdMs,
       forks: { make: (wish) => this.#fork(wish), end: parts.endKernels },
+      onCount: parts.onCount,
       onAnswer: (id, outcome) => this.#asked.get(id)?.(outcome),
       onExit: (code) => this.#exited(code),
     })

@@ -31,6 +31,7 @@ export interface GatewayKernelParts extends KernelSurroundings {
   /** Makes kernels of copies of this one. Rejects with a SavepointError; then none is left. */
   readonly fork: IncarnationParts['fork']
   readonly endKernels: IncarnationParts['endKernels']
+  readonly onCount: IncarnationParts['onCount']
   readonly kernelLimits: KernelLimitsOfGateway
   /** All kernels measure in turn. */
   readonly turns: Turns

@@ -171,6 +171,12 @@ export class GatewayKernel {
     return { id: this.id, name: this.name, ...this.status }
   }
 
+  /** Its frozen copies, and what they alone hold, in bytes, as last measured. */
+  get snapshots(): { readonly count: number; readonly bytes: number } {
+    const facts = this.#incarnation?.facts
+    return { count: facts?.frozen.length ?? 0, bytes: facts?.heldBytes ?? 0 }
+  }
+
   get cullFacts(): Omit<CullFacts, 'idleTimeoutS'> {
     const { executionState, lastActivity } = this.#activity
     return { executionState, lastActivity, connections: this.#fanOut.connections }

@@ -6,6 +6,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { SavepointError } from '../../errors.js'
+import type { Counted } from '../../kernel/effects.js'
 import { isToCull, type CullSettings } from './culling.js'
 import { environmentOf, workingFolder } from './environment.js'
 import type { KernelSurroundings } from './incarnation.js'
@@ -65,6 +66,8 @@ const FORKED_AT_ONCE_MAX = 4
 export type KernelsListener = (id: string, what: 'started' | 'ended') => void
 
 export class Kernels {
+  /** What its kernels have done since it is there, those included that have ended. */
+  readonly counted: Record<Counted, number> = { copies_taken: 0, copies_skipped: 0, recoveries: 0, undos: 0, redos: 0 }
   readonly #options: KernelsOptions
   readonly #listeners = new Set<KernelsListener>()
   readonly #turns = new Turns(MEASURED_AT_ONCE_MAX)
@@ -155,6 +158,9 @@ export class Kernels {
       endKernels: (ids) => {
         for (const each of ids) void this.find(each)?.shutdown()
       },
+      onCount: (what) => {
+        this.counted[what] += 1
+      },
       turns: this.#turns,
       onEnded: () => this.#ended(kernel),
     })
@@ -229,6 +235,15 @@ export class Kernels {
   /** How many kernels began as copies of others. */
   get forked(): number {
     return this.#forked
+  }
+
+  /** The frozen copies of all kernels, and what they alone hold, in bytes, as last measured. */
+  get snapshots(): { readonly count: number; readonly bytes: number } {
+    const each = this.list().map((kernel) => kernel.snapshots)
+    return {
+      count: each.reduce((sum, { count }) => sum + count, 0),
+      bytes: each.reduce((sum, { bytes }) => sum + bytes, 0),
+    }
   }
 
   get size(): number {
