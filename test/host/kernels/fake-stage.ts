@@ -29,7 +29,10 @@ export function stage(more: Partial<KernelsOptions> = {}): FakeStage {
   const kernels = new Kernels({
     newWorkers: farm.newWorkers,
     newStore: () => ({ ...new FakePorts().store, close: async () => {} }),
-    newUsage: () => ({ weigh: async () => [], measure: async () => ({ kernel_memory: 5, savepoint: { snapshot_bytes: 2 } }) }),
+    newUsage: () => ({
+      weigh: async () => [],
+      measure: async () => ({ kernel_memory: 5, savepoint: { snapshot_bytes: 2 } }),
+    }),
     clock,
     log: () => {},
     options: { guard: false, offersSubshells: false, records: null, limits: LIMITS },
