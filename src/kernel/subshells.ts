@@ -279,7 +279,11 @@ export function subshellsAtWork(state: KernelState): string[] {
   return count === 0 ? [] : [`requests that were at work in subshells: ${count}`]
 }
 
-/** The next worker has been welcomed. */
-export function openSubshells(state: KernelState): void {
-  for (const subshell of subshellIds(state)) command(state, { kind: 'subshell_open', subshell })
+const NONE: ReadonlySet<string> = new Set()
+
+/** The next worker has been welcomed, or the one that there is goes on, with those that are `open`. */
+export function openSubshells(state: KernelState, open: ReadonlySet<string> = NONE): void {
+  for (const subshell of subshellIds(state)) {
+    if (!open.has(subshell)) command(state, { kind: 'subshell_open', subshell })
+  }
 }

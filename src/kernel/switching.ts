@@ -152,6 +152,7 @@ export function* moveOn(state: KernelState, libraries: readonly string[]): Opera
     yield* waitFor<void>(`taken:${snapshot.id}`, state.options.limits.wakeMs)
     cue(state, 'switch')
     const copy = state.worker
+    const opened = new Set(state.subshells.keys())
     const waking = { why: MOVED, inputs: [], limits: [], keep: false }
     const moved = yield* transplant(
       state,
@@ -159,7 +160,8 @@ export function* moveOn(state: KernelState, libraries: readonly string[]): Opera
       () => wakeAgain(state, snapshot, waking),
       () => closeWorkerComms(state, snapshot.comms),
     )
-    if (state.worker !== copy) openSubshells(state)
+    // Those that were asked for meanwhile nobody has opened.
+    openSubshells(state, state.worker === copy ? opened : undefined)
     cue(state, 'resumed')
     return { ...moved, limits: [...moved.limits, ...(moved.moved ? recordedNoMore(state) : [])] }
   } finally {
