@@ -66,7 +66,7 @@ function suites() {
     { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
     // Minutes, and checks of their own where changes are accepted.
     ...(long || only.some((wanted) => wanted.startsWith('random'))
-      ? [{ name: 'random', argv: [python, inTest('rollback', 'campaign.py')], deadlineS: 900 }]
+      ? [{ name: 'random', argv: [python, inTest('rollback', 'campaign.py')], deadlineS: 1800 }]
       : []),
     ...(long || only.some((wanted) => wanted.startsWith('conformance'))
       ? [{ name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 }]
