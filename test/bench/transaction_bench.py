@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -192,18 +193,27 @@ def main() -> int:
     arguments.add_argument("--max-seconds", type=float, default=600)
     chosen = arguments.parse_args()
     only = [name for name in chosen.only.split(",") if name]
-    bench = Bench(chosen)
-    parts = {name: (bench.state, state) for name, state in SHORT.items()}
-    for name, (act, *given) in {**parts, "rest": (bench.rest,), "gateway": (bench.gateway,)}.items():
-        if (not only or name in only) and not bench.is_over():
-            bench.take(name, act, *given)
-    report = bench.report()
+    if chosen.json:
+        chosen.json = chosen.json.resolve()
+    # A rollback looks at the files in the working folder, for up to three milliseconds.
+    with tempfile.TemporaryDirectory(prefix="savepoint-bench-") as folder:
+        os.chdir(folder)
+        report = _run(Bench(chosen), only)
+        os.chdir("/")
     if chosen.json:
         chosen.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
     table(report)
     for line in goals(report):
         print(line)
     return 0
+
+
+def _run(bench: Bench, only: list[str]) -> dict[str, Any]:
+    parts = {name: (bench.state, state) for name, state in SHORT.items()}
+    for name, (act, *given) in {**parts, "rest": (bench.rest,), "gateway": (bench.gateway,)}.items():
+        if (not only or name in only) and not bench.is_over():
+            bench.take(name, act, *given)
+    return bench.report()
 
 
 if __name__ == "__main__":

@@ -166,4 +166,6 @@ class Subject:
         self.cell("x = 1")
         pids = tree(self.kernel.roots())
         open_now = sum(len(glob.glob(f"/proc/{pid}/fd/*")) for pid in pids)
-        return {"processes": len(pids), "descriptors": open_now, "pss_mib": memory(pids)["pss"]}
+        worker = self.client.value("__import__('os').getpid()")
+        pss = {"worker_pss_mib": memory([worker])["pss"], "pss_mib": memory(pids)["pss"]}
+        return {"processes": len(pids), "descriptors": open_now, **pss}

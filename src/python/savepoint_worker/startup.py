@@ -113,7 +113,8 @@ def _import_stack(stack: str | None) -> None:
     import tornado.platform.asyncio  # noqa: F401
 
     from . import commands, worker  # noqa: F401
-    from .copies import snapshot  # noqa: F401
+    # What one worker imports when it gives way, the next one, which is a copy from before, would import again.
+    from .copies import giving_way, snapshot  # noqa: F401
     from .ipython import build  # noqa: F401
 
     # A copy is taken, or refused, even where there is no descriptor left to import anything with.
