@@ -214,7 +214,7 @@ class Stubborn(GuardedCase):
 
     def test_that_catches_the_interrupt_goes_on(self) -> None:
         code = (
-            "import time\nprint('at it', flush=True)\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n"
+            "import time\ntry:\n    print('at it', flush=True); time.sleep(60)\nexcept KeyboardInterrupt:\n"
             "    print('caught', flush=True)\nend = time.monotonic() + 3\nwhile time.monotonic() < end: pass\n'done'"
         )
         cell = self.client.start(code)
