@@ -32,6 +32,8 @@ class Row:
     """Whether it is one of those that every run of the tests has."""
     limit: str = ""
     """A pattern. With it, the row is one that cannot come back by its nature, and `limits` has to say so."""
+    otherwise: str = ""
+    """A pattern, too: how `limits` names it where only variables are brought back. The variable's name does as well."""
     needs: tuple[int, int] = (3, 10)
     """The oldest Python that has it."""
 

@@ -135,8 +135,9 @@ def _look(row: Row) -> str:
 
 def _names_it(row: Row, limits: list[str]) -> bool:
     """Whether what could not be taken back is named: as the row says, or by a name that it binds."""
-    if row.limit:
-        return any(re.search(row.limit, limit) for limit in limits)
+    patterns = [pattern for pattern in (row.limit, row.otherwise) if pattern]
+    if any(re.search(pattern, limit) for pattern in patterns for limit in limits):
+        return True
     names = {"x", "alias"} | {
         node.id
         for node in ast.walk(ast.parse(row.make))
