@@ -20,6 +20,7 @@ sys.path[:0] = [str(TEST / "clients"), str(TEST / "notebooks")]
 
 import everyday  # noqa: E402
 import make_notebook  # noqa: E402
+import mishaps  # noqa: E402
 import nbformat  # noqa: E402
 from support.subject import KERNEL, scratch  # noqa: E402
 
@@ -48,6 +49,7 @@ def main() -> None:
         "run_all": everyday.build(everyday.RUN_ALL, KERNEL),
         "debugged": everyday.build(everyday.DEBUGGED, KERNEL),
         "shared": everyday.build(everyday.SHARED, KERNEL),
+        "mishaps": mishaps.build(KERNEL),
     }
     for name, notebook in notebooks.items():
         nbformat.write(notebook, root / f"{name}.ipynb")
