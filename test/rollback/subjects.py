@@ -77,6 +77,7 @@ def of_gateway() -> Iterator[Subject]:
 
 
 def _ready(subject: Subject) -> Subject:
-    # A traceback of the usual kind takes longer than the rest of a cell.
-    subject.client.execute(f"{CANONICAL}\nget_ipython().run_line_magic('xmode', 'Minimal')", timeout=60)
+    # A traceback of the usual kind takes longer than the rest of a cell. This cell does not count, so nothing undoes it.
+    code = f"{CANONICAL}\nget_ipython().run_line_magic('xmode', 'Minimal')"
+    subject.client.execute(code, timeout=60, store_history=False)
     return subject
