@@ -113,6 +113,9 @@ export const config = Object.freeze({
     sessionsMax: 10_000,
     /** Kernels that wait for a client who may have them again; the oldest goes first. */
     restingMax: 64,
+    /** What the frozen copies of all kernels may hold alone, in bytes, and how often that is looked at. */
+    snapshotBytesMax: 17_179_869_184,
+    snapshotsWeighedMs: 2_000,
     /** How old the memory in a kernel's model may be before it is measured again. */
     measuredMs: 10_000,
     /** Messages that ZeroMQ keeps for one client of a gateway's kernel that does not read. */

@@ -221,6 +221,10 @@ export const SETTINGS = {
     ...integer(config.kernel.snapshotBytesMax, 0, 1_099_511_627_776),
     about: 'bytes that the snapshots of one kernel may hold alone; the oldest of the guard go, then begins are refused',
   },
+  'guard.total_bytes_max': {
+    ...integer(config.kernels.snapshotBytesMax, 0, 1_099_511_627_776),
+    about: "bytes that the snapshots of all of a gateway's kernels may hold alone; those of kernels at rest go first",
+  },
   'guard.interrupt_grace_s': {
     ...integer(config.kernel.interruptGraceMs / 1_000, 1, secondsMax),
     about:

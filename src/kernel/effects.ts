@@ -70,6 +70,8 @@ export type KernelEvent =
   | { readonly on: 'worker_died'; readonly generation: number; readonly cause: DeathCause }
   | { readonly on: 'worker_failed'; readonly token: string; readonly reason: string }
   | { readonly on: 'snapshot_gone'; readonly snapshot: string }
+  /** There is too little memory for all kernels' copies: the guard's oldest go until this kernel's hold no more than that. */
+  | { readonly on: 'trim'; readonly bytesMax: number }
   /** A frozen copy made another one of itself, or could not. */
   | { readonly on: 'copied'; readonly name: string; readonly error: string | null }
   /** What came of `make_kernels`; its result is `{kernels: [model, ...]}`. */

@@ -33,7 +33,7 @@ import { emitEnded } from './events.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './asks.js'
 import { parseObject } from './policy.js'
-import { notePressure, weighAtRest } from './pressure.js'
+import { keepWithinBudget, notePressure, weighAtRest } from './pressure.js'
 import { receiveOp, withdrawOp } from './op-requests.js'
 import { advance, answerInfo, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
@@ -101,6 +101,8 @@ function take(state: KernelState, event: KernelEvent): void {
       return copied(state, event.name, event.error)
     case 'kernels_made':
       return kernelsMade(state, event.id, event.outcome)
+    case 'trim':
+      return keepWithinBudget(state, event.bytesMax)
     case 'snapshot_gone':
       return snapshotGone(state, event.snapshot)
     case 'writer':

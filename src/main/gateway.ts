@@ -195,6 +195,7 @@ function newKernels({ values, specs, log }: GatewayOptions, { newWorkers }: Pyth
       connected: values['kernels.cull_connected'],
       busy: values['kernels.cull_busy'],
     },
+    snapshots: { bytesMax: values['guard.total_bytes_max'], intervalMs: config.kernels.snapshotsWeighedMs },
     resting: { waitMs: values['pool.affinity_s'] * 1_000, kernelsMax: config.kernels.restingMax },
   })
 }

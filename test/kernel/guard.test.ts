@@ -411,6 +411,15 @@ describe('pressure', () => {
     for (const snapshot of kernel.state.snapshots.values()) snapshot.privateBytes = 30
     expect(kernel.ask({ op: 'begin' })).toEqual({ code: 'snapshot_refused' })
   })
+
+  test('of all kernels together gives up the oldest moments of this one', () => {
+    const kernel = new GuardedKernel()
+    for (let i = 1; i <= 3; i += 1) kernel.run(`x = ${i}`)
+    for (const snapshot of kernel.state.snapshots.values()) snapshot.privateBytes = 10
+    kernel.deliver({ on: 'trim', bytesMax: 15 })
+    expect(kernel.ask({ op: 'snapshots' })).toMatchObject({ total_count: 1 })
+    expect(kernel.ask({ op: 'undo' })).toEqual({ code: 'nothing_to_undo' })
+  })
 })
 
 test.each([

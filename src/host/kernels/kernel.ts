@@ -177,6 +177,11 @@ export class GatewayKernel {
     return { count: facts?.frozen.length ?? 0, bytes: facts?.heldBytes ?? 0 }
   }
 
+  /** Gives up the oldest of the guard's copies until all of them hold no more than that. */
+  trimSnapshots(bytesMax: number): void {
+    this.#incarnation?.deliver({ on: 'trim', bytesMax })
+  }
+
   get cullFacts(): Omit<CullFacts, 'idleTimeoutS'> {
     const { executionState, lastActivity } = this.#activity
     return { executionState, lastActivity, connections: this.#fanOut.connections }

@@ -15,6 +15,7 @@ import type { KernelLimitsOfGateway } from './kernel-parts.js'
 import type { KernelModel } from './kernel-status.js'
 import type { ForkOrigin, KernelRequest, WorkerNeeds } from './ports.js'
 import { Resting, type RestingLimits } from './resting.js'
+import { keepAllWithin } from './snapshot-budget.js'
 import { Turns } from './turns.js'
 import type { ForkWish } from '../ports.js'
 
@@ -31,6 +32,8 @@ export interface KernelsOptions extends KernelSurroundings {
   /** Names and beginnings (`APP_*`) of variables that clients may set beside KERNEL_*. */
   readonly allowedEnvironment: readonly string[]
   readonly culling: CullSettings & { readonly intervalMs: number }
+  /** What the frozen copies of all kernels may hold together, and how often that is looked at. */
+  readonly snapshots: { readonly bytesMax: number; readonly intervalMs: number }
   /** For kernels that their client may have again. */
   readonly resting: RestingLimits
 }
@@ -78,12 +81,14 @@ export class Kernels {
   readonly #leaving = new Set<Promise<void>>()
   #forked = 0
   #cancelCulling: (() => void) | null = null
+  #cancelWeighing: (() => void) | null = null
   #stopping = false
 
   constructor(options: KernelsOptions) {
     this.#options = options
     this.#resting = new Resting(options.clock, options.resting)
     this.#cullLater()
+    this.#weighLater()
   }
 
   /**
@@ -260,6 +265,7 @@ export class Kernels {
   async stopAll(graceMs?: number): Promise<void> {
     this.#stopping = true
     this.#cancelCulling?.()
+    this.#cancelWeighing?.()
     const ends = this.list().map((kernel) => kernel.shutdown(graceMs))
     await Promise.all([...ends, this.#resting.endAll(graceMs), ...this.#leaving])
   }
@@ -276,6 +282,20 @@ export class Kernels {
 
   #tell(id: string, what: 'started' | 'ended'): void {
     for (const listener of this.#listeners) listener(id, what)
+  }
+
+  #weighLater(): void {
+    const { clock, snapshots, log } = this.#options
+    this.#cancelWeighing = clock.after(snapshots.intervalMs, () => {
+      const holders = [...this.list(), ...this.#resting.kernels].map((kernel) => ({
+        bytes: kernel.snapshots.bytes,
+        lastActivity: kernel.cullFacts.lastActivity,
+        trim: (bytesMax: number) => kernel.trimSnapshots(bytesMax),
+      }))
+      const trimmed = keepAllWithin(holders, snapshots.bytesMax)
+      if (trimmed > 0) log('info', 'snapshots_trimmed', { kernels: trimmed })
+      if (!this.#stopping) this.#weighLater()
+    })
   }
 
   #cullLater(): void {

@@ -34,6 +34,11 @@ export class Resting {
     return this.#rested.size
   }
 
+  /** Those that wait, oldest first. */
+  get kernels(): GatewayKernel[] {
+    return [...this.#rested.values()].map(({ kernel }) => kernel)
+  }
+
   /** Lets it wait for whoever asks with `key`. False if it does not wait: then it is for the caller to end it. */
   put(key: string, kernel: GatewayKernel): boolean {
     const { waitMs, kernelsMax } = this.#limits

@@ -45,6 +45,7 @@ export function stage(more: Partial<KernelsOptions> = {}): FakeStage {
     root: '/tmp',
     allowedEnvironment: ['LANG'],
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 10_000 },
+    snapshots: { bytesMax: 1_000, intervalMs: 10_000 },
     resting: { waitMs: 60_000, kernelsMax: 2 },
     ...more,
   })

@@ -53,6 +53,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     root: folder,
     allowedEnvironment: [],
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 60_000 },
+    snapshots: { bytesMax: 1_000_000_000, intervalMs: 10_000 },
     resting: { waitMs: 0, kernelsMax: 0 },
     ...options,
   })
