@@ -27,6 +27,16 @@ STATE = "(numbers, table, thing.value, hasattr(math, 'added'), 'newcomer' in dir
 BEFORE = "([1, 2, 3], {'deep': {'list': [0]}}, 'before', False, False, True)"
 
 
+#: Said at each rollback: what this engine never sees.
+NOT_LOOKED_AT = "what C libraries and IPython keep for themselves, which the engine 'objects' does not look at"
+
+
+def seen(limits: list[str]) -> list[str]:
+    """What is said beside that."""
+    assert NOT_LOOKED_AT in limits, limits
+    return [words for words in limits if words != NOT_LOOKED_AT]
+
+
 class ObjectsCase(KernelCase):
     def setUp(self) -> None:
         super().setUp()
@@ -53,7 +63,7 @@ class OverCells(ObjectsCase):
         self.target.ask("begin", engine="objects")
         self.run_ok(DAMAGE)
         ended = self.target.ask("rollback")
-        self.assertEqual((ended["state"], ended["limits"]), ("rolled_back", []))
+        self.assertEqual((ended["state"], seen(ended["limits"])), ("rolled_back", []))
         self.assertGreater(ended["rollback_ms"], 0)
         self.assert_before()
         self.assertEqual(self.run_ok(facts).result, before)
@@ -116,7 +126,7 @@ class OverCells(ObjectsCase):
         self.run_ok("g = (n for n in range(9)); still = (n for n in range(9))")
         self.target.ask("begin", engine="objects")
         self.run_ok("next(g)")
-        self.assertEqual(self.target.ask("rollback")["limits"], ["generator in g"])
+        self.assertEqual(seen(self.target.ask("rollback")["limits"]), ["generator in g"])
         self.assertEqual(self.run_ok("next(still)").result, "0")
 
     def test_files_are_put_back_as_well(self) -> None:
@@ -220,9 +230,9 @@ class InBlocks(ObjectsCase):
     def test_a_failing_block_is_undone_and_its_error_is_the_very_one(self) -> None:
         shown = self.block(
             "numbers.append(4)\nraise ValueError('because')",
-            "r.reason, r.ename, r.evalue, r.original is r.__cause__, type(r.original).__name__, numbers, r.limits",
+            "r.reason, r.ename, r.evalue, r.original is r.__cause__, type(r.original).__name__, numbers, len(r.limits)",
         )
-        self.assertEqual(shown, "('error', 'ValueError', 'because', True, 'ValueError', [1, 2, 3], [])")
+        self.assertEqual(shown, "('error', 'ValueError', 'because', True, 'ValueError', [1, 2, 3], 1)")
         self.assert_before()
 
     def test_a_requested_rollback_carries_a_value(self) -> None:
