@@ -40,8 +40,9 @@ export function waysBack(state: KernelState, turn: Turn | null = state.turn): Sn
 }
 
 /**
- * The innermost transaction whose snapshot was frozen by the request that runs. Under a guard, only the cell's own or
- * that of a `with` block; else the outermost that any failure rolls back.
+ * What a death in the running cell rolls back. Under a guard, that of a `with` block, whose code goes on; else the
+ * outermost that any failure rolls back; else the cell's own. Without a guard, the innermost of this cell: all others
+ * are lost.
  */
 export function transactionToRollBack(state: KernelState, turn: Turn): Transaction | null {
   const frozen = state.transactions.filter((each) => {
@@ -50,10 +51,9 @@ export function transactionToRollBack(state: KernelState, turn: Turn): Transacti
   })
   const inTurn = frozen.filter((each) => state.snapshots.get(each.snapshot)?.seq === turn.request.seq)
   if (waysBack(state, turn).length === 0) return inTurn.at(-1) ?? null
-  const own = inTurn.findLast(
-    (each) => each === turn.cell?.transaction || state.snapshots.get(each.snapshot)?.block === true,
-  )
-  return own ?? frozen.find(({ policy }) => policy === 'rollback_on_failure') ?? null
+  const block = inTurn.findLast((each) => state.snapshots.get(each.snapshot)?.block === true)
+  const outermost = frozen.find(({ policy }) => policy === 'rollback_on_failure')
+  return block ?? outermost ?? inTurn.findLast((each) => each === turn.cell?.transaction) ?? null
 }
 
 /** A worker has died: notes whether that was for no visible reason, so that the next one would die of the same. */

@@ -116,14 +116,12 @@ class Model:
         return Expected(status, "committed")
 
     def _death(self, step: Step) -> Expected:
-        """A cell whose process ends in the middle of it: that cell alone is lost."""
+        """A cell whose process ends in the middle of it: a failure like any other."""
         self.cells += 1
         own = self._wrapped(step.policy)
-        if own is not None:
+        if not self._failure(own) and own is not None:
             self._back_to_begin(own)
-            return Expected("error", "rolled_back")
-        self._failure(None)
-        return Expected("error")
+        return Expected("error", "rolled_back" if own else None)
 
     def _wrapped(self, policy: str) -> Transaction | None:
         if not policy:

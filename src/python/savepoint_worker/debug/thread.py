@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from .. import interrupts
+from ..effects import recorder
 from ..ipython.session import pack
 from ..link import BadFrame, Frame, Link, LinkClosed
 from ..reporting import safe_text
@@ -50,6 +51,11 @@ class DebuggerThread(threading.Thread):
 
     def run(self) -> None:
         """Dial in, serve, and leave the process as it was."""
+        # It starts a process, and opens connections.
+        with recorder.unheard():
+            self._run()
+
+    def _run(self) -> None:
         spec = self._worker.spec
         try:
             self._link = Link.dial(spec.link_path, "debugger", spec.kernel, self._token)

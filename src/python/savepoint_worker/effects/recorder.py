@@ -13,7 +13,8 @@ import os
 import shutil
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..birth import undo_folder
@@ -176,8 +177,9 @@ class Recorder:
         return _AtWork(self)
 
     def is_own(self) -> bool:
-        """Is it this thread that is at work here?"""
-        return self._at_work == threading.get_ident()
+        """Is it this thread that is at work here, or is it one of ours?"""
+        here = threading.get_ident()
+        return self._at_work == here or here in _unheard
 
     def is_listening(self) -> bool:
         """Are effects noted in this process, at this moment?"""
@@ -226,6 +228,19 @@ class _AtWork:
 
 
 _current: Recorder | None = None
+#: Threads of ours, whatever they do.
+_unheard: set[int] = set()
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """A block in which nothing that this thread does is an effect of the user's; others are heard meanwhile."""
+    here = threading.get_ident()
+    _unheard.add(here)
+    try:
+        yield
+    finally:
+        _unheard.discard(here)
 
 
 def of(worker: Worker) -> Recorder:
@@ -246,6 +261,7 @@ def forget(worker: Worker) -> None:
 def _after_fork_in_child() -> None:
     # What a copy of the process does is its own affair, until it takes up work.
     hook.stop()
+    _unheard.clear()
     if _current is not None:
         _current._begin_anew()
 
