@@ -183,6 +183,8 @@ class Stubborn(GuardedCase):
     def start_loop(self) -> Cell:
         cell = self.client.start("kept.append(3)\nprint('at it', flush=True)\nsum(range(10**13))")
         cell.wait_for_output("at it")
+        # When the code in C has begun can be seen by nobody; before that, Python would hear the interrupt.
+        time.sleep(0.5)
         return cell
 
     def assert_ended(self, cell: Cell, why: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+
 from support.case import KernelCase, fresh_kernel, main
 from support.comms import Refused, commit_all, transactions
 from support.subject import ours
@@ -130,6 +133,10 @@ class OverCells(ObjectsCase):
         self.assertEqual(self.run_ok("next(still)").result, "0")
 
     def test_files_are_put_back_as_well(self) -> None:
+        folder = tempfile.mkdtemp(prefix="savepoint-")
+        self.addCleanup(shutil.rmtree, folder)
+        before = self.run_ok(f"before = os.getcwd(); os.chdir({folder!r}); before").result
+        self.addCleanup(self.run_ok, f"os.chdir({before})")
         self.run_ok("open('kept.txt', 'w').write('before')")
         self.target.ask("begin", engine="objects")
         self.run_ok("open('kept.txt', 'w').write('after'); open('new.txt', 'w').close()")
