@@ -113,8 +113,7 @@ export const config = Object.freeze({
     sessionsMax: 10_000,
     /** Kernels that wait for a client who may have them again; the oldest goes first. */
     restingMax: 64,
-    /** What the frozen copies of all kernels may hold alone, in bytes, and how often that is looked at. */
-    snapshotBytesMax: 17_179_869_184,
+    /** How often it is looked at what the frozen copies of all kernels hold. */
     snapshotsWeighedMs: 2_000,
     /** How old the memory in a kernel's model may be before it is measured again. */
     measuredMs: 10_000,

@@ -222,8 +222,9 @@ export const SETTINGS = {
     about: 'bytes that the snapshots of one kernel may hold alone; the oldest of the guard go, then begins are refused',
   },
   'guard.total_bytes_max': {
-    ...integer(config.kernels.snapshotBytesMax, 0, 1_099_511_627_776),
-    about: "bytes that the snapshots of all of a gateway's kernels may hold alone; those of kernels at rest go first",
+    ...integer(0, 0, 1_099_511_627_776),
+    about:
+      "bytes that the snapshots of all of a gateway's kernels may hold alone; 0: a quarter of the machine's memory",
   },
   'guard.interrupt_grace_s': {
     ...integer(config.kernel.interruptGraceMs / 1_000, 1, secondsMax),

@@ -26,6 +26,9 @@ export const GUARD_TRANSITIONS = {
   stepped_back: { turn_on: 'on', turn_off: 'off', come_back: 'on' },
 } as const satisfies Record<GuardPhase, Partial<Record<GuardCue, GuardPhase>>>
 
+/** Pages that a copy comes to hold alone, however little the next cell does. */
+const PAGES_OF_ANY_COPY = 1_500
+
 /** Why there is no copy. */
 export type Skipped = 'off' | 'pressure' | 'unsafe' | 'unchanged'
 
@@ -190,6 +193,7 @@ export function guardTaken(state: KernelState, { snapshot, error }: TakenOutcome
   }
   if (moment) {
     guard.latestMs = snapshot.ms
+    guard.faults += PAGES_OF_ANY_COPY
     state.effects.push({ do: 'count', what: 'copies_taken' })
     const before = moment.replaces ? guard.past.pop() : undefined
     guard.past.push({ snapshot: snapshot.id, cells: [...(before?.cells ?? []), ...moment.cells] })

@@ -22,7 +22,7 @@ const SYSTEM_SHARE = 0.2
 /** The same of all of its time: it may have waited, or others had the processor. */
 const TIME_SHARE = 0.05
 /** Faults after which copies may have come to hold much: they are weighed. */
-const FAULTS_TO_WEIGH = 25_600
+const FAULTS_TO_WEIGH = 8_192
 /** Cells that pass without a copy: at first, by how much that grows, and at most. */
 const SKIP_MIN = 8
 const SKIP_GROWTH = 4

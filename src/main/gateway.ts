@@ -1,5 +1,6 @@
 /** Puts a gateway together: kernels and their workers, tokens, WebSockets, HTTP. */
 
+import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { systemClock } from '../clock.js'
 import { config } from '../config.js'
@@ -195,7 +196,10 @@ function newKernels({ values, specs, log }: GatewayOptions, { newWorkers }: Pyth
       connected: values['kernels.cull_connected'],
       busy: values['kernels.cull_busy'],
     },
-    snapshots: { bytesMax: values['guard.total_bytes_max'], intervalMs: config.kernels.snapshotsWeighedMs },
+    snapshots: {
+      bytesMax: values['guard.total_bytes_max'] || totalmem() / 4,
+      intervalMs: config.kernels.snapshotsWeighedMs,
+    },
     resting: { waitMs: values['pool.affinity_s'] * 1_000, kernelsMax: config.kernels.restingMax },
   })
 }
