@@ -62,15 +62,13 @@ function suites() {
     ...units.map((file) => ({ name: `python/${file.slice(5, -3)}`, argv: [python, runner, inTest('python', file)] })),
     { name: 'clients', argv: [python, inTest('clients', 'run.py')], deadlineS: 600 },
     { name: 'rollback', argv: [withMore ?? python, inTest('rollback', 'run.py'), ...(long ? ['--all'] : [])] },
-    { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
-    { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
-    // Minutes, and checks of their own where changes are accepted.
-    ...(long || only.some((wanted) => wanted.startsWith('random'))
-      ? [{ name: 'random', argv: [python, inTest('rollback', 'campaign.py')], deadlineS: 1800 }]
-      : []),
-    ...(long || only.some((wanted) => wanted.startsWith('conformance'))
-      ? [{ name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 }]
-      : []),
+    // Minutes together, and checks of their own where changes are accepted.
+    ...[
+      { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
+      { name: 'random', argv: [python, inTest('rollback', 'campaign.py')], deadlineS: 1800 },
+      { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
+      { name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 },
+    ].filter(({ name }) => long || only.some((wanted) => name.startsWith(wanted))),
     { name: 'start', argv: [process.execPath, inTest('main', 'fresh-start.mjs')] },
     ...(libraries === null
       ? []
