@@ -40,9 +40,8 @@ export function waysBack(state: KernelState, turn: Turn | null = state.turn): Sn
 }
 
 /**
- * What a death in the running cell rolls back. Under a guard, that of a `with` block, whose code goes on; else the
- * outermost that any failure rolls back; else the cell's own. Without a guard, the innermost of this cell: all others
- * are lost.
+ * What a death in the running cell rolls back: the transaction of a `with` block, whose code goes on; else the outermost
+ * that any failure rolls back; else the cell's own. Without a guard there must be one of this cell, or all are lost.
  */
 export function transactionToRollBack(state: KernelState, turn: Turn): Transaction | null {
   const frozen = state.transactions.filter((each) => {
@@ -50,10 +49,12 @@ export function transactionToRollBack(state: KernelState, turn: Turn): Transacti
     return each.state === 'open' && snapshot?.phase === 'frozen' && isProcess(snapshot)
   })
   const inTurn = frozen.filter((each) => state.snapshots.get(each.snapshot)?.seq === turn.request.seq)
-  if (waysBack(state, turn).length === 0) return inTurn.at(-1) ?? null
+  const isGuarded = waysBack(state, turn).length > 0
+  if (!isGuarded && inTurn.length === 0) return null
   const block = inTurn.findLast((each) => state.snapshots.get(each.snapshot)?.block === true)
   const outermost = frozen.find(({ policy }) => policy === 'rollback_on_failure')
-  return block ?? outermost ?? inTurn.findLast((each) => each === turn.cell?.transaction) ?? null
+  const own = inTurn.findLast((each) => each === turn.cell?.transaction)
+  return block ?? outermost ?? own ?? (isGuarded ? null : (inTurn.at(-1) ?? null))
 }
 
 /** A worker has died: notes whether that was for no visible reason, so that the next one would die of the same. */
