@@ -355,7 +355,7 @@ class OpenFiles(InFolder):
     def test_a_position_in_the_middle(self) -> None:
         (self.folder / "log.txt").write_text("0123456789")
         self.run_ok("f = open('log.txt', 'r+'); f.read(3); f.seek(3)")
-        cell = self.fail("f.write('XXX'); f.flush(); f.seek(9)")
+        cell = self.fail("f.write('new'); f.flush(); f.seek(9)")
         self.assertEqual(self.text("log.txt"), "0123456789")
         effects = cell.reply["metadata"]["savepoint"]["transaction"]["effects"]
         self.assert_effects(effects, [("file_written", "log.txt", True)])

@@ -509,14 +509,14 @@ class Folders(Case):
         with mock.patch.dict(os.environ, {"HOME": str(home), "MPLCONFIGDIR": str(home / "mpl")}):
             os.environ.pop("XDG_CACHE_HOME", None)
             places = Places(str(home), None)
-        self.assertTrue(places.is_kept(f"{home}/work/x"))
+        self.assertTrue(places.is_kept(f"{home}/project/x"))
         for name in (".cache/x", ".ipython/x", "mpl/x"):
             self.assertFalse(places.is_kept(f"{home}/{name}"))
 
     def test_long_and_odd_names_can_be_told(self) -> None:
-        places = Places("/work", None)
+        places = Places("/project", None)
         self.assertEqual(len(places.shown("/" + "x" * 2_000)), 500)
-        self.assertEqual(places.shown("/work/\udcff"), "\\udcff")
+        self.assertEqual(places.shown("/project/\udcff"), "\\udcff")
 
 
 class Ending(Case):

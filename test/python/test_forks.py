@@ -274,12 +274,11 @@ class Copies(ForkTest):
 
 
 def load_tests(loader: unittest.TestLoader, tests: unittest.TestSuite, pattern: str | None) -> unittest.TestSuite:
-    """All of these for the first Python there is, and where time is no matter for every one."""
+    """All of these for every Python there is."""
     suite = unittest.TestSuite()
-    pythons = PYTHONS if os.environ.get("RUN_SLOW") else PYTHONS[:1]
-    for python in pythons:
+    for python in PYTHONS:
         for base in (Forks, Copies):
-            name = f"{base.__name__} with {python}" if len(pythons) > 1 else base.__name__
+            name = f"{base.__name__} with {python}" if len(PYTHONS) > 1 else base.__name__
             suite.addTests(loader.loadTestsFromTestCase(type(name, (base,), {"python": python})))
     return suite
 

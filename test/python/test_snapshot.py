@@ -383,12 +383,11 @@ class OverAndOver(SnapshotTest):
 
 
 def load_tests(loader: unittest.TestLoader, tests: unittest.TestSuite, pattern: str | None) -> unittest.TestSuite:
-    """All of these for the first and the last Python there is, and where time is no matter for every one."""
+    """All of these for every Python there is."""
     suite = unittest.TestSuite()
-    pythons = PYTHONS if os.environ.get("RUN_SLOW") else [*dict.fromkeys((PYTHONS[0], PYTHONS[-1]))]
-    for python in pythons:
+    for python in PYTHONS:
         for base in (WhileFrozen, AfterARollback, OverAndOver):
-            name = f"{base.__name__} with {python}" if len(pythons) > 1 else base.__name__
+            name = f"{base.__name__} with {python}" if len(PYTHONS) > 1 else base.__name__
             suite.addTests(loader.loadTestsFromTestCase(type(name, (base,), {"python": python})))
     return suite
 
