@@ -65,7 +65,11 @@ function suites() {
     // Minutes together, and checks of their own where changes are accepted.
     ...[
       { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
-      { name: 'random', argv: [python, inTest('rollback', 'campaign.py')], deadlineS: 1800 },
+      {
+        name: 'random',
+        argv: [python, inTest('rollback', 'campaign.py'), ...(long ? [] : ['--steps', '1500'])],
+        deadlineS: long ? 1800 : 400,
+      },
       { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
       { name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 },
     ].filter(({ name }) => long || only.some((wanted) => name.startsWith(wanted))),

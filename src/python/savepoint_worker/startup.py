@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .copies import hot_pages
-from .link import Link
+from .link import Link, LinkClosed
 from .processes import children, lifeline
 from .rendezvous import Rendezvous
 from .zygote import IGNORED, STOPPED, Options, Zygote
@@ -75,7 +75,11 @@ def start(options: Options, arguments: list[str] | None, stack: str | None, star
         gc.freeze()
         zygote.when_quiet = partial(_warm_up, kernel)
     pid = os.getpid()
-    zygote.introduce(link, json.dumps({"status": "ok", **kernel.kernel_info}).encode())
+    try:
+        zygote.introduce(link, json.dumps({"status": "ok", **kernel.kernel_info}).encode())
+    except LinkClosed:
+        # The gateway was ended while we started: nobody is left to work for.
+        return
     hot_pages.note_mappings()
     spec = _serve_gateways(zygote)
     if spec is None:
