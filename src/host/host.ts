@@ -19,6 +19,7 @@ import { seal } from '../wire/codec.js'
 import { EMPTY_OBJECT, type OutgoingMessage } from '../wire/message.js'
 import type { Signer } from '../wire/signature.js'
 import { Pacer, type PacerLimits } from './pacer.js'
+import { storeCall } from './store-calls.js'
 import type { ClientPort, ForksPort, StorePort, UsagePort, WorkerPort } from './ports.js'
 
 export interface HostParts {
@@ -169,6 +170,8 @@ export class Host {
         return this.#parts.forks?.end(effect.kernels)
       case 'kill':
         return workers.kill(effect.pid)
+      case 'cancel_writer':
+        return workers.cancelWriter(effect.checkpoint)
       case 'discard':
         return workers.discard(effect.snapshots)
       case 'remember':
@@ -262,7 +265,7 @@ export class Host {
   /** Never rejects: a failure is an outcome. */
   async #stored(call: StoreCall): Promise<StoreOutcome> {
     try {
-      return { ok: true, value: await this.#storeCall(call) }
+      return { ok: true, value: await storeCall(this.#parts.store, call) }
     } catch (error) {
       if (error instanceof SavepointError) {
         return { ok: false, error: { code: error.code, message: error.message, details: error.details } }
@@ -270,32 +273,6 @@ export class Host {
       const message = `The store failed: ${error instanceof Error ? error.message : String(error)}`
       this.#parts.log('error', 'store_failed', { call: call.call, message })
       return { ok: false, error: { code: 'storage_failed', message, details: {} } }
-    }
-  }
-
-  #storeCall(call: StoreCall): Promise<unknown> {
-    const { store } = this.#parts
-    switch (call.call) {
-      case 'history':
-        return store.history(call.request)
-      case 'history_session':
-        return store.historySession()
-      case 'reserve_checkpoint':
-        return store.reserveCheckpoint(call.name, call.note)
-      case 'seal_checkpoint':
-        return store.sealCheckpoint(call.checkpoint, call.facts)
-      case 'abandon_checkpoint':
-        return store.abandonCheckpoint(call.checkpoint)
-      case 'verify_checkpoint':
-        return store.verifyCheckpoint(call.checkpoint)
-      case 'last_checkpoint':
-        return store.lastCheckpoint()
-      case 'prune_checkpoints':
-        return store.pruneCheckpoints(call.note, call.keep)
-      case 'list_checkpoints':
-        return store.listCheckpoints(call)
-      default:
-        return unreachable(call)
     }
   }
 }

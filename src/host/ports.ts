@@ -4,7 +4,14 @@
  */
 
 import type { RequestChannel } from '../wire/message.js'
-import type { CheckpointFacts, Client } from '../kernel/effects.js'
+import type {
+  CheckpointDraft,
+  CheckpointFacts,
+  CheckpointRequest,
+  Client,
+  Head,
+  OpenCheckpoint,
+} from '../kernel/effects.js'
 import type { ForkFacts } from '../kernel/forked.js'
 import type { DebuggerCommand, WorkerCommand } from '../link/protocol.js'
 
@@ -26,6 +33,8 @@ export interface WorkerPort {
   become(snapshot: string, token: string, generation: number): void
   discard(snapshots: readonly string[]): void
   kill(pid: number): void
+  /** Ends the writer of a checkpoint; nothing more is heard of it that counts. */
+  cancelWriter(checkpoint: string): void
   interrupt(pid: number, seq: number): void
   /** Lets the worker read its commands although user code holds its main thread. */
   nudge(pid: number): void
@@ -63,11 +72,21 @@ export interface StorePort {
   rememberResult(line: number, transformed: string | null, output: string | null): void
   historySession(): Promise<number>
   history(request: Readonly<Record<string, unknown>>): Promise<unknown>
-  reserveCheckpoint(name: string | null, note: string | null): Promise<{ checkpoint: string; path: string }>
+  beginCheckpoint(request: CheckpointRequest): Promise<CheckpointDraft>
   sealCheckpoint(checkpoint: string, facts: CheckpointFacts): Promise<unknown>
   abandonCheckpoint(checkpoint: string): Promise<void>
-  verifyCheckpoint(checkpoint: string): Promise<{ checkpoint_id: string; path: string }>
-  lastCheckpoint(): Promise<unknown>
+  /** Verified, to be loaded. `checkpoint`, here and below: an id, or the newest of that name. */
+  openCheckpoint(checkpoint: string): Promise<OpenCheckpoint>
+  describeCheckpoint(checkpoint: string): Promise<unknown>
+  validateCheckpoint(checkpoint: string): Promise<unknown>
+  /** Its id. */
+  deleteCheckpoint(checkpoint: string): Promise<string>
+  diffCheckpoints(from: string, to: { readonly id: string } | { readonly draft: string }): Promise<unknown>
+  /** Rejects with `too_large`. */
+  exportCheckpoint(checkpoint: string, bytesMax: number): Promise<Buffer>
+  importCheckpoint(bytes: Buffer, trust: string | null): Promise<unknown>
   pruneCheckpoints(note: string, keep: string): Promise<void>
   listCheckpoints(query: { branch: string | null; limit: number; before: string | null }): Promise<unknown>
+  head(): Promise<Head | null>
+  setHead(head: Head): Promise<void>
 }

@@ -8,6 +8,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { LostObject, WorkerEvent } from '../link/protocol.js'
+import type { CheckpointDraft, OpenCheckpoint } from './effects.js'
 import { refuseWhileDebugged } from './debugger-state.js'
 import { noteStep } from './guard.js'
 import { waitFor, type Operation } from './operation.js'
@@ -35,12 +36,18 @@ export function* start(state: KernelState, request: CheckpointRequest): Operatio
   const name = checkpointName(request.name)
   const exclude = patterns(request.exclude)
   const note = typeof request.note === 'string' ? request.note : null
-  const reserved = yield* store<{ checkpoint: string; path: string }>(state, { call: 'reserve_checkpoint', name, note })
-  const { checkpoint, path } = reserved
+  const draft = yield* store<CheckpointDraft>(state, {
+    call: 'begin_checkpoint',
+    name,
+    note,
+    parent: null,
+    branch: 'main',
+  })
+  const checkpoint = draft.checkpoint_id
   const token = mint(state)
   const in_transaction = state.transactions.length > 0
   const execution_count = state.executionCount
-  command(state, { kind: 'checkpoint', checkpoint, token, path, exclude })
+  command(state, { kind: 'checkpoint', checkpoint, token, ...placesOf(draft), exclude })
   const fork = yield* orAbandon(state, checkpoint, forked(state, checkpoint))
   const { pause_ms } = fork
   function* write(): Operation<unknown> {
@@ -50,6 +57,15 @@ export function* start(state: KernelState, request: CheckpointRequest): Operatio
   }
   const writing = { checkpoint_id: checkpoint, name, note, state: 'writing', pause_ms, in_transaction, execution_count }
   return { writing, finish: () => orAbandon(state, checkpoint, write()) }
+}
+
+/** Where the writer of a draft is to write. */
+export function placesOf({ path, pack, known = null }: CheckpointDraft): {
+  readonly path: string
+  readonly pack?: string
+  readonly known?: string | null
+} {
+  return pack === undefined ? { path } : { path, pack, known }
 }
 
 type ForkedWriter = Extract<WorkerEvent, { kind: 'forked_writer' }>
@@ -99,14 +115,13 @@ export function* restore(state: KernelState, request: Readonly<Record<string, un
   if (state.transactions.length > 0) {
     throw new SavepointError('transaction_open', 'A transaction is open. Commit it or roll it back, then restore.')
   }
-  const { checkpoint_id, path } = yield* store<{ checkpoint_id: string; path: string }>(state, {
-    call: 'verify_checkpoint',
-    checkpoint,
-  })
+  const opened = yield* store<OpenCheckpoint>(state, { call: 'open_checkpoint', checkpoint })
+  const { checkpoint_id } = opened.record
   const id = mint(state)
   // What a cell restores is part of what the cell does.
   if (!state.turn?.cell) noteStep(state)
-  command(state, { kind: 'restore', id, path, mode, names })
+  const { places, parts } = sourceOf(opened)
+  command(state, { kind: 'restore', id, ...places, mode, names, lazy: 'auto' }, parts)
   type Restored = Extract<WorkerEvent, { kind: 'restored' }>
   const done = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.checkpointMs)
   if (done.error) {
@@ -114,6 +129,14 @@ export function* restore(state: KernelState, request: Readonly<Record<string, un
     throw new SavepointError('restore_failed', done.error.message, done.error.details)
   }
   return { checkpoint_id, restored: done.restored, lost: done.lost, warnings: done.warnings, restore_ms: done.ms }
+}
+
+/** What a worker is told of a checkpoint that it is to load. */
+export function sourceOf({ format, path, packs, root, map }: Omit<OpenCheckpoint, 'record'>): {
+  readonly places: { readonly format: 1 | 2; readonly path: string; readonly packs: readonly string[] }
+  readonly parts: readonly Buffer[]
+} {
+  return { places: { format, path, packs }, parts: root && map ? [root, map] : [] }
 }
 
 export interface RestoreResult {

@@ -177,6 +177,8 @@ export type Effect =
   /** Nobody knows of these. */
   | { readonly do: 'end_kernels'; readonly kernels: readonly string[] }
   | { readonly do: 'kill'; readonly pid: number }
+  /** Nobody wants that checkpoint any more: its writer ends. */
+  | { readonly do: 'cancel_writer'; readonly checkpoint: string }
   | { readonly do: 'discard'; readonly snapshots: readonly string[] }
   | { readonly do: 'remember'; readonly line: number; readonly source: string }
   /** What became of a remembered line. */
@@ -207,12 +209,28 @@ export type StoreCall =
   /** The number of this kernel's session in the history. */
   | { readonly call: 'history_session' }
   | { readonly call: 'history'; readonly request: Readonly<Record<string, unknown>> }
-  | { readonly call: 'reserve_checkpoint'; readonly name: string | null; readonly note: string | null }
+  /** A place to write to, answered by a CheckpointDraft; to be sealed or abandoned. */
+  | ({ readonly call: 'begin_checkpoint' } & CheckpointRequest)
+  /** Answered by the checkpoint. */
   | { readonly call: 'seal_checkpoint'; readonly checkpoint: string; readonly facts: CheckpointFacts }
   | { readonly call: 'abandon_checkpoint'; readonly checkpoint: string }
-  | { readonly call: 'verify_checkpoint'; readonly checkpoint: string }
-  /** The newest of this kernel, verified, or null. */
-  | { readonly call: 'last_checkpoint' }
+  /** Here and below: an id, or the newest of that name. Answered by an OpenCheckpoint: verified, to be loaded. */
+  | { readonly call: 'open_checkpoint'; readonly checkpoint: string }
+  /** Answered by the checkpoint with its `objects`. */
+  | { readonly call: 'describe_checkpoint'; readonly checkpoint: string }
+  | { readonly call: 'validate_checkpoint'; readonly checkpoint: string }
+  /** Answered by its id. */
+  | { readonly call: 'delete_checkpoint'; readonly checkpoint: string }
+  /** Between a checkpoint and another one, or a draft that was written and is not sealed. */
+  | {
+      readonly call: 'diff_checkpoints'
+      readonly from: string
+      readonly to: { readonly id: string } | { readonly draft: string }
+    }
+  /** Answered by the bytes of one file. */
+  | { readonly call: 'export_checkpoint'; readonly checkpoint: string; readonly bytesMax: number }
+  /** Answered by the checkpoint. */
+  | { readonly call: 'import_checkpoint'; readonly bytes: Buffer; readonly trust: string | null }
   /** Removes those of this kernel with that note, but for one. */
   | { readonly call: 'prune_checkpoints'; readonly note: string; readonly keep: string }
   | {
@@ -221,6 +239,51 @@ export type StoreCall =
       readonly limit: number
       readonly before: string | null
     }
+  /** Where this kernel is in the tree of checkpoints: a Head, or null as long as it has none. */
+  | { readonly call: 'head' }
+  | ({ readonly call: 'set_head' } & Head)
+
+export interface CheckpointRequest {
+  readonly name: string | null
+  readonly note: string | null
+  /** The checkpoint that the state grew out of. */
+  readonly parent: string | null
+  readonly branch: string
+}
+
+/** Where a writer is to write. */
+export interface CheckpointDraft {
+  readonly checkpoint_id: string
+  readonly path: string
+  /** Absent: one file of format 1. */
+  readonly pack?: string
+  /** A file with the digests of chunks that are kept already. */
+  readonly known?: string | null
+}
+
+/** A checkpoint that was verified, and where its parts are. */
+export interface OpenCheckpoint {
+  readonly record: {
+    readonly checkpoint_id: string
+    readonly name: string | null
+    readonly note: string | null
+    readonly branch: string
+    readonly created_at: string
+    readonly execution_count: number
+  }
+  readonly format: 1 | 2
+  readonly path: string
+  readonly packs: readonly string[]
+  /** Of format 2, for the worker; of format 1 null. */
+  readonly root: Buffer | null
+  readonly map: Buffer | null
+}
+
+/** The checkpoint that a kernel's state grew out of, and the branch that it is on. */
+export interface Head {
+  readonly head: string | null
+  readonly branch: string
+}
 
 /** What the kernel knows of a checkpoint beside the manifest in its file. */
 export interface CheckpointFacts {

@@ -10,19 +10,13 @@
 import { SavepointError } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import * as checkpoints from './checkpoints.js'
+import type { Head, OpenCheckpoint } from './effects.js'
 import { failWaits, run, settle, waitFor, type Operation } from './operation.js'
 import { command, log } from './send.js'
 import { mint, type KernelState } from './state.js'
 
 /** How a checkpoint that was made at an end is told from others. */
 export const LAST_NOTE = 'saved when the kernel ended'
-
-interface Found {
-  readonly checkpoint_id: string
-  readonly path: string
-  readonly created_at: string
-  readonly note: string | null
-}
 
 /** Saves the worker's namespace, as long as a client waits for the end. Never throws. */
 export function* saveLast(state: KernelState): Operation<void> {
@@ -59,8 +53,11 @@ export function* restoreLast(state: KernelState): Operation<boolean> {
   state.lastState = 'restoring'
   const { worker } = state
   try {
-    const found = yield* checkpoints.store<Found | null>(state, { call: 'last_checkpoint' })
-    if (found) yield* load(state, found)
+    const newest = yield* checkpoints.store<Head | null>(state, { call: 'head' })
+    if (newest?.head) {
+      const { head } = newest
+      yield* load(state, yield* checkpoints.store<OpenCheckpoint>(state, { call: 'open_checkpoint', checkpoint: head }))
+    }
     state.lastState = 'done'
     return true
   } catch (error) {
@@ -75,15 +72,17 @@ export function* restoreLast(state: KernelState): Operation<boolean> {
   }
 }
 
-function* load(state: KernelState, found: Found): Operation<void> {
+function* load(state: KernelState, opened: OpenCheckpoint): Operation<void> {
   if (!state.worker) throw new SavepointError('kernel_dead', 'The worker died meanwhile.')
   const id = mint(state)
-  command(state, { kind: 'restore', id, path: found.path, mode: 'merge', names: null })
+  const { places, parts } = checkpoints.sourceOf(opened)
+  command(state, { kind: 'restore', id, ...places, mode: 'merge', names: null }, parts)
   type Restored = Extract<WorkerEvent, { kind: 'restored' }>
   const { error, lost, warnings } = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.restoreLastMs)
   if (error) throw new SavepointError('restore_failed', error.message, error.details)
-  if (found.note !== LAST_NOTE) {
-    state.notices.push(`The last process saved nothing at its end: this is the state of ${found.created_at}.`)
+  const { note, created_at } = opened.record
+  if (note !== LAST_NOTE) {
+    state.notices.push(`The last process saved nothing at its end: this is the state of ${created_at}.`)
   }
   state.notices.push(...warnings, ...lost.map(({ name, reason }) => `'${name}' could not be restored: ${reason}.`))
 }

@@ -237,6 +237,7 @@ function followComms(state: KernelState, event: Extract<WorkerEvent, { kind: 'pu
 
 function hearWriter(state: KernelState, { event, parts }: Extract<KernelEvent, { on: 'writer' }>): void {
   const key = `written:${event.checkpoint}`
+  if (event.kind === 'writing') return
   if (event.kind === 'written') {
     settle(state, key, { write_ms: event.ms, manifest: parts[0] })
   } else {

@@ -9,8 +9,9 @@
 import { SavepointError } from '../errors.js'
 import type { LostObject, WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
-import { store } from './checkpoints.js'
+import { placesOf, sourceOf, store } from './checkpoints.js'
 import { dropWorkerComms } from './comms.js'
+import type { CheckpointDraft } from './effects.js'
 import { waitFor, type Operation } from './operation.js'
 import { parseObject } from './policy.js'
 import { command, log, publish } from './send.js'
@@ -36,18 +37,18 @@ export function* transplant(
 ): Operation<Transplanted> {
   const names = libraries.join(', ')
   const copy = state.worker
-  let file: Reserved | null = null
+  let draft: CheckpointDraft | null = null
   try {
-    file = yield* reserve(state)
-    const lostResults = yield* save(state, file)
+    draft = yield* reserve(state)
+    const { root, lost } = yield* save(state, draft)
     leave()
-    const warnings = yield* moveInto(state, file)
+    const warnings = yield* moveInto(state, draft, root)
     const closed = closeComms(state)
     return {
       moved: true,
       limits: [
         `what no variable leads to (the identity of objects, open files, attributes set on modules, extensions, background tasks): the process is a new one, since calls of ${names} would hang in a copy`,
-        ...lostResults.map(({ name }) => `the result ${name}, which cannot be serialized`),
+        ...lost.map(({ name }) => `the result ${name}, which cannot be serialized`),
         ...(closed > 0 ? [`${closed} open ${closed === 1 ? 'comm, which was' : 'comms, which were'} closed`] : []),
         ...warnings,
       ],
@@ -61,8 +62,8 @@ export function* transplant(
     if (state.worker) state.worker.stays = true
     return { moved: false, limits: [hanging(libraries, message)] }
   } finally {
-    if (file) {
-      const { checkpoint } = file
+    if (draft) {
+      const checkpoint = draft.checkpoint_id
       state.effects.push({ do: 'store', id: mint(state), call: { call: 'abandon_checkpoint', checkpoint } })
     }
   }
@@ -73,44 +74,61 @@ export function hanging(libraries: readonly string[], why: string): string {
   return `calls of ${libraries.join(', ')}, which may hang from here on: ${why}`
 }
 
-interface Reserved {
-  readonly checkpoint: string
-  readonly path: string
-}
-
 /** A place among the checkpoints that are being written; this one never becomes one. */
-function reserve(state: KernelState): Operation<Reserved> {
-  return store<Reserved>(state, { call: 'reserve_checkpoint', name: null, note: null })
+function reserve(state: KernelState): Operation<CheckpointDraft> {
+  const call = { call: 'begin_checkpoint', name: null, note: null, parent: null, branch: 'main' } as const
+  return store<CheckpointDraft>(state, call)
 }
 
-/** The results of cells that are lost. Throws `restore_failed` if a variable would be. */
-function* save(state: KernelState, { checkpoint, path }: Reserved): Operation<readonly LostObject[]> {
+interface Saved {
+  readonly root: Buffer
+  /** The results of cells that are lost. */
+  readonly lost: readonly LostObject[]
+}
+
+/** Throws `restore_failed` if a variable would be lost. */
+function* save(state: KernelState, draft: CheckpointDraft): Operation<Saved> {
   const { limits } = state.options
+  const checkpoint = draft.checkpoint_id
   const token = mint(state)
-  command(state, { kind: 'checkpoint', checkpoint, token, path, exclude: [], whole_session: true })
+  // All of it goes into the one pack: nothing that is kept elsewhere is looked for.
+  const places = placesOf({ ...draft, known: null })
+  command(state, { kind: 'checkpoint', checkpoint, token, ...places, exclude: [], whole_session: true })
   type ForkedWriter = Extract<WorkerEvent, { kind: 'forked_writer' }>
   const fork = yield* waitFor<ForkedWriter>(`forked_writer:${checkpoint}`, limits.wakeMs)
   if (fork.error !== undefined) throw new SavepointError('snapshot_failed', fork.error)
   const { manifest } = yield* waitFor<{ manifest: Buffer }>(`written:${checkpoint}`, limits.checkpointMs)
   const lost = lostIn(manifest)
   refuseLoss(lost.filter(({ name }) => !isResult(name)))
-  return lost.filter(({ name }) => isResult(name))
+  return { root: manifest, lost: lost.filter(({ name }) => isResult(name)) }
 }
 
 /** What could not be restored beside the variables, in words. Throws if a variable could not. */
-function* moveInto(state: KernelState, { path }: Reserved): Operation<readonly string[]> {
+function* moveInto(state: KernelState, { path, pack }: CheckpointDraft, root: Buffer): Operation<readonly string[]> {
   const old = state.worker?.pid
   const token = askForEmpty(state)
   if (old) state.effects.push({ do: 'kill', pid: old })
   yield* welcome(state, token, null)
   const id = mint(state)
-  command(state, { kind: 'restore', id, path, mode: 'clear', names: null, whole_session: true })
+  const { places, parts } =
+    pack === undefined
+      ? sourceOf({ format: 1, path, packs: [], root: null, map: null })
+      : sourceOf({ format: 2, path: '', packs: [pack], root, map: NO_MAP })
+  // The file is gone when this is done: nothing of it can be read later.
+  command(
+    state,
+    { kind: 'restore', id, ...places, mode: 'clear', names: null, lazy: false, whole_session: true },
+    parts,
+  )
   type Restored = Extract<WorkerEvent, { kind: 'restored' }>
   const done = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.checkpointMs)
   if (done.error) throw new SavepointError('restore_failed', done.error.message, done.error.details)
   refuseLoss(done.lost.filter(({ name }) => !isResult(name)))
   return done.warnings
 }
+
+/** The pack's own table says where everything is. */
+const NO_MAP = Buffer.alloc(0)
 
 function refuseLoss(lost: readonly LostObject[]): void {
   const [first, ...others] = lost

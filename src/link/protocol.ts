@@ -152,19 +152,38 @@ export type WorkerCommand =
     }
   | { readonly kind: 'answer'; readonly id: string; readonly ok: false; readonly error: LinkError }
   | {
-      /** Fork a writer that serializes the namespace into `path`; it dials in with `token`. Answered by `forked_writer`. */
+      /** Fork a writer that serializes the namespace; it dials in with `token`. Answered by `forked_writer`. */
       readonly kind: 'checkpoint'
       readonly checkpoint: string
       readonly token: string
+      /** Where the manifest goes, and where the pack with all chunks that are new; absent: one file of format 1. */
       readonly path: string
+      readonly pack?: string
+      /** A file of SHA-256 digests, 32 bytes each, of chunks that are kept already; null: there are none. */
+      readonly known?: string | null
       readonly exclude: readonly string[]
+      /** What cannot be serialized may be made again by running its cell. */
+      readonly replay?: boolean
       /** Save `In` and `Out`, too: for another process in the same session. */
       readonly whole_session?: boolean
     }
   | {
-      /** Load a verified checkpoint; answered by `restored`. */ readonly kind: 'restore'
+      /**
+       * Load a verified checkpoint; answered by `restored`. Parts: [] for format 1, else [root as JSON, map of chunks].
+       * The map has 51 bytes a chunk: digest (32), index into `packs` (u16), offset (u64), stored length (u32), raw length
+       * (u32), codec (u8: 0 raw, 1 zlib), all big-endian. Empty: the packs' own tables are to be read.
+       */
+      readonly kind: 'restore'
       readonly id: string
+      /** 1 if absent. */
+      readonly format?: 1 | 2
+      /** The file of format 1; else the manifest of a draft, or nothing. */
       readonly path: string
+      readonly packs?: readonly string[]
+      /** Freeze a copy first, reported by `taken`; that it cannot be had does not keep the checkpoint from being loaded. */
+      readonly permit?: SnapshotPermit
+      /** Whether large buffers are read when they are first touched. */
+      readonly lazy?: 'auto' | boolean
       readonly mode: 'clear' | 'merge'
       readonly names: readonly string[] | null
       /** As in `checkpoint`. */
@@ -339,8 +358,15 @@ export interface LostObject {
   readonly reason: string
 }
 
-/** Sent by a checkpoint writer, which ends afterwards. Parts: [manifest as JSON]. */
+/** Sent by a checkpoint writer, which ends after any but `writing`. Parts of `written`: [manifest, or its root, as JSON]. */
 export type WriterEvent =
+  | {
+      /** How far it is, at most every half second; `total_bytes` is null until it is known. */ readonly kind: 'writing'
+      readonly checkpoint: string
+      readonly done_bytes: number
+      readonly total_bytes: number | null
+      readonly variable: string | null
+    }
   | { readonly kind: 'written'; readonly checkpoint: string; readonly ms: number }
   | { readonly kind: 'write_failed'; readonly checkpoint: string; readonly reason: string }
 

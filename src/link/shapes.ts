@@ -114,6 +114,10 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
 }
 
 const WRITER: Readonly<Record<WriterEvent['kind'], Shape>> = {
+  writing: {
+    fields: { checkpoint: text, done_bytes: number, total_bytes: optional(number), variable: optional(text) },
+    parts: 0,
+  },
   written: { fields: { checkpoint: text, ms: number }, parts: 0 },
   write_failed: { fields: { checkpoint: text, reason: text }, parts: 0 },
 }

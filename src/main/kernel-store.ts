@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { basename, resolve } from 'node:path'
 import { systemClock } from '../clock.js'
+import { SavepointError } from '../errors.js'
 import type { StorePort } from '../host/ports.js'
 import type { Log } from '../log.js'
 import { LOCAL_OWNER } from '../store/owner.js'
@@ -26,27 +27,32 @@ export function kernelStoreOf({ history, checkpoints, close }: Store, kernelId: 
     rememberResult: (line, transformed, output) => history.recordResult(line, { transformed, output }),
     historySession: () => history.session(),
     history: (request) => history.query(request),
-    async reserveCheckpoint(name, note) {
-      const { checkpoint_id, path } = await checkpoints.begin({ kernelId, name, note })
-      return { checkpoint: checkpoint_id, path }
-    },
+    beginCheckpoint: ({ name, note }) => checkpoints.begin({ kernelId, name, note }),
     sealCheckpoint: (checkpoint, facts) => checkpoints.seal(checkpoint, facts),
     abandonCheckpoint: (checkpoint) => checkpoints.abandon(checkpoint),
-    async verifyCheckpoint(nameOrId) {
-      const checkpoint_id = await checkpoints.find(nameOrId, kernelId)
-      const { path } = await checkpoints.verify(checkpoint_id)
-      return { checkpoint_id, path }
+    async openCheckpoint(nameOrId) {
+      const { path, record } = await checkpoints.verify(await checkpoints.find(nameOrId, kernelId))
+      return { record, format: 1, path, packs: [], root: null, map: null }
     },
-    async lastCheckpoint() {
+    describeCheckpoint: notYet,
+    validateCheckpoint: notYet,
+    deleteCheckpoint: notYet,
+    diffCheckpoints: notYet,
+    exportCheckpoint: notYet,
+    importCheckpoint: notYet,
+    async head() {
       const [newest] = (await checkpoints.list({ kernelId, limit: 1 })).items
-      if (!newest) return null
-      const { path, record } = await checkpoints.verify(newest.checkpoint_id)
-      return { checkpoint_id: record.checkpoint_id, path, created_at: record.created_at, note: record.note }
+      return newest ? { head: newest.checkpoint_id, branch: newest.branch } : null
     },
+    setHead: async () => {},
     pruneCheckpoints: (note, keep) => checkpoints.prune(kernelId, note, keep),
     listCheckpoints: (query) => checkpoints.list(query, kernelId),
     close,
   }
+}
+
+async function notYet(): Promise<never> {
+  throw new SavepointError('unknown_op', 'This version cannot do that with checkpoints.')
 }
 
 /** Jupyter names connection files after its kernels; a kernel that is restarted keeps both. */

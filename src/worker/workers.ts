@@ -169,6 +169,10 @@ export class Workers implements Resident {
     for (const kernel of this.#seats.places) this.#backing.tell({ kind: 'discard', kernel, snapshots })
   }
 
+  cancelWriter(checkpoint: string): void {
+    this.#writers.cancel(checkpoint)
+  }
+
   kill(pid: number): void {
     this.#backing.tell({ kind: 'kill', pid, signal: constants.signals.SIGKILL })
   }

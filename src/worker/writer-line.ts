@@ -1,4 +1,4 @@
-/** Checkpoint writers: each dials in with its token, says one thing, and ends. */
+/** Checkpoint writers: each dials in with its token, says how far it is, says what became of it, and ends. */
 
 import type { Clock } from '../clock.js'
 import type { Hello, WriterEvent } from '../link/protocol.js'
@@ -15,6 +15,8 @@ export class WriterLine {
   readonly #listener: WriterListener
   /** Tokens of writers that have not dialled in, with their checkpoints. */
   readonly #expected = new Map<string, string>()
+  /** Those that are at work, by their checkpoints. */
+  readonly #atWork = new Map<string, Connection>()
 
   /** `dialMs`: how long a writer may take until it dials in. */
   constructor(clock: Clock, dialMs: number, listener: WriterListener) {
@@ -38,16 +40,27 @@ export class WriterLine {
     let told = false
     const connection = connect({
       onFrame: ({ envelope, parts }) => {
-        const event = writerEvent(envelope, parts)
-        told = event !== null
-        if (event) this.#listener.writerSaid(event, parts)
+        const event = told ? null : writerEvent(envelope, parts)
+        // A writer speaks of its own checkpoint, or of none.
+        const own = event?.checkpoint === checkpoint
+        if (event && own) this.#listener.writerSaid(event, parts)
+        if (own && event?.kind === 'writing') return
+        told ||= own
         connection.close()
       },
       onClose: () => {
+        if (this.#atWork.get(checkpoint) === connection) this.#atWork.delete(checkpoint)
         if (!told) this.#failed(checkpoint, 'its process ended before it was done')
       },
     })
+    this.#atWork.set(checkpoint, connection)
     return true
+  }
+
+  /** Nobody wants that checkpoint any more: its writer ends, with all that it has started. */
+  cancel(checkpoint: string): void {
+    for (const [token, expected] of this.#expected) if (expected === checkpoint) this.#expected.delete(token)
+    this.#atWork.get(checkpoint)?.close()
   }
 
   #failed(checkpoint: string, reason: string): void {

@@ -297,7 +297,16 @@ export class Disorder {
   }
 
   #store(id: string): void {
-    const value = { checkpoint: `cp_${id.slice(-4)}`, checkpoint_id: 'cp_x', path: '/x' }
+    const record = { checkpoint_id: 'cp_x', note: null, branch: 'main', created_at: 'then' }
+    const value = {
+      checkpoint_id: `cp_${id.slice(-4)}`,
+      path: '/x',
+      record,
+      format: 1,
+      packs: [],
+      root: null,
+      map: null,
+    }
     const error = { code: 'storage_failed', message: 'no', details: {} }
     this.#deliver({ on: 'store', id, outcome: this.random.chance(0.9) ? { ok: true, value } : { ok: false, error } })
   }

@@ -87,6 +87,7 @@ export class FakeWorkers implements KernelWorkers {
   discard(snapshots: readonly string[]): void {
     this.#farm.discarded.push(...snapshots)
   }
+  cancelWriter(): void {}
   kill(): void {}
   interrupt(): void {
     this.commands.push('interrupt')

@@ -18,7 +18,15 @@ function answer(kernel: TestKernel, id: string): unknown {
   return ok ? result : error.code
 }
 
-const RESERVED = { checkpoint: 'cp_1', path: '/there' }
+const RESERVED = { checkpoint_id: 'cp_1', path: '/there' }
+const OPENED = {
+  record: { checkpoint_id: 'cp_1', name: 'loaded', note: null, branch: 'main', created_at: 'then', execution_count: 1 },
+  format: 1,
+  path: '/there',
+  packs: [],
+  root: null,
+  map: null,
+}
 
 /** The steps of `create`; each takes the operation one further. */
 const STEPS: readonly ((kernel: TestKernel) => void)[] = [
@@ -41,7 +49,7 @@ describe('making a checkpoint', () => {
     expect(answer(kernel, id)).toEqual({ checkpoint_id: 'cp_1', state: 'stored' })
     const calls = kernel.did('store').map(({ call }) => call)
     expect(calls).toEqual([
-      { call: 'reserve_checkpoint', name: 'loaded', note: 'after load' },
+      { call: 'begin_checkpoint', name: 'loaded', note: 'after load', parent: null, branch: 'main' },
       {
         call: 'seal_checkpoint',
         checkpoint: 'cp_1',
@@ -144,7 +152,7 @@ describe('restoring a checkpoint', () => {
   test('verifies first, then loads', () => {
     const { kernel, id } = restoring({ mode: 'merge', names: ['a', 'b'] })
     expect(kernel.told.map(({ command }) => command.kind)).not.toContain('restore')
-    kernel.stores({ checkpoint_id: 'cp_1', path: '/there' })
+    kernel.stores(OPENED)
     const command = kernel.lastCommand('restore')
     expect(command).toMatchObject({ path: '/there', mode: 'merge', names: ['a', 'b'] })
     kernel.says({ kind: 'restored', id: command.id, ...restored })
@@ -178,7 +186,7 @@ describe('restoring a checkpoint', () => {
 
   test('that the worker cannot load is restore_failed', () => {
     const { kernel, id } = restoring()
-    kernel.stores({ checkpoint_id: 'cp_1', path: '/there' })
+    kernel.stores(OPENED)
     const error = { code: 'restore_failed', message: 'x', details: {} }
     kernel.says({ kind: 'restored', id: kernel.lastCommand('restore').id, ...restored, error })
     expect(answer(kernel, id)).toBe('restore_failed')

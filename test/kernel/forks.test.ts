@@ -299,7 +299,7 @@ describe('a kernel that is a fork', () => {
       kernel.deliver({ on: 'worker_up', token: kernel.state.worker?.token ?? '', pid: 42 })
       const first = kernel.execute('x')
       if (works) {
-        kernel.stores({ checkpoint: 'cp_1', path: '/p' })
+        kernel.stores({ checkpoint_id: 'cp_1', path: '/p' })
         kernel.says({ kind: 'forked_writer', checkpoint: 'cp_1', pid: 9, pause_ms: 1 })
         const event = { kind: 'written', checkpoint: 'cp_1', ms: 1 } as const
         kernel.deliver({ on: 'writer', event, parts: [bytes({ lost: [] })] })

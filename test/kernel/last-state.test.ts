@@ -1,13 +1,23 @@
 import { LAST_NOTE } from '../../src/kernel/last-state.js'
 import { TestKernel } from '../support/test-kernel.js'
 
-const FOUND = { checkpoint_id: 'cp_1', path: '/there', created_at: 'then', note: LAST_NOTE }
+const FOUND = opened(LAST_NOTE)
+
+function opened(note: string | null): object {
+  const record = { checkpoint_id: 'cp_1', name: null, note, branch: 'main', created_at: 'then', execution_count: 1 }
+  return { record, format: 1, path: '/there', packs: [], root: null, map: null }
+}
 
 /** A kernel whose first worker has dialled in, and is to be given `found`. */
 function restoring(found: object | null = FOUND): TestKernel {
   const kernel = new TestKernel({ restoreLast: true })
-  kernel.stores(found)
+  finds(kernel, found)
   return kernel
+}
+
+function finds(kernel: TestKernel, found: object | null): void {
+  kernel.stores(found ? { head: 'cp_1', branch: 'main' } : null)
+  if (found) kernel.stores(found)
 }
 
 function restored(kernel: TestKernel, more: object = {}): void {
@@ -38,7 +48,7 @@ describe('the state of the last process', () => {
   })
 
   test('is named when it is not that of the end, and so is what it lacks, in the first reply alone', () => {
-    const kernel = restoring({ ...FOUND, note: null })
+    const kernel = restoring(opened(null))
     restored(kernel, { lost: [{ name: 'f', type: 'file', reason: 'gone' }], warnings: ['Older.'] })
     expect(warnings(kernel)).toEqual([
       'The last process saved nothing at its end: this is the state of then.',
@@ -50,6 +60,7 @@ describe('the state of the last process', () => {
 
   test('does not keep the kernel from starting when the file is damaged', () => {
     const kernel = new TestKernel({ restoreLast: true })
+    kernel.stores({ head: 'cp_1', branch: 'main' })
     kernel.storeFails('damaged_checkpoint')
     expect(kernel.did('fork')).toHaveLength(1)
     expect(warnings(kernel)).toEqual([expect.stringContaining('damaged_checkpoint')])
@@ -88,10 +99,10 @@ describe('the state of the last process', () => {
     ['died with its worker', (k) => [restored(k), k.execute('1'), k.dies()]],
   ])('is kept beside that of an end if it %s', (_why, happens) => {
     const kernel = new TestKernel({ restoreLast: true, recover: true })
-    kernel.stores(FOUND)
+    finds(kernel, FOUND)
     happens(kernel)
     kernel.send('control', 'shutdown_request', { restart: true })
-    kernel.stores({ checkpoint: 'cp_2', path: '/here' })
+    kernel.stores({ checkpoint_id: 'cp_2', path: '/here' })
     kernel.says({ kind: 'forked_writer', checkpoint: 'cp_2', pid: 7, pause_ms: 1 })
     kernel.deliver({ on: 'writer', event: { kind: 'written', checkpoint: 'cp_2', ms: 3 }, parts: [] })
     kernel.stores({ checkpoint_id: 'cp_2' })
@@ -109,8 +120,8 @@ describe('the end of a process', () => {
 
   test('saves the state, removes what earlier ends saved, then stops', () => {
     const kernel = ending()
-    expect(kernel.asked[0]?.call).toMatchObject({ call: 'reserve_checkpoint', name: null, note: LAST_NOTE })
-    kernel.stores({ checkpoint: 'cp_2', path: '/here' })
+    expect(kernel.asked[0]?.call).toMatchObject({ call: 'begin_checkpoint', name: null, note: LAST_NOTE })
+    kernel.stores({ checkpoint_id: 'cp_2', path: '/here' })
     kernel.says({ kind: 'forked_writer', checkpoint: 'cp_2', pid: 7, pause_ms: 1 })
     kernel.deliver({ on: 'writer', event: { kind: 'written', checkpoint: 'cp_2', ms: 3 }, parts: [] })
     kernel.stores({ checkpoint_id: 'cp_2' })
@@ -134,7 +145,7 @@ describe('the end of a process', () => {
 
   test('goes on when the worker dies while it is saved', () => {
     const kernel = ending()
-    kernel.stores({ checkpoint: 'cp_2', path: '/here' })
+    kernel.stores({ checkpoint_id: 'cp_2', path: '/here' })
     kernel.dies()
     expect(kernel.did('stop_workers')).toHaveLength(1)
   })

@@ -26,7 +26,7 @@ function rollback(kernel: TestKernel, fields: object = {}): string {
 }
 
 function reserve(kernel: TestKernel): void {
-  kernel.stores({ checkpoint: 'cp_9', path: '/scratch' })
+  kernel.stores({ checkpoint_id: 'cp_9', path: '/scratch' })
 }
 
 function written(kernel: TestKernel, lost: readonly object[] = []): void {

@@ -1,7 +1,7 @@
 import { TestKernel } from '../support/test-kernel.js'
 
 const wish = (savepoint: object): { metadata: unknown } => ({ metadata: { savepoint } })
-const RESERVED = { checkpoint: 'cp_1', path: '/there' }
+const RESERVED = { checkpoint_id: 'cp_1', path: '/there' }
 
 function stored(kernel: TestKernel): void {
   kernel.stores(RESERVED)
@@ -16,7 +16,7 @@ describe('a checkpoint after a cell', () => {
     const cell = kernel.execute('x = 1', wish({ checkpoint: { name: 'after' } }))
     const next = kernel.execute('y = 1')
     kernel.replies()
-    expect(kernel.asked[0]?.call).toMatchObject({ call: 'reserve_checkpoint', name: 'after' })
+    expect(kernel.asked[0]?.call).toMatchObject({ call: 'begin_checkpoint', name: 'after' })
     expect(kernel.conversation(cell)).not.toContain('shell execute_reply ok')
     stored(kernel)
     expect(kernel.report(cell)).toMatchObject({ checkpoint: { checkpoint_id: 'cp_1', name: 'after' }, warnings: [] })
