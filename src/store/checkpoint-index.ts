@@ -68,6 +68,33 @@ export function newestOfKernel(sql: Sql, owner: Owner, kernelId: string, before:
   return sql.all(statement, ...values).map(idOf)[0] ?? null
 }
 
+/** What a kernel's next checkpoint follows: where it was said to stand, else its newest. */
+export function currentOf(sql: Sql, owner: Owner, kernelId: string): string | null {
+  const said = owner === null ? null : headOf(sql, owner, kernelId)
+  return said ? said.head : newestOfKernel(sql, owner, kernelId)
+}
+
+/** Where a kernel stands, if that was ever said. */
+export function headOf(sql: Sql, owner: string, kernelId: string): { head: string | null; branch: string } | null {
+  const [row] = sql.all('SELECT head, branch FROM heads WHERE subject = ? AND kernel_id = ?', owner, kernelId)
+  return row ? { head: row['head'] as string | null, branch: String(row['branch']) } : null
+}
+
+export function setHead(
+  sql: Sql,
+  owner: string,
+  kernelId: string,
+  { head, branch }: { readonly head: string | null; readonly branch: string },
+): void {
+  sql.run(
+    'INSERT OR REPLACE INTO heads (subject, kernel_id, head, branch) VALUES (?, ?, ?, ?)',
+    owner,
+    kernelId,
+    head,
+    branch,
+  )
+}
+
 export interface IndexQuery {
   readonly owner: Owner
   readonly kernelId: string | null

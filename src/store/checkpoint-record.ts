@@ -4,8 +4,8 @@ import { v7 } from 'uuid'
 import { SavepointError } from '../errors.js'
 import { storeLimits } from './limits.js'
 
-/** The newest version of the file format that this release writes and reads. */
-export const FORMAT_VERSION = 1
+/** What this release reads: 1 = one file that holds everything, 2 = a manifest whose chunks lie in packs. */
+export const FORMAT_VERSIONS: readonly number[] = [1, 2]
 
 export interface LostVariable {
   readonly name: string
@@ -30,6 +30,8 @@ export interface Manifest {
   readonly class_count: number
   readonly verdicts: Verdicts
   readonly lost: readonly LostVariable[]
+  /** Raw bytes of everything that it refers to; null: all of it is in its file. */
+  readonly total_bytes: number | null
 }
 
 /** What the writer cannot know; it stands in the file too, so that the file alone gives the whole record. */
@@ -47,9 +49,12 @@ export interface Label {
   readonly pause_ms: number
   readonly write_ms: number
   readonly in_transaction: boolean
+  /** The pack that was written for it, and its bytes; null and 0 where everything was there already. */
+  readonly pack: string | null
+  readonly pack_bytes: number
 }
 
-export interface CheckpointRecord extends Omit<Label, 'owner'>, Manifest {
+export interface CheckpointRecord extends Omit<Label, 'owner' | 'pack' | 'pack_bytes'>, Omit<Manifest, 'total_bytes'> {
   readonly state: 'stored'
   readonly checkpoint_size: number
   readonly written_bytes: number
@@ -79,8 +84,8 @@ export function recordOf({ label, manifest, fileBytes }: Contents): CheckpointRe
     namespace_size: manifest.namespace_size,
     function_count: manifest.function_count,
     class_count: manifest.class_count,
-    checkpoint_size: fileBytes,
-    written_bytes: fileBytes,
+    checkpoint_size: manifest.total_bytes ?? fileBytes,
+    written_bytes: fileBytes + label.pack_bytes,
     data: null,
     format_version: manifest.format_version,
     python_version: manifest.python_version,

@@ -1,20 +1,17 @@
 /**
- * Checkpoints: one signed file each, and an index of them.
+ * Checkpoints: a small signed file each, the chunks that they share, and an index of both.
  *
- * Order of writing: the writer's file in a private folder, label and signature, fsync, rename to the final name, fsync
- * of the folder, index. A crash between any two leaves all earlier checkpoints, and this one whole or not at all; one
- * that did not reach the index is taken up from its own file at the next start.
+ * The files are what counts (sealing.ts says in which order they are written); the index can be made from them again,
+ * and is, whenever one opens the folder.
  */
 
-import { constants } from 'node:fs'
-import { access, rename } from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../clock.js'
 import { SavepointError } from '../errors.js'
 import type { Log } from '../log.js'
-import { CHECKPOINT_SUFFIX, sealFile, verifyFile, withCheckpoint } from './checkpoint-file.js'
 import * as index from './checkpoint-index.js'
-import { loadCheckpointKey, type CheckpointKey } from './checkpoint-key.js'
 import {
   checkCheckpointName,
   checkNote,
@@ -25,12 +22,24 @@ import {
   type Label,
 } from './checkpoint-record.js'
 import { bringIntoStep } from './checkpoint-reindex.js'
-import { makeOwnFolder } from './data-dir.js'
+import { digestsOf } from './chunk-index.js'
 import type { Database } from './database.js'
-import { errnoOf, removeQuietly, syncFolder } from './durable-files.js'
+import { removeQuietly } from './durable-files.js'
 import { storeLimits } from './limits.js'
+import { openCheckpoint, verified, type OpenedCheckpoint } from './opening.js'
 import { LOCAL_OWNER } from './owner.js'
-import { closeUnfinishedFolder, openUnfinishedFolder } from './unfinished-files.js'
+import { sealDraft } from './sealing.js'
+import {
+  checkpointPath,
+  CHECKPOINT_SUFFIX,
+  exists,
+  openShelf,
+  storageFailure,
+  unknown,
+  type Shelf,
+  type Stocked,
+} from './shelf.js'
+import { closeUnfinishedFolder } from './unfinished-files.js'
 
 export interface CheckpointsOptions {
   readonly dataDir: string
@@ -42,10 +51,32 @@ export interface CheckpointsOptions {
   readonly openDatabase: () => Promise<Database>
 }
 
+export interface BeginRequest {
+  readonly kernelId: string
+  readonly name: string | null
+  readonly note: string | null
+  /** What it follows; absent: the newest of its kernel. */
+  readonly parent?: string | null
+  /** Default: `main`. */
+  readonly branch?: string
+  /** The writer is told nothing of what is there already: it writes all. For a second try. */
+  readonly fresh?: boolean
+}
+
 export interface Reservation {
   readonly checkpoint_id: string
-  /** Where the writer is to write; the file is not there yet. */
+  /** Where the writer is to write its manifest and its pack; neither is there yet. */
   readonly path: string
+  readonly pack: string
+  /** A file of the digests that the owner has already, 32 bytes each; null: none. */
+  readonly known: string | null
+}
+
+/** Where a kernel stands in the tree of its checkpoints. */
+export interface Head {
+  /** null: before the first. */
+  readonly head: string | null
+  readonly branch: string
 }
 
 /** What the kernel knows of a checkpoint once its writer has ended. */
@@ -75,22 +106,20 @@ export interface CheckpointList {
 
 interface Unfinished {
   readonly path: string
-  readonly label: Omit<Label, keyof SealFacts | 'parent_id'>
+  readonly pack: string
+  readonly known: string
+  /** `parent_id` undefined: the newest of its kernel when it is sealed. */
+  readonly label: Omit<Label, keyof SealFacts | 'parent_id' | 'pack' | 'pack_bytes'>
+  readonly parent: string | null | undefined
   phase: 'writing' | 'sealing' | 'abandoned'
 }
 
-interface Opened {
-  readonly key: CheckpointKey
-  readonly folder: string
-  readonly unfinishedFolder: string
-}
-
-const BRANCH = 'main'
+const MAIN = 'main'
 
 export class Checkpoints {
   readonly #options: CheckpointsOptions
   readonly #unfinished = new Map<string, Unfinished>()
-  #opened: Promise<Opened> | null = null
+  #shelf: Promise<Shelf> | null = null
   /** The database that the files were compared with, and its generation then. */
   #indexed: { readonly database: Database; readonly generation: number } | null = null
 
@@ -98,9 +127,9 @@ export class Checkpoints {
     this.#options = options
   }
 
-  /** Reserves an id and a place to write to. Throws `name_invalid`, `bad_request`, `queue_full`, `storage_failed`. */
-  async begin(request: { kernelId: string; name: string | null; note: string | null }): Promise<Reservation> {
-    const { kernelId, name, note } = request
+  /** Reserves an id and places to write to. Throws `name_invalid`, `bad_request`, `queue_full`, `storage_failed`. */
+  async begin(request: BeginRequest): Promise<Reservation> {
+    const { kernelId, name, note, parent, branch = MAIN, fresh = false } = request
     if (name !== null) checkCheckpointName(name)
     if (note !== null) checkNote(note)
     if (this.#unfinished.size >= storeLimits.writingMax) {
@@ -109,35 +138,48 @@ export class Checkpoints {
         `${storeLimits.writingMax} checkpoints are being written. Wait for one of them.`,
       )
     }
-    const { unfinishedFolder } = await this.#open()
     // A checkpoint that could not be indexed is refused before the namespace is copied for it.
-    await this.#database()
+    const { shelf, database } = await this.#stocked()
     const checkpoint_id = newCheckpointId()
-    const path = join(unfinishedFolder, checkpoint_id + CHECKPOINT_SUFFIX)
+    const stem = join(shelf.unfinishedFolder, checkpoint_id)
     const created_at = this.#options.clock.date().toISOString()
-    const owner = this.#options.owner ?? LOCAL_OWNER
-    const label = { checkpoint_id, name, note, branch: BRANCH, kernel_id: kernelId, owner, created_at }
-    this.#unfinished.set(checkpoint_id, { path, label, phase: 'writing' })
-    return { checkpoint_id, path }
+    const owner = this.#owner
+    const label = { checkpoint_id, name, note, branch, kernel_id: kernelId, owner, created_at }
+    const paths = { path: stem + CHECKPOINT_SUFFIX, pack: `${stem}.pack`, known: `${stem}.known` }
+    this.#unfinished.set(checkpoint_id, { ...paths, label, parent, phase: 'writing' })
+    try {
+      const known = !fresh && (await writeKnown(database, owner, paths.known)) ? paths.known : null
+      return { checkpoint_id, path: paths.path, pack: paths.pack, known }
+    } catch (error) {
+      await this.abandon(checkpoint_id)
+      throw storageFailure(error, paths.known)
+    }
   }
 
   /**
-   * Checks, signs and keeps what the writer wrote. On a failure the file is removed. Throws `unknown_checkpoint` (no
+   * Checks, signs and keeps what the writer wrote. On a failure its files are removed. Throws `unknown_checkpoint` (no
    * such reservation), `damaged_checkpoint` (what was written is none), `cancelled` (abandoned meanwhile),
-   * `storage_failed`.
+   * `storage_failed` (with `details.retry`: begin again with `fresh`, once).
    */
   async seal(id: string, facts: SealFacts): Promise<CheckpointRecord> {
     const unfinished = this.#unfinished.get(id)
     if (unfinished?.phase !== 'writing') throw unknown(id)
     unfinished.phase = 'sealing'
     try {
-      const record = await this.#sealUnfinished(unfinished, facts)
-      await this.#remember(record, unfinished.label.owner)
-      return record
+      const stocked = await this.#stocked()
+      const { kernel_id, owner } = unfinished.label
+      const parent_id =
+        unfinished.parent === undefined
+          ? await stocked.database.read((sql) => index.newestOfKernel(sql, owner, kernel_id, id))
+          : unfinished.parent
+      const { pause_ms, write_ms, in_transaction, execution_count } = facts
+      const said = { pause_ms, write_ms, in_transaction, execution_count }
+      const label = { ...unfinished.label, parent_id, ...said, pack: null, pack_bytes: 0 }
+      return await sealDraft(stocked, unfinished, label, () => unfinished.phase === 'sealing')
     } catch (error) {
-      await removeQuietly(unfinished.path)
       throw storageFailure(error, unfinished.path)
     } finally {
+      await removeDraft(unfinished)
       this.#unfinished.delete(id)
     }
   }
@@ -146,40 +188,31 @@ export class Checkpoints {
   async abandon(id: string): Promise<void> {
     const unfinished = this.#unfinished.get(id)
     if (!unfinished) return
-    // One that is being sealed removes its file itself when it comes to look.
+    // One that is being sealed removes its files itself when it comes to look.
     const sealing = unfinished.phase === 'sealing'
     unfinished.phase = 'abandoned'
     if (sealing) return
     this.#unfinished.delete(id)
-    await removeQuietly(unfinished.path)
+    await removeDraft(unfinished)
   }
 
   /**
-   * Reads a checkpoint to its end and checks its signature; afterwards a worker may open the path. Throws
-   * `unknown_checkpoint`, `damaged_checkpoint`, `foreign_checkpoint` (another data folder's, or another owner's),
-   * `format_unsupported`, `storage_failed`.
+   * Reads a checkpoint's file to its end and checks its signature. Throws `unknown_checkpoint`, `damaged_checkpoint`,
+   * `foreign_checkpoint` (another data folder's, or another owner's), `format_unsupported`, `storage_failed`.
    */
   async verify(id: string): Promise<{ readonly path: string; readonly record: CheckpointRecord }> {
     if (!isCheckpointId(id)) throw unknown(id)
-    const { key } = await this.#open()
-    const path = await this.#pathOf(id)
-    try {
-      const contents = await withCheckpoint(path, constants.O_RDONLY, (handle) => verifyFile(handle, key))
-      // The signature covers the id, so that one checkpoint cannot be put in the place of another.
-      if (contents.label.checkpoint_id !== id) {
-        const message = 'The checkpoint is damaged: its file has the name of another one. Restore another one.'
-        throw new SavepointError('damaged_checkpoint', message)
-      }
-      if (!this.#sees(contents.label.owner)) {
-        const message = 'The checkpoint belongs to somebody else. List the checkpoints to see those that are yours.'
-        throw new SavepointError('foreign_checkpoint', message)
-      }
-      return { path, record: recordOf(contents) }
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') throw unknown(id)
-      if (!(error instanceof SavepointError)) throw storageFailure(error, path)
-      throw new SavepointError(error.code, error.message, { ...error.details, checkpoint: id }, { cause: error })
-    }
+    const { path, contents } = await verified(await this.#open(), id, this.#options.owner)
+    return { path, record: recordOf(contents) }
+  }
+
+  /**
+   * What a worker restores from: verified, but for the data itself, which the worker checks chunk by chunk. Throws as
+   * `verify` does, and `damaged_checkpoint` when the list of what it holds cannot be read.
+   */
+  async open(id: string): Promise<OpenedCheckpoint> {
+    if (!isCheckpointId(id)) throw unknown(id)
+    return await openCheckpoint(await this.#stocked(), id, this.#options.owner)
   }
 
   /**
@@ -225,7 +258,7 @@ export class Checkpoints {
     const owner = this.#options.owner ?? query.owner ?? null
     return await database.read((sql) => {
       const { items, total } = index.selectRecords(sql, { owner, kernelId, branch, before, limit })
-      return { items, total_count: total, head: viewer === null ? null : index.newestOfKernel(sql, owner, viewer) }
+      return { items, total_count: total, head: viewer === null ? null : index.currentOf(sql, owner, viewer) }
     })
   }
 
@@ -238,100 +271,76 @@ export class Checkpoints {
     }
   }
 
+  /** Where the kernel stands; null: it was never said. Throws `storage_failed`. */
+  async headOf(kernelId: string): Promise<Head | null> {
+    const database = await this.#database()
+    return await database.read((sql) => index.headOf(sql, this.#owner, kernelId))
+  }
+
+  /** Later checkpoints of the kernel follow `head`, on `branch`. Throws `storage_failed`. */
+  async setHead(kernelId: string, head: string | null, branch: string): Promise<void> {
+    const database = await this.#database()
+    await database.write((sql) => index.setHead(sql, this.#owner, kernelId, { head, branch }))
+  }
+
   /** Removes what was reserved and never sealed. */
   async close(): Promise<void> {
     for (const id of [...this.#unfinished.keys()]) await this.abandon(id)
-    const opened = await this.#opened?.catch(() => null)
-    if (opened) await closeUnfinishedFolder(opened.unfinishedFolder)
+    const shelf = await this.#shelf?.catch(() => null)
+    if (shelf) await closeUnfinishedFolder(shelf.unfinishedFolder)
   }
 
-  async #sealUnfinished(unfinished: Unfinished, facts: SealFacts): Promise<CheckpointRecord> {
-    const { path } = unfinished
-    const id = unfinished.label.checkpoint_id
-    const { key, folder } = await this.#open()
-    const database = await this.#database()
-    const { kernel_id, owner } = unfinished.label
-    const parent_id = await database.read((sql) => index.newestOfKernel(sql, owner, kernel_id, id))
-    const { pause_ms, write_ms, in_transaction, execution_count } = facts
-    const label = { ...unfinished.label, parent_id, pause_ms, write_ms, in_transaction, execution_count }
-    const contents = await withCheckpoint(path, constants.O_RDWR, async (handle) => {
-      const sealed = await sealFile(handle, label, key)
-      await handle.chmod(0o600)
-      await handle.sync()
-      return sealed
-    })
-    if (unfinished.phase === 'abandoned') {
-      throw new SavepointError('cancelled', 'The checkpoint was given up before it was stored.', { checkpoint: id })
-    }
-    await rename(path, join(folder, id + CHECKPOINT_SUFFIX))
-    await syncFolder(folder)
-    return recordOf(contents)
+  /** Whose checkpoints it makes. */
+  get #owner(): string {
+    return this.#options.owner ?? LOCAL_OWNER
   }
 
-  /** The checkpoint is stored by now: an index that fails costs only its place in lists until the next start. */
-  async #remember(record: CheckpointRecord, owner: string): Promise<void> {
-    try {
-      const database = await this.#database()
-      await database.write((sql) => index.putRecord(sql, record, owner))
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      this.#options.log('warn', 'checkpoint_not_indexed', { checkpoint: record.checkpoint_id, reason })
-    }
-  }
-
-  #sees(owner: string): boolean {
-    return this.#options.owner === null || this.#options.owner === owner
-  }
-
-  #open(): Promise<Opened> {
+  #open(): Promise<Shelf> {
+    const { dataDir, log, clock } = this.#options
     // Remembered only while it succeeds, so that a folder that was put right is used without a restart.
-    this.#opened ??= this.#openFolders().catch((error: unknown) => {
-      this.#opened = null
-      throw storageFailure(error, this.#options.dataDir)
+    this.#shelf ??= openShelf(dataDir, log, clock).catch((error: unknown) => {
+      this.#shelf = null
+      throw storageFailure(error, dataDir)
     })
-    return this.#opened
+    return this.#shelf
   }
 
-  async #openFolders(): Promise<Opened> {
-    const folder = join(this.#options.dataDir, 'checkpoints')
-    await makeOwnFolder(folder)
-    const unfinishedFolder = await openUnfinishedFolder(join(folder, 'writing'))
-    return { folder, unfinishedFolder, key: await loadCheckpointKey(this.#options.dataDir) }
-  }
-
-  /** The database, its index in step with the files that were there when it was opened. */
-  async #database(): Promise<Database> {
+  /** Folders and database, its tables in step with the files that were there when it was opened. */
+  async #stocked(): Promise<Stocked> {
     const database = await this.#options.openDatabase()
+    const shelf = await this.#open()
     const { generation } = database
     if (this.#indexed?.database !== database || this.#indexed.generation !== generation) {
-      const { folder, key } = await this.#open()
-      await bringIntoStep(database, folder, key, this.#options.log)
+      await bringIntoStep({ shelf, database })
       this.#indexed = { database, generation }
     }
-    return database
+    return { shelf, database }
+  }
+
+  async #database(): Promise<Database> {
+    return (await this.#stocked()).database
   }
 
   async #pathOf(id: string): Promise<string> {
-    const { folder } = await this.#open()
-    return join(folder, id + CHECKPOINT_SUFFIX)
+    return checkpointPath(await this.#open(), id)
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
+/** Whether there is anything to be known. */
+async function writeKnown(database: Database, owner: string, path: string): Promise<boolean> {
+  const digests = digestsOf(database, owner)
+  const first = await digests.next()
+  if (first.done) return false
+  await pipeline(
+    async function* () {
+      yield first.value
+      yield* digests
+    },
+    createWriteStream(path, { flags: 'wx', mode: 0o600 }),
   )
+  return true
 }
 
-function unknown(nameOrId: string): SavepointError {
-  const message = `There is no checkpoint ${JSON.stringify(nameOrId)}. List the checkpoints to see those that there are.`
-  return new SavepointError('unknown_checkpoint', message, { checkpoint: nameOrId })
-}
-
-function storageFailure(error: unknown, path: string): SavepointError {
-  if (error instanceof SavepointError) return error
-  const reason = errnoOf(error) ?? String(error)
-  const message = `The checkpoint could not be stored or read (${reason}) at ${path}. Check that the disk has room and can be written.`
-  return new SavepointError('storage_failed', message, { path, reason }, { cause: error })
+async function removeDraft({ path, pack, known }: Unfinished): Promise<void> {
+  for (const file of [path, pack, known]) await removeQuietly(file)
 }

@@ -14,7 +14,7 @@ import { errnoOf } from './durable-files.js'
 import { storeLimits } from './limits.js'
 import { isCurrent, migrate } from './migrations.js'
 
-export type Value = string | number | null
+export type Value = string | number | Uint8Array | null
 export type Row = Readonly<Record<string, unknown>>
 
 /** What one transaction may do. */

@@ -19,10 +19,29 @@ export const storeLimits = Object.freeze({
   historyPatternCharsMax: 1_000,
 
   manifestBytesMax: 64 * 1024 * 1024,
+  /** Of a manifest of the second format: its root is small whatever the number of variables. */
+  rootBytesMax: 4 * 1024 * 1024,
   labelBytesMax: 128 * 1024,
   noteCharsMax: 10_000,
   /** What is read of a checkpoint at a time, between which other work gets its turn. */
   readBytes: 1024 * 1024,
+  /** Raw bytes of a chunk; a larger one is damage, so that no chunk unpacks to more. */
+  chunkBytesMax: 256 * 1024,
+  /** Bytes of a chunk in its pack: packing may make it a little longer. */
+  storedBytesMax: 512 * 1024,
+  /** Levels of lists of chunks below a reference: three of 2048 digests each reach beyond 2 PB. */
+  listDepthMax: 4,
+  /** Bytes of the list of variables of one checkpoint, and of a line of it. */
+  variablesBytesMax: 2 * 1024 * 1024 * 1024,
+  lineBytesMax: 256 * 1024 * 1024,
+  /** Chunks that are looked up, taken up or swept in one transaction: a few milliseconds. */
+  chunksAtOnce: 1_000,
+  /** Digests that are told to a writer at a time. */
+  knownAtOnce: 5_000,
+  /** Packs that one reader keeps open. */
+  openPacksMax: 16,
+  /** How often a checkpoint's chunks are looked up anew because a collection ran in between. */
+  sealTriesMax: 5,
   /** Checkpoints that are being written at once by one process. */
   writingMax: 64,
   listMax: 1_000,

@@ -56,6 +56,45 @@ const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX checkpoints_by_subject ON checkpoints (subject, checkpoint_id);
     `,
   },
+  {
+    // Rows of packs are never numbered twice: a collection knows by its number what came after it had begun.
+    name: 'chunks and packs of checkpoints',
+    sql: `
+      CREATE TABLE packs (
+        pack INTEGER PRIMARY KEY AUTOINCREMENT,
+        pack_id TEXT NOT NULL UNIQUE,
+        subject TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        chunks INTEGER NOT NULL,
+        emptied_ms INTEGER
+      );
+      CREATE INDEX packs_by_subject ON packs (subject, pack);
+      CREATE TABLE chunks (
+        subject TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        pack INTEGER NOT NULL,
+        offset INTEGER NOT NULL,
+        stored INTEGER NOT NULL,
+        raw INTEGER NOT NULL,
+        codec INTEGER NOT NULL,
+        PRIMARY KEY (subject, digest)
+      ) WITHOUT ROWID;
+      CREATE INDEX chunks_by_pack ON chunks (pack);
+      CREATE TABLE heads (
+        subject TEXT NOT NULL,
+        kernel_id TEXT NOT NULL,
+        head TEXT,
+        branch TEXT NOT NULL,
+        PRIMARY KEY (subject, kernel_id)
+      );
+      CREATE TABLE collections (
+        subject TEXT PRIMARY KEY,
+        generation INTEGER NOT NULL,
+        holder TEXT,
+        until_ms INTEGER NOT NULL
+      );
+    `,
+  },
 ]
 
 /** The version that the database has; 0 for a new one. Throws `storage_failed` when it is newer than this program. */
