@@ -12,6 +12,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
+import checkpoint_files  # noqa: E402
+
+from savepoint_worker.serialize import index  # noqa: E402
+
 PROGRAM = str(Path(__file__).with_name("checkpoint_process.py"))
 TIMEOUT_S = 120
 
@@ -46,6 +50,18 @@ class CheckpointCase(unittest.TestCase):
         self.assertEqual(report["raised"], [None] * len(cells))
         manifest: dict[str, Any] = report["manifest"]
         return manifest
+
+    def lines(self, part: str = "variables") -> list[Any]:
+        """The lines of a part of the manifest that was saved last."""
+        stored = checkpoint_files.stored(self.path)
+        self.addCleanup(stored.close)
+        lines, wrong = index.read_lines(stored._parts[part], stored._packs)
+        self.assertEqual(wrong, [])
+        return lines
+
+    def objects(self) -> dict[str, dict[str, Any]]:
+        """What the manifest that was saved last says of each variable."""
+        return {entry["name"]: entry for line in self.lines() for entry in line["objects"]}
 
     def restore(self, *cells: str, **options: Any) -> dict[str, Any]:
         """What a restore in a fresh process reports, after which all of `cells` must run."""

@@ -54,19 +54,21 @@ def main() -> None:
     namespace = vars(sys.modules["__main__"])
     own = set(namespace)
     namespace["FOLDER"] = folder
+    import checkpoint_files
+
     from savepoint_worker import checkpoints, writer
     from savepoint_worker.serialize import process
 
     report: dict[str, Any] = {}
     baseline = process.Baseline({}, list(sys.path))
     if task == "restore":
-        done = checkpoints.restore(path, namespace, request.get("mode", "merge"), request.get("names"))
+        done = checkpoint_files.restore(path, namespace, request.get("mode", "merge"), request.get("names"))
         report["restore"] = done._asdict()
     report["raised"] = run(request["cells"], namespace)
     if task == "save":
         extras = checkpoints.Extras(baseline, random.getstate(), [(1, "text")], 7)
         exclude = (*own, *request.get("exclude", ()))
-        job = writer.Job(namespace, path, exclude, extras)
+        job = writer.Job(namespace, checkpoint_files.target(path, request.get("known")), exclude, extras)
         report["manifest"] = write_in_child(writer, job, request.get("stall_timeout_s", 20.0))
     sys.stdout.write("\n" + json.dumps(report))
 

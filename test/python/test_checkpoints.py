@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
-import struct
 import time
 import types
 import unittest
 from pathlib import Path
 from typing import Any
 
-from checkpoint_case import CheckpointCase
+from checkpoint_case import CheckpointCase, checkpoint_files
 
-from savepoint import LostVariableError, SavepointError
+from savepoint import LostVariableError
 from savepoint.lost import is_lost
-from savepoint_worker import checkpoints, writer
+from savepoint_worker import writer
 from savepoint_worker.serialize import process, rebuild, sources
-from savepoint_worker.serialize.container import HEAD_BYTES, MAGIC, Reader, Writer
 from savepoint_worker.serialize.namespace import user_variables
 from savepoint_worker.serialize.progress import Progress
 from savepoint_worker.serialize.saving import save
@@ -26,57 +23,6 @@ from savepoint_worker.serialize.verdict import Unloadable
 
 #: C's pickler takes a twenty-fifth of what a Python one does; this is in between, with room for a busy machine.
 SLOWNESS_MAX = 8
-
-
-class File(CheckpointCase):
-    def test_it_is_laid_out_as_documented(self) -> None:
-        manifest = self.save("import string\na = 1\nb = [a]\ndef f(): pass\nclass C: pass")
-        data = self.path.read_bytes()
-        (length,) = struct.unpack(">I", data[8:12])
-        read = json.loads(data[12 : 12 + length])
-        self.assertEqual((data[:8], read), (MAGIC, manifest))
-        expected = {
-            "format_version": 1,
-            "namespace_size": 6,
-            "function_count": 1,
-            "class_count": 1,
-            "execution_count": 7,
-        }
-        self.assertEqual({key: manifest[key] for key in expected}, expected)
-        self.assertEqual(manifest["imports"], [{"name": "string", "module": "string", "version": None}])
-        self.assertEqual(sum(manifest["verdicts"].values()), 6)
-        end = max(section["offset"] + section["length"] for section in manifest["sections"])
-        self.assertEqual(end, len(data))
-        names = [entry["name"] for entry in manifest["objects"]]
-        self.assertEqual(names, ["FOLDER", "string", "a", "b", "f", "C"])
-        self.assertEqual(set(manifest["objects"][0]), {"name", "type", "verdict", "tier", "bytes", "reason"})
-
-    def test_it_is_for_no_other_users_eyes_and_no_link_is_followed(self) -> None:
-        self.save("a = 1")
-        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
-        elsewhere = self.folder / "elsewhere"
-        elsewhere.write_text("precious")
-        self.path.unlink()
-        self.path.symlink_to(elsewhere)
-        with self.assertRaises(OSError):
-            Writer(str(self.path), 100)
-        self.assertEqual(elsewhere.read_text(), "precious")
-
-    def test_a_manifest_that_outgrows_its_room_moves_the_sections(self) -> None:
-        file = Writer(str(self.path), 10)
-        file.add("one", [b"first", b"", memoryview(b" section")])
-        file.add("two", [b"second"])
-        file.finish({"format_version": 1, "long": "text" * 1000})
-        file.close()
-        reader = Reader(str(self.path))
-        self.addCleanup(reader.close)
-        self.assertEqual((reader.contents("one"), reader.contents("two")), (b"first section", b"second"))
-
-    def test_what_follows_the_sections_is_not_looked_at(self) -> None:
-        self.save("a = 1")
-        with open(self.path, "ab") as file:
-            file.write(os.urandom(32))
-        self.assertEqual(self.restore("assert a == 1")["lost"], [])
 
 
 class Variables(CheckpointCase):
@@ -95,11 +41,10 @@ class Variables(CheckpointCase):
         self.restore("assert b is a[0] and c['deep']['er'] is a[1] and d[0] is a and u is t[0][0]")
 
     def test_what_shares_nothing_that_matters_is_kept_apart(self) -> None:
-        manifest = self.save(
+        self.save(
             "s = 'text'\na = [s, int, 5]\nb = {s: (1, 2)}\nimport decimal\nd = [decimal.Decimal(1)]\ne = d + []"
         )
-        groups = [section["variables"] for section in manifest["sections"] if "variables" in section]
-        self.assertEqual([group for group in groups if len(group) > 1], [])
+        self.assertEqual([line for line in self.lines() if len(line["objects"]) > 1], [])
 
     def test_instances_and_their_class_belong_together(self) -> None:
         self.save("class C: pass\na, b = C(), C()\na.other = b\nclass D(C): pass")
@@ -107,8 +52,8 @@ class Variables(CheckpointCase):
 
     def test_each_restore_makes_classes_of_its_own(self) -> None:
         self.save("class C:\n    k = 1\nc = C()")
-        again = "import sys\nfrom savepoint_worker import checkpoints\nold, old.k = C, 2\n"
-        again += f"checkpoints.restore({str(self.path)!r}, globals(), 'merge', None)\n"
+        again = "import sys\nimport checkpoint_files\nold, old.k = C, 2\n"
+        again += f"checkpoint_files.restore({str(self.path)!r}, globals(), 'merge', None)\n"
         self.restore(again + "assert old.k == 2 and C.k == 1 and C is not old and type(c) is C")
 
     def test_functions_have_their_source(self) -> None:
@@ -210,57 +155,9 @@ class BadObjects(CheckpointCase):
         self.assertEqual((self.folder / "f.txt").read_text(), "once")
 
 
-class Damage(CheckpointCase):
-    def damage(self, name: str) -> None:
-        """Change a byte in the middle of the section of a variable."""
-        reader = Reader(str(self.path))
-        reader.close()
-        place = next(place for place in reader.sections("variables/") if name in place["variables"])
-        with open(self.path, "r+b") as file:
-            file.seek(place["offset"] + place["length"] // 2)
-            byte = file.read(1)[0]
-            file.seek(-1, os.SEEK_CUR)
-            file.write(bytes([byte ^ 1]))
-
-    def test_a_changed_section_costs_only_its_variables(self) -> None:
-        self.save("a = ['a' * 1000]\nb = ['b' * 1000]\nc = b\nd = ['d' * 1000]")
-        self.damage("b")
-        report = self.restore("assert a == ['a' * 1000] and d == ['d' * 1000]")
-        self.assertEqual(list(self.lost(report)), ["b", "c"])
-        self.assertIn("damaged", self.lost(report)["b"])
-
-    def test_a_file_that_ends_early_keeps_what_came_before(self) -> None:
-        self.save("a = ['a' * 1000]\nb = ['b' * 1000]")
-        reader = Reader(str(self.path))
-        reader.close()
-        os.truncate(self.path, reader.sections("variables/b")[0]["offset"] + 100)
-        report = self.restore("assert a == ['a' * 1000]")
-        self.assertEqual(list(self.lost(report)), ["b"])
-        self.assertTrue(report["warnings"])
-
-    def test_a_damaged_head_changes_nothing(self) -> None:
-        self.save("a = [1]")
-        whole = self.path.read_bytes()
-        heads = (
-            b"",
-            whole[:10],
-            b"X" + whole[1:],
-            whole[:HEAD_BYTES] + b"X" + whole[HEAD_BYTES + 1 :],
-            b"SVPT2" + whole[5:],
-        )
-        for head in heads:
-            with self.subTest(head[:20]):
-                self.path.write_bytes(head)
-                namespace: dict[str, Any] = {"a": "present"}
-                with self.assertRaises(SavepointError) as raised:
-                    checkpoints.restore(str(self.path), namespace, "clear", None)
-                self.assertIn(raised.exception.code, ("damaged_checkpoint", "format_unsupported"))
-                self.assertEqual(namespace, {"a": "present"})
-
-
 class Restoring(CheckpointCase):
     def restore_here(self, namespace: dict[str, Any], mode: str, names: list[str] | None = None) -> Any:
-        return checkpoints.restore(str(self.path), namespace, mode, names)
+        return checkpoint_files.restore(self.path, namespace, mode, names)
 
     def test_clear_removes_the_users_other_variables(self) -> None:
         self.save("a = 1\nb = [2]")
@@ -300,7 +197,7 @@ class Restoring(CheckpointCase):
         first = self.path
         self.path = self.folder / "second.savepoint"
         cell = (
-            f"from savepoint_worker import checkpoints\ncheckpoints.restore({str(first)!r}, globals(), 'merge', None)"
+            f"import checkpoint_files\ncheckpoint_files.restore({str(first)!r}, globals(), 'merge', None)"
         )
         manifest = self.save(cell)
         self.assertIn("generator", self.lost(manifest)["x"])
@@ -334,7 +231,7 @@ class Restoring(CheckpointCase):
             previous = self.path
             self.path = self.folder / f"{previous.name}.next"
             self.save(
-                "from savepoint_worker import checkpoints as k\n"
+                "import checkpoint_files as k\n"
                 f"k.restore({str(previous)!r}, globals(), 'merge', None)\ndel k"
             )
         self.restore("assert c.f() is alias is data['a'] and type(c) is C")

@@ -31,7 +31,7 @@ class AwkwardObjects(CheckpointCase):
         checks = [own_names(case, n, case.check) for n, case in enumerate(self.cases)]
         report = self.run_process("restore", tuple(checks))
         lost = {entry["name"]: entry["reason"] for entry in report["restore"]["lost"]}
-        verdicts = {entry["name"]: entry["verdict"] for entry in manifest["objects"]}
+        verdicts = {entry["name"]: entry["verdict"] for entry in self.objects().values()}
         for number, case in enumerate(self.cases):
             name = f"c{number}_x"
             with self.subTest(case.name, verdict=verdicts.get(name)):

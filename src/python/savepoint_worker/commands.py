@@ -81,8 +81,8 @@ def _restore(worker: Worker, frame: Frame) -> None:
     event: dict[str, Any] = {"kind": "restored", "id": frame.envelope["id"]}
     event |= {"restored": 0, "lost": [], "warnings": [], "ms": 0.0}
     try:
-        report = checkpoints.restore(
-            frame.envelope["path"],
+        report = checkpoints.restore_stored(
+            _stored(frame),
             worker.shell.user_ns,
             frame.envelope["mode"],
             frame.envelope["names"],
@@ -96,6 +96,16 @@ def _restore(worker: Worker, frame: Frame) -> None:
         message = getattr(error, "message", None) or f"{type(error).__name__}: {safe_text(error)}"
         event["error"] = {"code": code, "message": message, "details": getattr(error, "details", {})}
     worker.link.send(event)
+
+
+def _stored(frame: Frame) -> Any:
+    """The checkpoint that a command names."""
+    from . import checkpoints
+
+    if frame.envelope.get("format", 1) == 1:
+        return checkpoints.Version1(frame.envelope["path"])
+    root, places = frame.parts
+    return checkpoints.Version2(root, frame.envelope["packs"], places)
 
 
 def _namespace(worker: Worker, frame: Frame) -> None:

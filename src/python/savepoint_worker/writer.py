@@ -24,7 +24,6 @@ from .copies.snapshot import fork_quietly
 from .link import Link, wait_readable
 from .processes.lifeline import die_with_parent
 from .serialize import process, session
-from .serialize.container import Reader
 from .serialize.namespace import given_by_engine, user_variables
 from .serialize.progress import NOTHING, Progress
 from .serialize.saving import allow_depth
@@ -101,7 +100,8 @@ def _be_writer(worker: Worker, command: dict[str, Any], random_state: Any) -> No
         baseline = process.baseline(worker.spec.env)
         whole = bool(command.get("whole_session"))
         extras = checkpoints.Extras(baseline, random_state, history, shell.execution_count, whole)
-        job = Job(shell.user_ns, command["path"], tuple(command["exclude"]), extras, shell)
+        target = checkpoints.Target(command["path"], command.get("pack"), command.get("known"))
+        job = Job(shell.user_ns, target, tuple(command["exclude"]), extras, shell)
         manifest = write_watched(job, link)
         event = {"kind": "written", "checkpoint": command["checkpoint"], "ms": (time.perf_counter() - began) * 1000}
         link.send(event, json.dumps(manifest).encode())
@@ -178,13 +178,13 @@ class Job:
     def __init__(
         self,
         namespace: dict[str, Any],
-        path: str,
+        target: checkpoints.Target,
         exclude: tuple[str, ...],
         extras: checkpoints.Extras,
         shell: Any = None,
     ) -> None:
         self.namespace = namespace
-        self.path = path
+        self.target = target
         self.exclude = exclude
         self.extras = extras
         self.shell = shell
@@ -208,9 +208,7 @@ def write_watched(job: Job, link: Link | None, stall_timeout_s: float = STALL_TI
         progress = Progress()
         what = _Watch(job, progress, skipped).until_end(link, stall_timeout_s, deadline)
         if what is None:
-            file = Reader(job.path)
-            file.close()
-            return file.manifest
+            return checkpoints.read_back(job.target)
         index, _ = progress.seen()
         if index == NOTHING:
             raise WriteFailed(f"the process that wrote it {what}")
@@ -271,7 +269,7 @@ def _be_serializer(job: Job, progress: Progress, skipped: dict[str, str], report
     try:
         die_with_parent(parent)
         allow_depth()
-        checkpoints.write(job.namespace, job.path, job.exclude, job.extras, job.shell, progress, skipped)
+        checkpoints.write(job.namespace, job.target, job.exclude, job.extras, job.shell, progress, skipped)
         os.write(report, b"done")
     except BaseException as error:
         # As in the writer: there is nowhere to return to.

@@ -180,17 +180,7 @@ class Section:
 
     def take_memory(self, length: int) -> memoryview:
         """The next bytes in memory of their own that can be changed, for an array to live in."""
-        if self._check(length) >= LARGE_BYTES:
-            pages = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                try:
-                    pages.madvise(mmap.MADV_HUGEPAGE)
-                except OSError:
-                    # A system without them; then they are just pages.
-                    pass
-            view = memoryview(pages)
-        else:
-            view = memoryview(Buffer(length))
+        view = own_memory(self._check(length))
         self._fill(view)
         return view
 
@@ -207,6 +197,20 @@ class Section:
             self._crc = zlib.crc32(view[:count], self._crc)
             self._offset += count
             view = view[count:]
+
+
+def own_memory(length: int) -> memoryview:
+    """Memory that can be changed, for an array to live in; large pages where it pays."""
+    if length < LARGE_BYTES:
+        return memoryview(Buffer(length))
+    pages = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        try:
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        except OSError:
+            # A system without them; then they are just pages.
+            pass
+    return memoryview(pages)
 
 
 def damaged(what: str) -> SavepointError:

@@ -1,4 +1,4 @@
-"""Sections -> variables.
+"""Stored groups -> variables.
 
 A group is loaded variable by variable, each building on what those before it have made. When one fails, the next ones
 are loaded all the same, unless they refer to something that the failed one should have made.
@@ -6,21 +6,18 @@ are loaded all the same, unless they refer to something that the failed one shou
 
 from __future__ import annotations
 
-import json
 import pickle
 import pickletools
 import struct
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from . import anchors
-from .container import Section, damaged
-from .saving import Group
+from .frames import Source
 from .verdict import Unloadable
 
-_COUNT = struct.Struct(">I")
 _PREAMBLE = pickle.PROTO + b"\5"
 #: Stands in the memo for what could not be made.
 _MISSING = object()
@@ -33,45 +30,26 @@ class Loaded(NamedTuple):
     failed: dict[str, BaseException]
 
 
-def pieces(group: Group) -> Iterator[bytes | memoryview]:
-    """A group as a section: a u32 length, a list of its variables (JSON), their streams, their buffers."""
-    entries = [
-        {
-            "name": each.kept.name,
-            "stream": sum(map(len, each.stream)),
-            "buffers": [buffer.raw().nbytes for buffer in each.buffers],
-        }
-        for each in group.variables
-    ]
-    head = json.dumps(entries, separators=(",", ":")).encode()
-    yield _COUNT.pack(len(head))
-    yield head
-    for each in group.variables:
-        yield from each.stream
-    for each in group.variables:
-        yield from (buffer.raw() for buffer in each.buffers)
+class Pickle(NamedTuple):
+    """One variable as it is stored."""
+
+    name: str
+    stream: bytes
+    buffers: list[memoryview]
 
 
-def load_group(section: Section, namespace: dict[str, Any], anchored: list[str]) -> Loaded:
-    """Make the variables of one group. Raises SavepointError (`damaged_checkpoint`), and nothing of the user's."""
-    try:
-        (length,) = _COUNT.unpack(section.take(_COUNT.size))
-        entries = json.loads(section.take(length))
-        streams = [section.take(entry["stream"]) for entry in entries]
-        buffers = [[section.take_memory(size) for size in entry["buffers"]] for entry in entries]
-    except (ValueError, TypeError, KeyError):
-        raise damaged("The list of a section's variables cannot be read.") from None
-    section.verify()
+def load_group(pickles: Iterable[Pickle], namespace: dict[str, Any], anchored: list[str]) -> Loaded:
+    """Make the variables of one group, in their order."""
     loaded = Loaded({}, {})
     loader = _Loader(namespace, anchored)
-    for entry, stream, each in zip(entries, streams, buffers):
+    for each in pickles:
         try:
-            loaded.values[entry["name"]] = loader.load(stream, each)
+            loaded.values[each.name] = loader.load(each.stream, each.buffers)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             # Whatever else the code of a user's class raises costs only the variable.
-            loaded.failed[entry["name"]] = error
+            loaded.failed[each.name] = error
     return loaded
 
 
@@ -103,7 +81,7 @@ class _Loader:
 
     def _begin(self, memo: list[Any]) -> None:
         """Get ready to load, with these objects in the memo."""
-        self._source, self._buffers = _Source(), _Buffers()
+        self._source, self._buffers = Source(), _Buffers()
         self._unpickler = _Unpickler(self._source, buffers=self._buffers)
         self._unpickler.given = memo
         # CPython's unpickler has a setter for its memo, which does not work. So it is told to load these objects.
@@ -136,29 +114,6 @@ class _Unpickler(pickle.Unpickler):
             # What is there now need not be what was there when the checkpoint was made.
             raise Unloadable(f"it is known only by its name, {name}, which is not part of the checkpoint")
         return super().find_class(module, name)
-
-
-class _Source:
-    """What the unpickler reads from: one stream, then the next."""
-
-    def begin(self, stream: bytes) -> None:
-        self._stream = memoryview(stream)
-        self._offset = 0
-
-    def read(self, length: int) -> bytes:
-        self._offset += length
-        return bytes(self._stream[self._offset - length : self._offset])
-
-    def readinto(self, target: Any) -> int:
-        view = memoryview(target).cast("B")
-        piece = self._stream[self._offset : self._offset + len(view)]
-        view[: len(piece)] = piece
-        self._offset += len(piece)
-        return len(piece)
-
-    def readline(self) -> bytes:
-        end = bytes(self._stream[self._offset :]).find(b"\n") + 1
-        return self.read(end or len(self._stream) - self._offset)
 
 
 class _Buffers:

@@ -139,6 +139,9 @@ def make_pickler(
 ) -> Any:
     """A pickler that writes to `sink`; `slow`: one that nests as deep as memory allows, in Python."""
     pickler = (_SlowPickler if slow else _FastPickler)(sink, protocol=PROTOCOL, buffer_callback=buffers)
+    if slow:
+        # Python's pickler can be told to make no frames; from what C's writes they are taken out later.
+        pickler.framer.start_framing = lambda: None
     pickler.prepare(namespace)
     return pickler
 

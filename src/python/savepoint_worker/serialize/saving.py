@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from . import sharing, sources
 from .culprit import path_to_culprit
+from .frames import Unframer
 from .pickler import BUFFER_BYTES_MIN, make_pickler, memoized
 from .progress import NOTHING, Progress
 from .verdict import EQUAL, LOST, REASON_LENGTH_MAX, TIERS, VERDICTS, Kept, Unsaveable, reason_of, type_name
@@ -91,6 +92,7 @@ class _Saver:
         self._variables = variables
         self._indexes = {name: index for index, name in enumerate(variables)}
         self._progress = progress
+        self._unframer = Unframer()
         self._stream: list[bytes] = []
         self._buffers: list[pickle.PickleBuffer] = []
         # The second is for what is nested too deeply for C code.
@@ -126,6 +128,7 @@ class _Saver:
     def _pickle(self, pickler: Any, name: str) -> Pickled:
         value = self._variables[name]
         self._stream, self._buffers = [], []
+        self._unframer.begin()
         pickler.begin_variable()
         pickler.dump(value)
         self.sources |= pickler.sources
@@ -147,12 +150,13 @@ class _Saver:
         self.lost.append(Kept(name, type_name(value), VERDICTS[LOST], None, 0, reason[:REASON_LENGTH_MAX]))
 
     def _probe(self, value: Any) -> None:
+        self._unframer.begin()
         self._fast.begin_group()
         self._fast.dump(value)
 
     def write(self, data: bytes) -> None:
         """Called by the pickler."""
-        self._stream.append(data)
+        self._stream.append(self._unframer.strip(data))
         self._progress.tick()
 
     def _keep_buffer(self, buffer: pickle.PickleBuffer) -> bool:

@@ -1,0 +1,105 @@
+"""A stored checkpoint, as a restore sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from savepoint.errors import SavepointError
+
+from ..serialize import groups, tree
+from ..serialize.container import damaged
+from ..serialize.index import read_lines
+from ..serialize.loading import Pickle
+from ..serialize.manifest import FORMAT_VERSION
+from ..serialize.packs import PackReader
+
+
+class StoredGroup(NamedTuple):
+    """Variables that are loaded together. `read` raises SavepointError (`damaged_checkpoint`)."""
+
+    names: list[str]
+    read: Callable[[], list[Pickle]]
+
+
+class Stored(Protocol):
+    """What both formats have."""
+
+    python_version: str
+    #: Names of the anchored containers, in the order in which streams refer to them.
+    anchors: list[str]
+    #: Types of all variables, in their order, and why those are lost that are.
+    kinds: dict[str, str]
+    lost: dict[str, str]
+    #: What could not be read, in words.
+    warnings: list[str]
+
+    def close(self) -> None:
+        """Done."""
+
+    def groups(self) -> Iterator[StoredGroup]:
+        """All groups."""
+
+    def history(self) -> list[Any]:
+        """Texts of the cells, [number, text]. Raises SavepointError."""
+
+    def sources(self) -> dict[str, str]:
+        """Source texts by file. Raises SavepointError or ValueError."""
+
+    def process(self) -> dict[str, Callable[[], bytes]]:
+        """Parts of the state of the process, by name. Each raises SavepointError."""
+
+
+class Version2:
+    """A checkpoint whose root the gateway has verified, with its packs."""
+
+    def __init__(self, root: bytes | memoryview, packs: Sequence[str], places: bytes | memoryview) -> None:
+        """Raises SavepointError (`damaged_checkpoint`, `format_unsupported`)."""
+        try:
+            found = json.loads(bytes(root))
+            version = found["format_version"]
+            if version != FORMAT_VERSION:
+                message = f"The checkpoint has format {version}; this release reads up to {FORMAT_VERSION}."
+                raise SavepointError("format_unsupported", message)
+            self._parts = found["parts"]
+            self.python_version: str = found["python_version"]
+            self.anchors: list[str] = found["anchors"]
+            count = found["namespace_size"]
+        except (ValueError, KeyError, TypeError):
+            raise damaged("The manifest of the checkpoint cannot be read.") from None
+        self._packs = PackReader(packs, places)
+        try:
+            self._lines, self.warnings = read_lines(self._parts["variables"], self._packs)
+        except BaseException:
+            self._packs.close()
+            raise
+        objects = [entry for line in self._lines for entry in line["objects"]]
+        self.kinds = {entry["name"]: entry["type"] for entry in objects}
+        self.lost = {entry["name"]: entry["reason"] for entry in objects if entry["verdict"] == "lost"}
+        if len(objects) < count:
+            self.warnings.append(f"The list of variables is damaged; {count - len(objects)} of them cannot be named.")
+
+    def close(self) -> None:
+        self._packs.close()
+
+    def groups(self) -> Iterator[StoredGroup]:
+        for line in self._lines:
+            if "stream" in line:
+                yield StoredGroup([entry["name"] for entry in line["objects"]], lambda line=line: self._read(line))
+
+    def _read(self, line: dict[str, Any]) -> list[Pickle]:
+        return groups.read(line, self._packs)
+
+    def history(self) -> list[Any]:
+        return read_lines(self._parts["history"], self._packs)[0]
+
+    def sources(self) -> dict[str, str]:
+        lines, wrong = read_lines(self._parts["sources"], self._packs)
+        if wrong:
+            self.warnings += wrong
+        return {line["file"]: line["text"] for line in lines}
+
+    def process(self) -> dict[str, Callable[[], bytes]]:
+        parts = self._parts["process"]
+        return {name: lambda ref=ref: tree.content(ref, self._packs) for name, ref in parts.items()}

@@ -1,0 +1,114 @@
+"""A group of pickled variables -> chunks, and its line in the list of variables; and back.
+
+    {"objects": [{"name", "type", "verdict", "tier", "bytes", "reason", "preview", "digest"}, ...],
+     "streams": [bytes of each stream, ...], "stream": reference to the streams, one after the other,
+     "joints": {pair: reference to its table}, if there were any (see `joints`),
+     "buffers": [[reference to each buffer, ...], ...]}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import Any
+
+from . import joints, tree
+from .container import damaged, own_memory
+from .loading import Pickle
+from .manifest import encode
+from .packs import PackReader, PackWriter, pays
+from .saving import Group
+from .streams import Cutter
+
+#: Buffers are read into place, or even mapped, as they lie in the pack. Only what shrinks this much is compressed.
+BUFFER_GAIN_MIN = 8
+_SAMPLE_BYTES = 4096
+_DIGEST_CHARACTERS = 16
+
+
+class GroupWriter:
+    """Writes groups into a pack."""
+
+    def __init__(self, pack: PackWriter) -> None:
+        self._pack = pack
+        #: Raw bytes of all that was written.
+        self.size = 0
+
+    def write(self, group: Group) -> dict[str, Any]:
+        """The line of a group. Raises OSError."""
+        buffers = [[self._buffer(buffer.raw()) for buffer in each.buffers] for each in group.variables]
+        lengths = [sum(map(len, each.stream)) for each in group.variables]
+        sums = []
+        for each, refs in zip(group.variables, buffers):
+            found = hashlib.sha256()
+            for piece in each.stream:
+                found.update(piece)
+            found.update(encode(refs))
+            sums.append(found.hexdigest()[:_DIGEST_CHARACTERS])
+        self.size += sum(lengths)
+        return {
+            "objects": [
+                {**each.kept.entry(), "preview": None, "digest": digest} for each, digest in zip(group.variables, sums)
+            ],
+            "streams": lengths,
+            **self._stream([piece for each in group.variables for piece in each.stream]),
+            "buffers": buffers,
+        }
+
+    def _stream(self, pieces: list[bytes]) -> dict[str, Any]:
+        length = sum(map(len, pieces))
+        if length <= tree.INLINE_BYTES_MAX:
+            return {"stream": tree.inline(b"".join(pieces))}
+        cutter = Cutter(self._pack)
+        for piece in pieces:
+            cutter.feed(piece)
+        cutter.finish()
+        tables = {pair: self._table(table) for pair, table in cutter.tables().items()}
+        found = {"stream": tree.refer(cutter.size, cutter.digests, self._pack)}
+        return {**found, "joints": tables} if tables else found
+
+    def _table(self, table: bytes) -> tree.Ref:
+        if len(table) <= tree.INLINE_BYTES_MAX:
+            return tree.inline(table)
+        return tree.add_memory(memoryview(table), self._pack, compress=True)
+
+    def _buffer(self, memory: memoryview) -> tree.Ref:
+        self.size += len(memory)
+        return tree.add_memory(memory, self._pack, pays(_sample(memory), BUFFER_GAIN_MIN))
+
+
+def _sample(memory: memoryview) -> bytes:
+    middle = len(memory) // 2
+    places = {0, middle, max(0, len(memory) - _SAMPLE_BYTES)}
+    return b"".join(bytes(memory[begin : begin + _SAMPLE_BYTES]) for begin in sorted(places))
+
+
+def read(line: dict[str, Any], packs: PackReader) -> list[Pickle]:
+    """The variables of a group, ready to be loaded. Raises SavepointError (`damaged_checkpoint`)."""
+    try:
+        names = [entry["name"] for entry in line["objects"]]
+        lengths, buffers = line["streams"], line["buffers"]
+        stream = memoryview(_stream(line, packs))
+    except (KeyError, TypeError, struct.error):
+        raise damaged("A line of the list of variables is malformed.") from None
+    found, end = [], 0
+    for name, length, refs in zip(names, lengths, buffers):
+        begin, end = end, end + length
+        found.append(Pickle(name, bytes(stream[begin:end]), [_memory(ref, packs) for ref in refs]))
+    return found
+
+
+def _stream(line: dict[str, Any], packs: PackReader) -> bytes:
+    stream = tree.content(line["stream"], packs)
+    for pair in reversed(joints.PAIRS):
+        table = line.get("joints", {}).get(pair.decode())
+        if table is not None:
+            stream = joints.put_back(stream, pair, tree.content(table, packs))
+    return stream
+
+
+def _memory(ref: tree.Ref, packs: PackReader) -> memoryview:
+    digests = tree.digests_of(ref, packs)
+    memory = own_memory(ref["bytes"])
+    tree.fill(digests, memory, packs)
+    return memory
