@@ -11,7 +11,8 @@
 
 import type { FileHandle } from 'node:fs/promises'
 import type { CheckpointKey } from './checkpoint-key.js'
-import { parseLabel, parseManifest } from './checkpoint-json.js'
+import { storedObject, type StoredObject } from './checkpoint-contents.js'
+import { objects, parseLabel, parseManifest, parseObject } from './checkpoint-json.js'
 import type { Contents, Label, Manifest } from './checkpoint-record.js'
 import { readAt } from './durable-files.js'
 import { storeLimits } from './limits.js'
@@ -54,12 +55,22 @@ export async function readContents(handle: FileHandle): Promise<Contents> {
   return { label: parseLabel(label), manifest: await readManifest(handle, labelAt), fileBytes: size, keyId }
 }
 
+/** The variables that a verified file lists. Throws `damaged_checkpoint`. */
+export async function readObjects(handle: FileHandle): Promise<StoredObject[]> {
+  const { size } = await handle.stat()
+  return objects(parseObject(await readManifestBytes(handle, size), 'manifest'), 'objects').map(storedObject)
+}
+
 /** The manifest of a file whose writer's part ends at `end`. */
 async function readManifest(handle: FileHandle, end: number): Promise<Manifest> {
+  return parseManifest(await readManifestBytes(handle, end), end)
+}
+
+async function readManifestBytes(handle: FileHandle, end: number): Promise<Buffer> {
   if (end < HEAD_BYTES) throw damaged('it is too short')
   const head = await readAt(handle, 0, HEAD_BYTES)
   if (!head.subarray(0, MAGIC_1.length).equals(MAGIC_1)) throw damaged('it does not begin like a checkpoint')
   const length = head.readUInt32BE(MAGIC_1.length)
   if (length > Math.min(storeLimits.manifestBytesMax, end - HEAD_BYTES)) throw damaged('its manifest is malformed')
-  return parseManifest(await readAt(handle, HEAD_BYTES, length), end)
+  return await readAt(handle, HEAD_BYTES, length)
 }

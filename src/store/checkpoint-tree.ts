@@ -8,6 +8,7 @@ import { DIGEST_BYTES, type Digest, type Place, type Places } from './chunk.js'
 import type { ChunkReader } from './chunk-reader.js'
 import { storeLimits } from './limits.js'
 import { damaged } from './sealed-end.js'
+import { yieldTurn } from './turns.js'
 
 /** What walks of several trees have in common: a chunk that was looked into once is not looked into again. */
 export class Walk {
@@ -125,12 +126,13 @@ export async function placesOf(
   const all = [...digests]
   for (let from = 0; from < all.length; from += storeLimits.chunksAtOnce) {
     const some = all.slice(from, from + storeLimits.chunksAtOnce)
-    const places_ = await places.find(some)
+    const lying = await places.find(some)
     for (const digest of some) {
-      const place = places_.get(digest)
+      const place = lying.get(digest)
       if (place) found.set(digest, place)
       else missing.push(digest)
     }
+    await yieldTurn()
   }
   return { found, missing }
 }

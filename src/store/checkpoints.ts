@@ -21,9 +21,11 @@ import {
   type CheckpointRecord,
   type Label,
 } from './checkpoint-record.js'
+import type { BeginRequest, CheckpointList, Head, ListQuery, Reservation, SealFacts } from './checkpoint-requests.js'
 import { bringIntoStep } from './checkpoint-reindex.js'
 import { digestsOf } from './chunk-index.js'
 import type { Database } from './database.js'
+import { describeCheckpoint, diffCheckpoints, type CheckpointDiff, type DescribedCheckpoint } from './describing.js'
 import { removeQuietly } from './durable-files.js'
 import { storeLimits } from './limits.js'
 import { openCheckpoint, verified, type OpenedCheckpoint } from './opening.js'
@@ -39,7 +41,9 @@ import {
   type Shelf,
   type Stocked,
 } from './shelf.js'
+import type { Turns } from './turns.js'
 import { closeUnfinishedFolder } from './unfinished-files.js'
+import { validateCheckpoint, type Validation } from './validating.js'
 
 export interface CheckpointsOptions {
   readonly dataDir: string
@@ -47,61 +51,10 @@ export interface CheckpointsOptions {
   readonly owner: string | null
   readonly log: Log
   readonly clock: Clock
+  /** For what reads much. */
+  readonly turns: Turns
   /** Makes the data folder and opens its database; may be called again after it failed. */
   readonly openDatabase: () => Promise<Database>
-}
-
-export interface BeginRequest {
-  readonly kernelId: string
-  readonly name: string | null
-  readonly note: string | null
-  /** What it follows; absent: the newest of its kernel. */
-  readonly parent?: string | null
-  /** Default: `main`. */
-  readonly branch?: string
-  /** The writer is told nothing of what is there already: it writes all. For a second try. */
-  readonly fresh?: boolean
-}
-
-export interface Reservation {
-  readonly checkpoint_id: string
-  /** Where the writer is to write its manifest and its pack; neither is there yet. */
-  readonly path: string
-  readonly pack: string
-  /** A file of the digests that the owner has already, 32 bytes each; null: none. */
-  readonly known: string | null
-}
-
-/** Where a kernel stands in the tree of its checkpoints. */
-export interface Head {
-  /** null: before the first. */
-  readonly head: string | null
-  readonly branch: string
-}
-
-/** What the kernel knows of a checkpoint once its writer has ended. */
-export interface SealFacts {
-  readonly pause_ms: number
-  readonly write_ms: number
-  readonly in_transaction: boolean
-  readonly execution_count: number
-}
-
-export interface ListQuery {
-  /** Only this owner's, of those that can be seen at all. */
-  readonly owner?: string | null
-  /** Only this kernel's; absent: everybody's. */
-  readonly kernelId?: string | null
-  readonly branch?: string | null
-  readonly limit?: number
-  readonly before?: string | null
-}
-
-export interface CheckpointList {
-  readonly items: readonly CheckpointRecord[]
-  readonly total_count: number
-  /** The newest checkpoint of the kernel that asks. */
-  readonly head: string | null
 }
 
 interface Unfinished {
@@ -213,6 +166,37 @@ export class Checkpoints {
   async open(id: string): Promise<OpenedCheckpoint> {
     if (!isCheckpointId(id)) throw unknown(id)
     return await openCheckpoint(await this.#stocked(), id, this.#options.owner)
+  }
+
+  /** A checkpoint with its variables. Throws as `open` does. */
+  async describe(id: string): Promise<DescribedCheckpoint> {
+    if (!isCheckpointId(id)) throw unknown(id)
+    const stocked = await this.#stocked()
+    return await this.#options.turns.take(() => describeCheckpoint(stocked, id, this.#options.owner))
+  }
+
+  /**
+   * Reads all of a checkpoint, and says what of it cannot be restored. Throws `unknown_checkpoint`,
+   * `foreign_checkpoint`, `queue_full`, `storage_failed`.
+   */
+  async validate(id: string): Promise<Validation> {
+    if (!isCheckpointId(id)) throw unknown(id)
+    const stocked = await this.#stocked()
+    return await this.#options.turns.take(() => validateCheckpoint(stocked, id, this.#options.owner))
+  }
+
+  /**
+   * What changed from one checkpoint to another, or to what was written for a reservation that is not to be sealed.
+   * Throws as `open` does, and `format_unsupported` for checkpoints of the first format.
+   */
+  async diff(from: string, to: { readonly id: string } | { readonly draft: string }): Promise<CheckpointDiff> {
+    const stocked = await this.#stocked()
+    const other = 'id' in to ? to.id : from
+    for (const id of [from, other]) if (!isCheckpointId(id)) throw unknown(id)
+    const draft = 'draft' in to ? this.#unfinished.get(to.draft) : null
+    if ('draft' in to && draft?.phase !== 'writing') throw unknown(to.draft)
+    const later = draft ? { draft, owner: draft.label.owner } : { id: other }
+    return await this.#options.turns.take(() => diffCheckpoints(stocked, from, later, this.#options.owner))
   }
 
   /**

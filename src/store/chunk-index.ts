@@ -5,6 +5,7 @@ import { DIGEST_BYTES, type Digest, type Place, type Places } from './chunk.js'
 import type { Database, Row, Sql } from './database.js'
 import { storeLimits } from './limits.js'
 import { PACK_SUFFIX, type PackEntry } from './pack-file.js'
+import { yieldTurn } from './turns.js'
 
 export interface PackRow {
   /** Its number in the table. */
@@ -16,6 +17,9 @@ export interface PackRow {
   /** When its last chunk was no longer needed; null: it has some that are. */
   readonly emptied_ms: number | null
 }
+
+/** Added to the codec of a chunk that was found damaged. */
+const SUSPECT = 128
 
 /** The chunks that one owner has, in packs of this folder. */
 export function placesIn(database: Database, packsFolder: string, owner: string): Places {
@@ -38,7 +42,7 @@ function placeOf(row: Row, packsFolder: string): Place {
     offset: Number(row['offset']),
     stored: Number(row['stored']),
     raw: Number(row['raw']),
-    codec: Number(row['codec']),
+    codec: Number(row['codec']) % SUSPECT,
   }
 }
 
@@ -70,11 +74,19 @@ export async function putPack(
       const number = packNumber(sql, packId)
       for (const { digest, offset, stored, raw, codec } of some) {
         const values = [owner, Buffer.from(digest, 'hex'), number, offset, stored, raw, codec]
-        sql.run('INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+        sql.run(PUT, ...values)
       }
     })
+    await yieldTurn()
   }
 }
+
+// A chunk that was found damaged is replaced by its next copy.
+const PUT = `
+  INSERT INTO chunks (subject, digest, pack, offset, stored, raw, codec) VALUES (?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (subject, digest) DO UPDATE
+  SET pack = excluded.pack, offset = excluded.offset, stored = excluded.stored, raw = excluded.raw, codec = excluded.codec
+  WHERE chunks.codec >= ${SUSPECT}`
 
 function packNumber(sql: Sql, packId: string): number {
   return Number(sql.all('SELECT pack FROM packs WHERE pack_id = ?', packId)[0]?.['pack'])
@@ -87,18 +99,23 @@ export async function* digestsOf(database: Database, owner: string): AsyncGenera
     const rows = await database.read((sql) => sql.all(DIGESTS_AFTER, owner, last, storeLimits.knownAtOnce))
     if (rows.length === 0) return
     const some = rows.map((row) => Buffer.from(row['digest'] as ArrayBuffer))
+    await yieldTurn()
     yield Buffer.concat(some, some.length * DIGEST_BYTES)
     last = some.at(-1) ?? last
   }
 }
 
-const DIGESTS_AFTER = 'SELECT digest FROM chunks WHERE subject = ? AND digest > ? ORDER BY digest LIMIT ?'
+const DIGESTS_AFTER = `
+  SELECT digest FROM chunks WHERE subject = ? AND digest > ? AND codec < ${SUSPECT} ORDER BY digest LIMIT ?`
 
-/** Forgets chunks, so that the next save writes them anew. */
-export function dropChunks(sql: Sql, owner: string, digests: readonly Digest[]): void {
-  const statement = 'DELETE FROM chunks WHERE subject = ? AND digest IN (SELECT unhex(value) FROM json_each(?))'
-  sql.run(statement, owner, JSON.stringify(digests))
+/** Chunks that were found damaged: a writer is not told of them, so that it writes them anew. */
+export function suspectChunks(sql: Sql, owner: string, digests: readonly Digest[]): void {
+  sql.run(SUSPECTING, owner, JSON.stringify(digests))
 }
+
+const SUSPECTING = `
+  UPDATE chunks SET codec = codec + ${SUSPECT}
+  WHERE subject = ? AND codec < ${SUSPECT} AND digest IN (SELECT unhex(value) FROM json_each(?))`
 
 /** Forgets a pack and its chunks. */
 export function dropPack(sql: Sql, pack: number): void {

@@ -42,6 +42,15 @@ export const storeLimits = Object.freeze({
   openPacksMax: 16,
   /** How often a checkpoint's chunks are looked up anew because a collection ran in between. */
   sealTriesMax: 5,
+  /** Checkpoints that one process reads whole at once (to validate, export, import, collect), and that wait for it. */
+  readingMax: 2,
+  readingWaitMax: 64,
+  /** Variables of one list of an answer, and characters of the cells of a diff; what is more is counted. */
+  objectsMax: 100_000,
+  diffCodeCharsMax: 1_000_000,
+  /** Damages that one validation tells, and names in one of them. */
+  damagesMax: 1_000,
+  damagedNamesMax: 100,
   /** Checkpoints that are being written at once by one process. */
   writingMax: 64,
   listMax: 1_000,

@@ -9,9 +9,11 @@ import { DIGEST_BYTES, type Digest, type Place } from './chunk.js'
 import { placesIn } from './chunk-index.js'
 import { withReader } from './chunk-reader.js'
 import { errnoOf, readAt } from './durable-files.js'
+import { storeLimits } from './limits.js'
 import { verifyManifest, type ManifestContents } from './manifest-file.js'
 import { withPlainFile } from './sealed-end.js'
 import { checkpointPath, exists, storageFailure, unknown, type Shelf, type Stocked } from './shelf.js'
+import { yieldTurn } from './turns.js'
 
 /** What a restore needs. */
 export interface OpenedCheckpoint {
@@ -91,7 +93,9 @@ async function mapOf(places: ReadonlyMap<Digest, Place>): Promise<{ packs: strin
   const map = Buffer.alloc(places.size * RECORD_BYTES)
   let at = 0
   let lost = 0
+  let count = 0
   for (const [digest, { pack, offset, stored, raw, codec }] of places) {
+    if ((count += 1) % storeLimits.chunksAtOnce === 0) await yieldTurn()
     let number = numbers.get(pack)
     if (number === undefined) {
       number = (await exists(pack)) ? packs.push(pack) - 1 : null

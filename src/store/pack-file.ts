@@ -95,7 +95,7 @@ async function readTable(handle: FileHandle, end: number): Promise<{ entries: Pa
   const tableAt = end - COUNT_BYTES - count * ENTRY_BYTES
   if (tableAt < PACK_MAGIC.length) throw damaged('the table of a pack of it is malformed')
   const entries: PackEntry[] = []
-  const perPiece = Math.floor(storeLimits.readBytes / ENTRY_BYTES)
+  const perPiece = storeLimits.chunksAtOnce
   for (let from = 0; from < count; from += perPiece) {
     const length = Math.min(perPiece, count - from) * ENTRY_BYTES
     const piece = await readAt(handle, tableAt + from * ENTRY_BYTES, length)

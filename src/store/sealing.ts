@@ -105,7 +105,7 @@ async function sealSecondFormat(
 }
 
 /** null: no chunk was new, so that no pack was written. */
-async function draftEntries(path: string): Promise<readonly PackEntry[] | null> {
+export async function draftEntries(path: string): Promise<readonly PackEntry[] | null> {
   try {
     return await withPlainFile(path, constants.O_RDONLY, readDraftPack)
   } catch (error) {

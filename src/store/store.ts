@@ -7,7 +7,9 @@ import { Checkpoints } from './checkpoints.js'
 import { prepareDataDir } from './data-dir.js'
 import { Database } from './database.js'
 import { History } from './history.js'
+import { storeLimits } from './limits.js'
 import { LOCAL_OWNER } from './owner.js'
+import { Turns } from './turns.js'
 
 export interface StoreOptions {
   /** Absolute; made when something is first kept. */
@@ -49,6 +51,7 @@ export function openStore({ kernelId, owner = LOCAL_OWNER, ...options }: StoreOp
 
 export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): Stores {
   const { dataDir, log, clock } = options
+  const turns = new Turns(storeLimits.readingMax, storeLimits.readingWaitMax)
   let opening: Promise<Database> | null = null
   // A failure is not remembered: a folder that was put right is used at the next call.
   const openDatabase = (): Promise<Database> => {
@@ -63,7 +66,7 @@ export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): S
   return {
     of(kernelId, owner) {
       const history = new History({ kernelId, owner: owner ?? LOCAL_OWNER, log, clock, openDatabase })
-      const checkpoints = new Checkpoints({ dataDir, owner, log, clock, openDatabase })
+      const checkpoints = new Checkpoints({ dataDir, owner, log, clock, turns, openDatabase })
       return {
         history,
         checkpoints,
