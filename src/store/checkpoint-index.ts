@@ -99,6 +99,8 @@ export interface IndexQuery {
   readonly owner: Owner
   readonly kernelId: string | null
   readonly branch: string | null
+  /** Looked for in names and notes; capital letters do not count in ASCII. */
+  readonly text: string | null
   readonly limit: number
   /** Only checkpoints older than the one with this id. */
   readonly before: string | null
@@ -110,6 +112,7 @@ export function selectRecords(sql: Sql, query: IndexQuery): { items: CheckpointR
     [OWNED, query.owner],
     ['kernel_id = ?', query.kernelId],
     ['branch = ?', query.branch],
+    [HAS_TEXT, query.text],
   ]
   const all = conditions(filter)
   const total = Number(sql.all(`SELECT count(*) AS total FROM checkpoints ${all.where}`, ...all.values)[0]?.['total'])
@@ -123,6 +126,7 @@ export function selectRecords(sql: Sql, query: IndexQuery): { items: CheckpointR
 type Condition = readonly [string, string | null]
 
 const OWNED = 'subject = ?'
+const HAS_TEXT = `instr(lower(coalesce(name, '') || char(10) || coalesce(json_extract(record, '$.note'), '')), lower(?)) > 0`
 
 function conditions(all: readonly Condition[]): { where: string; values: Value[] } {
   const given = all.filter(([, value]) => value !== null)

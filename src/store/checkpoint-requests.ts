@@ -44,6 +44,8 @@ export interface ListQuery {
   /** Only this kernel's; absent: everybody's. */
   readonly kernelId?: string | null
   readonly branch?: string | null
+  /** Only with this text in their name or note. */
+  readonly text?: string | null
   readonly limit?: number
   readonly before?: string | null
 }

@@ -204,7 +204,7 @@ export class Checkpoints {
    * of the owner's. That an id is somebody else's is told by `verify`. Throws
    * `unknown_checkpoint`, `storage_failed`.
    */
-  async find(nameOrId: string, kernelId: string | null): Promise<string> {
+  async find(nameOrId: string, kernelId: string | null, owner = this.#options.owner): Promise<string> {
     const database = await this.#database()
     if (isCheckpointId(nameOrId)) {
       // Not only those of the index: another process may have stored it since this one looked.
@@ -212,7 +212,7 @@ export class Checkpoints {
       throw unknown(nameOrId)
     }
     for (;;) {
-      const id = await database.read((sql) => index.newestNamed(sql, this.#options.owner, nameOrId, kernelId))
+      const id = await database.read((sql) => index.newestNamed(sql, owner, nameOrId, kernelId))
       if (id === null) throw unknown(nameOrId)
       if (await exists(await this.#pathOf(id))) return id
       // Its file was removed by hand: the next one of that name is meant then.
@@ -238,10 +238,10 @@ export class Checkpoints {
   async list(query: ListQuery = {}, viewer: string | null = null): Promise<CheckpointList> {
     const database = await this.#database()
     const limit = Math.min(Math.max(query.limit ?? 100, 1), storeLimits.listMax)
-    const { kernelId = null, branch = null, before = null } = query
+    const { kernelId = null, branch = null, text = null, before = null } = query
     const owner = this.#options.owner ?? query.owner ?? null
     return await database.read((sql) => {
-      const { items, total } = index.selectRecords(sql, { owner, kernelId, branch, before, limit })
+      const { items, total } = index.selectRecords(sql, { owner, kernelId, branch, text, before, limit })
       return { items, total_count: total, head: viewer === null ? null : index.currentOf(sql, owner, viewer) }
     })
   }

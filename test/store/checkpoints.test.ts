@@ -90,6 +90,19 @@ describe('lists', () => {
     expect((await store.checkpoints.list({}, 'kernel-new')).head).toBeNull()
   })
 
+  test('are searched by what names and notes hold', async () => {
+    const store = bench.open()
+    const named = await checkpointOf(store, 'Before 100% of it')
+    await checkpointOf(store, 'other')
+    const found = async (text: string): Promise<unknown> => {
+      const { items, total_count } = await store.checkpoints.list({ text })
+      return [items.map((item) => item.checkpoint_id), total_count]
+    }
+    expect(await found('before 100%')).toEqual([[named], 1])
+    expect(await found('%')).toEqual([[named], 1])
+    expect(await found('nowhere')).toEqual([[], 0])
+  })
+
   test('show the line of one kernel through its parents', async () => {
     const store = bench.open()
     const first = await checkpointOf(store, null)

@@ -55,6 +55,8 @@ describe('a checkpoint', () => {
     expect((await all.list()).items.map((item) => item.checkpoint_id)).toEqual([his, hers])
     expect((await all.list({ owner: 'ann' })).items.map((item) => item.checkpoint_id)).toEqual([hers])
     expect(await all.get(his, 'ann')).toBeNull()
+    expect([await all.find('n', null, 'ann'), await all.find('n', null, 'bob')]).toEqual([hers, his])
+    expect(await codeOf(all.find('n', null, 'eve'))).toBe('unknown_checkpoint')
     expect(await codeOf(all.verify(hers))).toBe('done')
     await all.close()
     await stores.close()
