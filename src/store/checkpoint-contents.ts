@@ -2,7 +2,7 @@
 
 import { isObject, malformed, type Json } from './checkpoint-json.js'
 import { refsIn, type Ref, type Root } from './checkpoint-root.js'
-import { parsedLine, Walk } from './checkpoint-tree.js'
+import { parsedLine, type Walk } from './checkpoint-tree.js'
 
 /** A variable, as in the list of the checkpoint that holds it. */
 export interface StoredObject {

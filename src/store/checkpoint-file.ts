@@ -14,7 +14,7 @@ import type { CheckpointKey } from './checkpoint-key.js'
 import { storedObject, type StoredObject } from './checkpoint-contents.js'
 import { objects, parseLabel, parseManifest, parseObject } from './checkpoint-json.js'
 import type { Contents, Label, Manifest } from './checkpoint-record.js'
-import { readAt } from './durable-files.js'
+import { readAt, type Section } from './durable-files.js'
 import { storeLimits } from './limits.js'
 import { appendEnd, damaged, readEnd, requireKey, requireMac } from './sealed-end.js'
 
@@ -39,7 +39,7 @@ export async function sealFile(handle: FileHandle, label: Label, key: Checkpoint
  * Reads a sealed file to its end and checks its MAC. Throws `damaged_checkpoint` (a changed bit, a missing end),
  * `foreign_checkpoint` (signed with another key), `format_unsupported` (by a newer release).
  */
-export async function verifyFile(handle: FileHandle, key: CheckpointKey): Promise<Contents> {
+export async function verifyFile(handle: Section, key: CheckpointKey): Promise<Contents> {
   const { size } = await handle.stat()
   const end = await readEnd(handle, size, HEAD_BYTES)
   requireKey(end, key)
@@ -49,24 +49,29 @@ export async function verifyFile(handle: FileHandle, key: CheckpointKey): Promis
 }
 
 /** What a sealed file says, unverified: good enough for a list, never for a restore. Throws as `verifyFile` does. */
-export async function readContents(handle: FileHandle): Promise<Contents> {
+export async function readContents(handle: Section): Promise<Contents> {
   const { size } = await handle.stat()
   const { keyId, label, labelAt } = await readEnd(handle, size, HEAD_BYTES)
   return { label: parseLabel(label), manifest: await readManifest(handle, labelAt), fileBytes: size, keyId }
 }
 
+/** How many bytes the writer wrote: all before the label. */
+export async function writersPart(handle: Section): Promise<number> {
+  return (await readEnd(handle, (await handle.stat()).size, HEAD_BYTES)).labelAt
+}
+
 /** The variables that a verified file lists. Throws `damaged_checkpoint`. */
-export async function readObjects(handle: FileHandle): Promise<StoredObject[]> {
+export async function readObjects(handle: Section): Promise<StoredObject[]> {
   const { size } = await handle.stat()
   return objects(parseObject(await readManifestBytes(handle, size), 'manifest'), 'objects').map(storedObject)
 }
 
 /** The manifest of a file whose writer's part ends at `end`. */
-async function readManifest(handle: FileHandle, end: number): Promise<Manifest> {
+async function readManifest(handle: Section, end: number): Promise<Manifest> {
   return parseManifest(await readManifestBytes(handle, end), end)
 }
 
-async function readManifestBytes(handle: FileHandle, end: number): Promise<Buffer> {
+async function readManifestBytes(handle: Section, end: number): Promise<Buffer> {
   if (end < HEAD_BYTES) throw damaged('it is too short')
   const head = await readAt(handle, 0, HEAD_BYTES)
   if (!head.subarray(0, MAGIC_1.length).equals(MAGIC_1)) throw damaged('it does not begin like a checkpoint')

@@ -22,13 +22,28 @@ export async function loadCheckpointKey(dataDir: string): Promise<CheckpointKey>
   try {
     await makeOwnFolder(dirname(path))
     const bytes = (await readKey(path)) ?? (await createKey(path))
-    return { bytes, id: createHash('sha256').update(bytes).digest('hex').slice(0, 8) }
+    return keyOf(bytes)
   } catch (error) {
     if (error instanceof SavepointError) throw error
     const reason = errnoOf(error) ?? String(error)
     const message = `The key of checkpoints, ${path}, cannot be used (${reason}). Make it readable for its owner.`
     throw new SavepointError('storage_failed', message, { path, reason }, { cause: error })
   }
+}
+
+/**
+ * The key of another data folder that this one's owner has put into `keys/trusted`; null: there is none of that name.
+ * Throws `storage_failed`.
+ */
+export async function loadTrustedKey(keysFolder: string, name: string): Promise<CheckpointKey | null> {
+  // Nothing else becomes part of a path.
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) return null
+  const bytes = await readKey(join(keysFolder, 'trusted', `${name}.key`))
+  return bytes && keyOf(bytes)
+}
+
+function keyOf(bytes: Buffer): CheckpointKey {
+  return { bytes, id: createHash('sha256').update(bytes).digest('hex').slice(0, 8) }
 }
 
 async function readKey(path: string): Promise<Buffer | null> {

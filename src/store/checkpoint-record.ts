@@ -97,6 +97,11 @@ export function recordOf({ label, manifest, fileBytes }: Contents): CheckpointRe
   }
 }
 
+/** Whether nobody asked for it by name: what the rules of keeping are about. */
+export function isAutomatic({ name, note }: { readonly name: string | null; readonly note: string | null }): boolean {
+  return name === null && note !== null && note.startsWith('automatic: ')
+}
+
 /** Ids of later checkpoints sort after those of earlier ones. */
 export function newCheckpointId(): string {
   return `cp_${v7().replaceAll('-', '')}`

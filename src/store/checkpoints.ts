@@ -7,6 +7,7 @@
 
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../clock.js'
 import { SavepointError } from '../errors.js'
@@ -26,7 +27,9 @@ import { bringIntoStep } from './checkpoint-reindex.js'
 import { digestsOf } from './chunk-index.js'
 import type { Database } from './database.js'
 import { describeCheckpoint, diffCheckpoints, type CheckpointDiff, type DescribedCheckpoint } from './describing.js'
-import { removeQuietly } from './durable-files.js'
+import { errnoOf, removeQuietly } from './durable-files.js'
+import { exportInMemory, prepareExport, type Export } from './exporting.js'
+import { importCheckpoint, type ImportOptions, type ImportSource } from './importing.js'
 import { storeLimits } from './limits.js'
 import { openCheckpoint, verified, type OpenedCheckpoint } from './opening.js'
 import { LOCAL_OWNER } from './owner.js'
@@ -53,6 +56,8 @@ export interface CheckpointsOptions {
   readonly clock: Clock
   /** For what reads much. */
   readonly turns: Turns
+  /** For exports and imports, which last as long as the other side takes. */
+  readonly exports: Turns
   /** Makes the data folder and opens its database; may be called again after it failed. */
   readonly openDatabase: () => Promise<Database>
 }
@@ -200,6 +205,54 @@ export class Checkpoints {
   }
 
   /**
+   * Writes a checkpoint as one file, and ends `target`. Nothing was written if it throws `unknown_checkpoint`,
+   * `foreign_checkpoint`, `format_unsupported`, `queue_full`; with `damaged_checkpoint`, `storage_failed` or `cancelled`
+   * (nobody reads on), `target` is destroyed, where it had begun.
+   */
+  async exportTo(id: string, target: Writable): Promise<void> {
+    if (!isCheckpointId(id)) throw unknown(id)
+    const stocked = await this.#stocked()
+    await this.#options.exports.take(async () => {
+      const { pieces } = await this.#prepareExport(stocked, id)
+      try {
+        await pipeline(pieces, target)
+      } catch (error) {
+        if (errnoOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw storageFailure(error, id)
+        throw new SavepointError(
+          'cancelled',
+          'The export ended before it was read.',
+          { checkpoint: id },
+          { cause: error },
+        )
+      }
+    })
+  }
+
+  /** The same in memory. Throws `too_large`, and as `exportTo` does. */
+  async exportBytes(id: string, bytesMax: number): Promise<Buffer> {
+    if (!isCheckpointId(id)) throw unknown(id)
+    const stocked = await this.#stocked()
+    return await this.#options.exports.take(async () =>
+      exportInMemory(await this.#prepareExport(stocked, id), bytesMax),
+    )
+  }
+
+  /**
+   * Takes in what was exported. Throws `foreign_checkpoint` (nobody vouches for it), `damaged_checkpoint`,
+   * `format_unsupported`, `too_large`, `queue_full`, `storage_failed`.
+   */
+  async importFrom(source: ImportSource, options: Partial<ImportOptions> = {}): Promise<CheckpointRecord> {
+    const stocked = await this.#stocked()
+    const { owner = this.#owner, trust = null, kernelId = null, bytesMax = storeLimits.importBytesMax } = options
+    if (this.#options.owner !== null && owner !== this.#options.owner) {
+      throw new SavepointError('forbidden', 'Nobody takes in checkpoints for somebody else.')
+    }
+    return await this.#options.exports.take(() =>
+      importCheckpoint(stocked, source, { owner, trust, kernelId, bytesMax }),
+    )
+  }
+
+  /**
    * The id that is meant: an id as it is; else the newest of that name among this kernel's own, else among all
    * of the owner's. That an id is somebody else's is told by `verify`. Throws
    * `unknown_checkpoint`, `storage_failed`.
@@ -277,6 +330,14 @@ export class Checkpoints {
   /** Whose checkpoints it makes. */
   get #owner(): string {
     return this.#options.owner ?? LOCAL_OWNER
+  }
+
+  async #prepareExport(stocked: Stocked, id: string): Promise<Export> {
+    try {
+      return await prepareExport(stocked, id, this.#options.owner)
+    } catch (error) {
+      throw storageFailure(error, checkpointPath(stocked.shelf, id))
+    }
   }
 
   #open(): Promise<Shelf> {

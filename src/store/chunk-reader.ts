@@ -20,14 +20,18 @@ export class ChunkReader {
 
   /** The raw bytes of a chunk. Throws `damaged_checkpoint` (not what the digest says, or gone), or a file's error. */
   async read(digest: Digest, place: Place): Promise<Buffer> {
-    const bytes = await this.readStored(place)
-    const raw = place.codec === CODECS.raw ? bytes : await unpacked(bytes, place)
-    if (createHash('sha256').update(raw).digest('hex') !== digest) throw wrong(place)
-    return raw
+    return (await this.readBoth(digest, place)).raw
   }
 
-  /** The bytes of a chunk as they lie in the pack, unchecked. */
-  async readStored(place: Place): Promise<Buffer> {
+  /** The same, and the bytes as they lie in the pack. */
+  async readBoth(digest: Digest, place: Place): Promise<{ readonly raw: Buffer; readonly stored: Buffer }> {
+    const stored = await this.#readStored(place)
+    const raw = place.codec === CODECS.raw ? stored : await unpacked(stored, place)
+    if (createHash('sha256').update(raw).digest('hex') !== digest) throw wrong(place)
+    return { raw, stored }
+  }
+
+  async #readStored(place: Place): Promise<Buffer> {
     if (place.raw > storeLimits.chunkBytesMax || place.stored > storeLimits.storedBytesMax) throw wrong(place)
     const bytes = await readAt(await this.#pack(place.pack), place.offset, place.stored)
     if (bytes.length < place.stored) throw wrong(place)

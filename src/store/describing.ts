@@ -56,7 +56,7 @@ export async function describeCheckpoint(
     found.format === 1
       ? { objects: await withPlainFile(found.path, constants.O_RDONLY, readObjects) }
       : await readTree(found.contents.root, ownPlaces(stocked, found.contents.label.owner))
-  const listed = objects.slice(0, storeLimits.objectsMax).map(({ preview: _, digest: __, ...object }) => object)
+  const listed = objects.slice(0, storeLimits.objectsMax).map(listedObject)
   const omitted = objects.length - listed.length
   return { ...record, objects: listed, ...(omitted > 0 ? { objects_omitted: omitted } : {}) }
 }
@@ -74,6 +74,10 @@ export async function diffCheckpoints(
   const before = await treeOf(stocked, from, owner)
   const after = 'id' in to ? await treeOf(stocked, to.id, owner) : await draftTree(stocked, to.draft, to.owner)
   return diffOf(before, after)
+}
+
+function listedObject({ name, type, verdict, tier, bytes, reason }: StoredObject): ListedObject {
+  return { name, type, verdict, tier, bytes, reason }
 }
 
 interface ReadTree {

@@ -12,8 +12,23 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** What can be read at any place: a file, or a part of one. */
+export interface Section {
+  stat(): Promise<{ readonly size: number }>
+  read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>
+}
+
+/** `size` bytes of a file from `start` on, as if they were a file of their own. */
+export function sectionOf(handle: FileHandle, start: number, size: number): Section {
+  return {
+    stat: () => Promise.resolve({ size }),
+    read: (buffer, offset, length, position) =>
+      handle.read(buffer, offset, Math.min(length, Math.max(0, size - position)), start + position),
+  }
+}
+
 /** `length` bytes at `position`; fewer only where the file ends. */
-export async function readAt(handle: FileHandle, position: number, length: number): Promise<Buffer> {
+export async function readAt(handle: Section, position: number, length: number): Promise<Buffer> {
   const bytes = Buffer.alloc(length)
   let filled = 0
   while (filled < length) {

@@ -45,6 +45,9 @@ export const storeLimits = Object.freeze({
   /** Checkpoints that one process reads whole at once (to validate, export, import, collect), and that wait for it. */
   readingMax: 2,
   readingWaitMax: 64,
+  /** Exports that are sent at once, and bytes of an import. */
+  exportingMax: 16,
+  importBytesMax: 64 * 1024 * 1024 * 1024,
   /** Variables of one list of an answer, and characters of the cells of a diff; what is more is counted. */
   objectsMax: 100_000,
   diffCodeCharsMax: 1_000_000,

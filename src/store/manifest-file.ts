@@ -11,7 +11,7 @@ import type { CheckpointKey } from './checkpoint-key.js'
 import { parseLabel } from './checkpoint-json.js'
 import type { Contents, Label } from './checkpoint-record.js'
 import { parseRoot, type Root } from './checkpoint-root.js'
-import { readAt } from './durable-files.js'
+import { readAt, type Section } from './durable-files.js'
 import { storeLimits } from './limits.js'
 import { appendEnd, damaged, readEnd, requireKey, requireMac } from './sealed-end.js'
 
@@ -28,7 +28,7 @@ export interface ManifestContents extends Contents {
 }
 
 /** What a writer has written of a manifest. Throws `damaged_checkpoint`, `format_unsupported`. */
-export async function readDraft(handle: FileHandle): Promise<{ root: Root; rootBytes: Buffer }> {
+export async function readDraft(handle: Section): Promise<{ root: Root; rootBytes: Buffer }> {
   const { size } = await handle.stat()
   return await readRoot(handle, size)
 }
@@ -45,7 +45,7 @@ export async function sealManifest(handle: FileHandle, label: Label, key: Checkp
  * Reads a manifest and checks its MAC. Throws `damaged_checkpoint`, `foreign_checkpoint` (signed with another key),
  * `format_unsupported` (by a newer release).
  */
-export async function verifyManifest(handle: FileHandle, key: CheckpointKey): Promise<ManifestContents> {
+export async function verifyManifest(handle: Section, key: CheckpointKey): Promise<ManifestContents> {
   const { size } = await handle.stat()
   const end = await readEnd(handle, size, HEAD_BYTES)
   requireKey(end, key)
@@ -55,7 +55,7 @@ export async function verifyManifest(handle: FileHandle, key: CheckpointKey): Pr
 }
 
 /** What a manifest says, unverified: good enough for a list, never for a restore. Throws as `verifyManifest` does. */
-export async function readManifestFile(handle: FileHandle): Promise<ManifestContents> {
+export async function readManifestFile(handle: Section): Promise<ManifestContents> {
   const { size } = await handle.stat()
   const { keyId, label, labelAt } = await readEnd(handle, size, HEAD_BYTES)
   const { root, rootBytes } = await readRoot(handle, labelAt)
@@ -63,8 +63,15 @@ export async function readManifestFile(handle: FileHandle): Promise<ManifestCont
   return { label: parsed, manifest: root.manifest, fileBytes: size, keyId, root, rootBytes }
 }
 
+/** What a writer writes of a manifest with that root. */
+export function draftBytes(rootBytes: Buffer): Buffer {
+  const length = Buffer.alloc(LENGTH_BYTES)
+  length.writeUInt32BE(rootBytes.length)
+  return Buffer.concat([MAGIC_2, length, rootBytes])
+}
+
 /** The root of a manifest whose writer's part ends at `end`. */
-async function readRoot(handle: FileHandle, end: number): Promise<{ root: Root; rootBytes: Buffer }> {
+async function readRoot(handle: Section, end: number): Promise<{ root: Root; rootBytes: Buffer }> {
   if (end < HEAD_BYTES) throw damaged('it is too short')
   const head = await readAt(handle, 0, HEAD_BYTES)
   if (!head.subarray(0, MAGIC_2.length).equals(MAGIC_2)) throw damaged('it does not begin like a checkpoint')

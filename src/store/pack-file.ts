@@ -16,9 +16,9 @@ import { v7 } from 'uuid'
 import type { CheckpointKey } from './checkpoint-key.js'
 import { parsePackLabel } from './checkpoint-json.js'
 import { CODECS, DIGEST_BYTES, type Digest } from './chunk.js'
-import { readAt } from './durable-files.js'
+import { readAt, type Section } from './durable-files.js'
 import { storeLimits } from './limits.js'
-import { appendEnd, damaged, readEnd, requireKey, requireMac } from './sealed-end.js'
+import { appendEnd, damaged, endOf, readEnd, requireKey, requireMac } from './sealed-end.js'
 
 export const PACK_SUFFIX = '.pack'
 
@@ -64,7 +64,7 @@ export function isPackId(text: string): boolean {
 }
 
 /** What a writer has written of a pack; nothing vouches for it yet. Throws `damaged_checkpoint`. */
-export async function readDraftPack(handle: FileHandle): Promise<readonly PackEntry[]> {
+export async function readDraftPack(handle: Section): Promise<readonly PackEntry[]> {
   const { size } = await handle.stat()
   return (await readTable(handle, size)).entries
 }
@@ -77,7 +77,7 @@ export async function sealPack(handle: FileHandle, label: PackLabel, key: Checkp
 }
 
 /** Reads a sealed pack's table and checks its MAC, not its chunks. Throws `damaged_checkpoint`, `foreign_checkpoint`. */
-export async function verifyPack(handle: FileHandle, key: CheckpointKey): Promise<PackContents> {
+export async function verifyPack(handle: Section, key: CheckpointKey): Promise<PackContents> {
   const { size } = await handle.stat()
   const end = await readEnd(handle, size, BODY_BYTES_MIN)
   requireKey(end, key)
@@ -88,7 +88,7 @@ export async function verifyPack(handle: FileHandle, key: CheckpointKey): Promis
 }
 
 /** The table of a pack whose writer's part ends at `end`. */
-async function readTable(handle: FileHandle, end: number): Promise<{ entries: PackEntry[]; tableAt: number }> {
+async function readTable(handle: Section, end: number): Promise<{ entries: PackEntry[]; tableAt: number }> {
   if (end < BODY_BYTES_MIN) throw damaged('a pack of it is too short')
   if (!(await readAt(handle, 0, PACK_MAGIC.length)).equals(PACK_MAGIC)) throw damaged('a pack of it begins like none')
   const count = (await readAt(handle, end - COUNT_BYTES, COUNT_BYTES)).readUInt32BE()
@@ -116,6 +116,12 @@ function entryAt(bytes: Buffer, at: number, chunksEnd: number): PackEntry {
   const fits = codec === CODECS.raw ? stored === raw : codec === CODECS.zlib
   if (!lies || !fits || raw > storeLimits.chunkBytesMax) throw damaged('the table of a pack of it is malformed')
   return { digest, offset, stored, raw, codec }
+}
+
+/** All that comes after the chunks of a pack that is not written by a writer. */
+export function packTail(entries: readonly PackEntry[], label: PackLabel, key: CheckpointKey): Buffer {
+  const table = tableOf(entries)
+  return Buffer.concat([table, endOf(table, label, { purpose: PURPOSE, owner: label.owner, key })])
 }
 
 /** The bytes of a table, its count included. */

@@ -9,12 +9,12 @@
  * no manifest, and one tenant's is never another's.
  */
 
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual, type Hmac } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { SavepointError } from '../errors.js'
 import type { CheckpointKey } from './checkpoint-key.js'
-import { readAt, writeAt } from './durable-files.js'
+import { readAt, writeAt, type Section } from './durable-files.js'
 import { storeLimits } from './limits.js'
 
 /** What a MAC is for; part of what it covers. */
@@ -63,20 +63,30 @@ export async function withPlainFile<T>(
 
 /** Appends label and MAC to a file of `size` bytes; the bytes that it has then. */
 export async function appendEnd(handle: FileHandle, size: number, label: object, signing: Signing): Promise<number> {
-  const labelBytes = Buffer.from(JSON.stringify(label))
-  const length = Buffer.alloc(LENGTH_BYTES)
-  length.writeUInt32BE(labelBytes.length)
-  const end = Buffer.concat([labelBytes, length, TRAILER_MAGIC, Buffer.from(signing.key.id, 'latin1')])
+  const end = endBefore(label, signing.key)
   await writeAt(handle, size, end)
   const macAt = size + end.length
   await writeAt(handle, macAt, await macOf(handle, macAt, signing))
   return macAt + MAC_BYTES
 }
 
+/** Label and MAC for what is not in a file: `signed` is what the MAC covers before the label. */
+export function endOf(signed: Buffer, label: object, { key, purpose, owner }: Omit<Signing, 'from'>): Buffer {
+  const end = endBefore(label, key)
+  return Buffer.concat([end, hmacOf(key, purpose, owner).update(signed).update(end).digest()])
+}
+
+function endBefore(label: object, key: CheckpointKey): Buffer {
+  const labelBytes = Buffer.from(JSON.stringify(label))
+  const length = Buffer.alloc(LENGTH_BYTES)
+  length.writeUInt32BE(labelBytes.length)
+  return Buffer.concat([labelBytes, length, TRAILER_MAGIC, Buffer.from(key.id, 'latin1')])
+}
+
 /**
  * Reads the end of a sealed file whose writer's part has `bodyBytesMin` bytes at least. Throws `damaged_checkpoint`.
  */
-export async function readEnd(handle: FileHandle, size: number, bodyBytesMin: number): Promise<SealedEnd> {
+export async function readEnd(handle: Section, size: number, bodyBytesMin: number): Promise<SealedEnd> {
   if (size < bodyBytesMin + LENGTH_BYTES + TRAILER_BYTES) throw damaged('it is too short')
   const trailer = await readAt(handle, size - TRAILER_BYTES, TRAILER_BYTES)
   if (!trailer.subarray(0, TRAILER_MAGIC.length).equals(TRAILER_MAGIC)) throw damaged('its end is missing')
@@ -99,13 +109,13 @@ export function requireKey(end: SealedEnd, key: CheckpointKey): void {
 }
 
 /** Throws `damaged_checkpoint` when the MAC does not fit what it covers. */
-export async function requireMac(handle: FileHandle, end: SealedEnd, signing: Signing): Promise<void> {
+export async function requireMac(handle: Section, end: SealedEnd, signing: Signing): Promise<void> {
   const mac = await macOf(handle, end.macAt, signing)
   if (!timingSafeEqual(mac, end.mac)) throw damaged('its signature does not fit its content')
 }
 
-async function macOf(handle: FileHandle, end: number, { purpose, owner, key, from }: Signing): Promise<Buffer> {
-  const hmac = createHmac('sha256', key.bytes).update(`savepoint ${purpose}\0${owner}\0`)
+async function macOf(handle: Section, end: number, { purpose, owner, key, from }: Signing): Promise<Buffer> {
+  const hmac = hmacOf(key, purpose, owner)
   for (let position = from; position < end;) {
     const piece = await readAt(handle, position, Math.min(storeLimits.readBytes, end - position))
     if (piece.length === 0) throw damaged('it became shorter while it was read')
@@ -113,6 +123,10 @@ async function macOf(handle: FileHandle, end: number, { purpose, owner, key, fro
     position += piece.length
   }
   return hmac.digest()
+}
+
+function hmacOf(key: CheckpointKey, purpose: Purpose, owner: string): Hmac {
+  return createHmac('sha256', key.bytes).update(`savepoint ${purpose}\0${owner}\0`)
 }
 
 export function damaged(why: string, details: object = {}): SavepointError {

@@ -52,6 +52,7 @@ export function openStore({ kernelId, owner = LOCAL_OWNER, ...options }: StoreOp
 export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): Stores {
   const { dataDir, log, clock } = options
   const turns = new Turns(storeLimits.readingMax, storeLimits.readingWaitMax)
+  const exports = new Turns(storeLimits.exportingMax, 0)
   let opening: Promise<Database> | null = null
   // A failure is not remembered: a folder that was put right is used at the next call.
   const openDatabase = (): Promise<Database> => {
@@ -66,7 +67,7 @@ export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): S
   return {
     of(kernelId, owner) {
       const history = new History({ kernelId, owner: owner ?? LOCAL_OWNER, log, clock, openDatabase })
-      const checkpoints = new Checkpoints({ dataDir, owner, log, clock, turns, openDatabase })
+      const checkpoints = new Checkpoints({ dataDir, owner, log, clock, turns, exports, openDatabase })
       return {
         history,
         checkpoints,

@@ -12,6 +12,7 @@ import { errnoOf } from './durable-files.js'
 import { storeLimits } from './limits.js'
 import { verified, type Verified } from './opening.js'
 import { verifyPack } from './pack-file.js'
+import { inOrder } from './pack-writer.js'
 import { withPlainFile } from './sealed-end.js'
 import { storageFailure, type Stocked } from './shelf.js'
 
@@ -72,10 +73,7 @@ async function damageIn(stocked: Stocked, root: Root, owner: string, reader: Chu
 /** Those that are not what their digest says, in the order in which they lie on the disk. */
 async function unreadable(places: ReadonlyMap<Digest, Place>, reader: ChunkReader): Promise<Digest[]> {
   const changed: Digest[] = []
-  const inOrder = [...places].toSorted(([, a], [, b]) =>
-    a.pack === b.pack ? a.offset - b.offset : a.pack < b.pack ? -1 : 1,
-  )
-  for (const [digest, place] of inOrder) {
+  for (const [digest, place] of inOrder(places)) {
     try {
       await reader.read(digest, place)
     } catch (error) {
