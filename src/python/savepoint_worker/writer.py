@@ -25,7 +25,7 @@ from .link import Link, wait_readable
 from .processes.lifeline import die_with_parent
 from .serialize import process, session
 from .serialize.namespace import given_by_engine, user_variables
-from .serialize.progress import NOTHING, Progress
+from .serialize.progress import NOTHING, Progress, Seen
 from .serialize.saving import allow_depth
 from .serialize.verdict import reason_of
 
@@ -39,6 +39,8 @@ WRITE_TIMEOUT_S = 590.0
 #: Variables that may end or hold up a serializer before the checkpoint is given up.
 CULPRITS_MAX = 50
 WATCH_INTERVAL_S = 0.05
+#: How often the gateway is told how far it is.
+TELL_INTERVAL_S = 0.5
 NICENESS = 5
 OOM_SCORE = "500"
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTSTP, signal.SIGQUIT, signal.SIGPIPE)
@@ -102,8 +104,9 @@ def _be_writer(worker: Worker, command: dict[str, Any], random_state: Any) -> No
         extras = checkpoints.Extras(baseline, random_state, history, shell.execution_count, whole)
         target = checkpoints.Target(command["path"], command.get("pack"), command.get("known"))
         job = Job(shell.user_ns, target, tuple(command["exclude"]), extras, shell)
+        job.checkpoint = command["checkpoint"]
         manifest = write_watched(job, link)
-        event = {"kind": "written", "checkpoint": command["checkpoint"], "ms": (time.perf_counter() - began) * 1000}
+        event = {"kind": "written", "checkpoint": job.checkpoint, "ms": (time.perf_counter() - began) * 1000}
         link.send(event, json.dumps(manifest).encode())
     except BaseException as error:
         # This process must not return into the code that its original was called from, whatever happens.
@@ -183,6 +186,8 @@ class Job:
         extras: checkpoints.Extras,
         shell: Any = None,
     ) -> None:
+        #: What the gateway calls it.
+        self.checkpoint = ""
         self.namespace = namespace
         self.target = target
         self.exclude = exclude
@@ -206,10 +211,10 @@ def write_watched(job: Job, link: Link | None, stall_timeout_s: float = STALL_TI
     deadline = time.monotonic() + WRITE_TIMEOUT_S
     while len(skipped) <= CULPRITS_MAX:
         progress = Progress()
-        what = _Watch(job, progress, skipped).until_end(link, stall_timeout_s, deadline)
+        what = _Watch(job, progress, skipped, names).until_end(link, stall_timeout_s, deadline)
         if what is None:
             return checkpoints.read_back(job.target)
-        index, _ = progress.seen()
+        index = progress.seen().index
         if index == NOTHING:
             raise WriteFailed(f"the process that wrote it {what}")
         skipped[names[index]] = f"the process that saved it {what}"
@@ -219,8 +224,10 @@ def write_watched(job: Job, link: Link | None, stall_timeout_s: float = STALL_TI
 class _Watch:
     """One serializer, watched."""
 
-    def __init__(self, job: Job, progress: Progress, skipped: dict[str, str]) -> None:
+    def __init__(self, job: Job, progress: Progress, skipped: dict[str, str], names: list[str]) -> None:
         self._progress = progress
+        self._checkpoint = job.checkpoint
+        self._names = names
         self._report, report = os.pipe()
         parent = os.getpid()
         self._pid = fork_quietly(alone=False)
@@ -247,6 +254,7 @@ class _Watch:
     def _wait(self, link: Link | None, stall_timeout_s: float, deadline: float) -> int | None:
         """The status with which it ended; None if it had to be ended."""
         steps, since = -1, time.monotonic()
+        told = since
         watched = [self._report] if link is None else [self._report, link.fileno()]
         while True:
             readable = wait_readable(watched, WATCH_INTERVAL_S)
@@ -254,8 +262,12 @@ class _Watch:
             if pid == self._pid:
                 return status
             now = time.monotonic()
-            if self._progress.seen()[1] != steps:
-                steps, since = self._progress.seen()[1], now
+            seen = self._progress.seen()
+            if seen.steps != steps:
+                steps, since = seen.steps, now
+            if link is not None and now - told >= TELL_INTERVAL_S:
+                told = now
+                self._tell(link, seen)
             gone = link is not None and link.fileno() in readable
             if gone or now > deadline or now - since > stall_timeout_s:
                 os.kill(self._pid, signal.SIGKILL)
@@ -263,6 +275,16 @@ class _Watch:
                 if gone or now > deadline:
                     raise WriteFailed("the gateway is gone" if gone else "it took too long")
                 return None
+
+
+    def _tell(self, link: Link, seen: Seen) -> None:
+        variable = self._names[seen.index] if seen.index != NOTHING else None
+        event = {"kind": "writing", "checkpoint": self._checkpoint, "done_bytes": seen.done_bytes}
+        try:
+            link.send({**event, "total_bytes": seen.total_bytes or None, "variable": variable})
+        except OSError:
+            # The gateway is gone, or wants no more of it: that is seen in a moment.
+            return
 
 
 def _be_serializer(job: Job, progress: Progress, skipped: dict[str, str], report: int, parent: int) -> NoReturn:

@@ -122,7 +122,7 @@ def _pieces(group: Group) -> Iterator[bytes | memoryview]:
     entries = [
         {
             "name": each.kept.name,
-            "stream": sum(map(len, each.stream)),
+            "stream": each.stream.length,
             "buffers": [buffer.raw().nbytes for buffer in each.buffers],
         }
         for each in group.variables
@@ -131,6 +131,6 @@ def _pieces(group: Group) -> Iterator[bytes | memoryview]:
     yield _COUNT.pack(len(head))
     yield head
     for each in group.variables:
-        yield from each.stream
+        yield from each.stream.pieces()
     for each in group.variables:
         yield from (buffer.raw() for buffer in each.buffers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from ..serialize import manifest, packs, process, session, tree
 from ..serialize.index import Lines, ends_chunk
 from ..serialize.groups import GroupWriter
 from ..serialize.namespace import given_by_engine, user_variables
+from ..serialize.preview import preview
 from ..serialize.progress import NOTHING, Progress
 from ..serialize.saving import save
 from . import describing, version1
@@ -51,9 +53,10 @@ def write(
         variables |= session.results(shell)
     if target.pack is None:
         return version1.write(namespace, variables, target.path, extras, progress, skipped or {})
-    pack = packs.PackWriter(target.pack, packs.read_known(target.known), lambda count: progress.tick())
+    pack = packs.PackWriter(target.pack, packs.read_known(target.known), progress.tick)
+    folder = os.path.dirname(target.pack)
     try:
-        root = _write(namespace, variables, pack, extras, progress, skipped or {})
+        root = _write(namespace, variables, pack, folder, extras, progress, skipped or {})
         pack.finish()
     finally:
         pack.close()
@@ -73,19 +76,22 @@ def _write(
     namespace: dict[str, Any],
     variables: dict[str, Any],
     pack: packs.PackWriter,
+    folder: str,
     extras: Extras,
     progress: Progress,
     skipped: dict[str, str],
 ) -> dict[str, Any]:
-    saved = save(variables, namespace, progress, skipped)
+    saved = save(variables, namespace, progress, skipped, folder)
     writer, lines = GroupWriter(pack), Lines(pack)
     kept = [pickled.kept for group in saved.groups for pickled in group.variables]
+    progress.expect(sum(each.bytes for each in kept))
     for group in saved.groups:
-        lines.add(writer.write(group), ends_chunk(group.variables[0].kept.name))
+        lines.add(writer.write(group, variables), ends_chunk(group.variables[0].kept.name))
         # The streams are no longer needed, and may be large.
         group.variables.clear()
     for each in saved.lost:
-        lines.add({"objects": [{**each.entry(), "preview": None, "digest": None}]}, ends_chunk(each.name))
+        entry = {**each.entry(), "preview": preview(variables[each.name]), "digest": None}
+        lines.add({"objects": [entry]}, ends_chunk(each.name))
     progress.begin(NOTHING)
     parts: dict[str, Any] = {
         "variables": lines.finish(),

@@ -9,15 +9,18 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import struct
 from typing import Any
 
 from . import joints, tree
+from .addresses import address_of
 from .container import damaged, own_memory
 from .loading import Pickle
 from .manifest import encode
 from .packs import PackReader, PackWriter, pays
-from .saving import Group
+from .preview import preview
+from .saving import Group, Pickled
 from .streams import Cutter
 
 #: Buffers are read into place, or even mapped, as they lie in the pack. Only what shrinks this much is compressed.
@@ -34,29 +37,32 @@ class GroupWriter:
         #: Raw bytes of all that was written.
         self.size = 0
 
-    def write(self, group: Group) -> dict[str, Any]:
-        """The line of a group. Raises OSError."""
-        buffers = [[self._buffer(buffer.raw()) for buffer in each.buffers] for each in group.variables]
-        lengths = [sum(map(len, each.stream)) for each in group.variables]
-        sums = []
-        for each, refs in zip(group.variables, buffers):
-            found = hashlib.sha256()
-            for piece in each.stream:
-                found.update(piece)
-            found.update(encode(refs))
-            sums.append(found.hexdigest()[:_DIGEST_CHARACTERS])
-        self.size += sum(lengths)
-        return {
-            "objects": [
-                {**each.kept.entry(), "preview": None, "digest": digest} for each, digest in zip(group.variables, sums)
-            ],
-            "streams": lengths,
-            **self._stream([piece for each in group.variables for piece in each.stream]),
+    def write(self, group: Group, values: dict[str, Any]) -> dict[str, Any]:
+        """The line of a group; `values`: of the variables, by name. Raises OSError."""
+        # By the place of the memory, all of which is there until the group is done.
+        refs: dict[tuple[int, int], tree.Ref] = {}
+        buffers = [[self._buffer(buffer, refs) for buffer in each.buffers] for each in group.variables]
+        line = {
+            "objects": [self._object(each, values[each.kept.name], refs) for each in group.variables],
+            "streams": [each.stream.length for each in group.variables],
+            **self._stream(group),
             "buffers": buffers,
         }
+        for each in group.variables:
+            each.stream.drop()
+        return line
 
-    def _stream(self, pieces: list[bytes]) -> dict[str, Any]:
-        length = sum(map(len, pieces))
+    def _object(self, pickled: Pickled, value: Any, refs: dict[tuple[int, int], tree.Ref]) -> dict[str, Any]:
+        found = hashlib.sha256(pickled.own_sum)
+        for buffer in pickled.own_buffers:
+            found.update(encode(self._buffer(buffer, refs)))
+        digest = found.hexdigest()[:_DIGEST_CHARACTERS]
+        return {**pickled.kept.entry(), "preview": preview(value), "digest": digest}
+
+    def _stream(self, group: Group) -> dict[str, Any]:
+        length = sum(each.stream.length for each in group.variables)
+        pieces = (piece for each in group.variables for piece in each.stream.pieces())
+        self.size += length
         if length <= tree.INLINE_BYTES_MAX:
             return {"stream": tree.inline(b"".join(pieces))}
         cutter = Cutter(self._pack)
@@ -72,9 +78,13 @@ class GroupWriter:
             return tree.inline(table)
         return tree.add_memory(memoryview(table), self._pack, compress=True)
 
-    def _buffer(self, memory: memoryview) -> tree.Ref:
-        self.size += len(memory)
-        return tree.add_memory(memory, self._pack, pays(_sample(memory), BUFFER_GAIN_MIN))
+    def _buffer(self, buffer: pickle.PickleBuffer, refs: dict[tuple[int, int], tree.Ref]) -> tree.Ref:
+        memory = buffer.raw()
+        place = address_of(memory), len(memory)
+        if place not in refs:
+            self.size += len(memory)
+            refs[place] = tree.add_memory(memory, self._pack, pays(_sample(memory), BUFFER_GAIN_MIN))
+        return refs[place]
 
 
 def _sample(memory: memoryview) -> bytes:

@@ -225,7 +225,10 @@ class PackReader:
 
     def _read_tables(self) -> dict[bytes, Place]:
         found = {}
-        for pack in range(len(self._paths)):
+        for pack, path in enumerate(self._paths):
+            if not os.path.lexists(path):
+                # Without new chunks no file is written.
+                continue
             for digest, offset, stored, raw, codec in _ENTRY.iter_unpack(_read_table(self._open(pack))):
                 found[digest] = Place(pack, offset, stored, raw, codec)
         return found

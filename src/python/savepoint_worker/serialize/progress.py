@@ -1,4 +1,4 @@
-"""What the process that serializes tells the one that watches it: which variable it is at, and that it moves on.
+"""What the process that serializes tells the one that watches it: which variable it is at, and how far it is.
 
 It lies in memory that both see, since the first one may be killed, or hang, in code of the user's.
 """
@@ -7,9 +7,22 @@ from __future__ import annotations
 
 import mmap
 import struct
+from typing import NamedTuple
 
-_FORMAT = struct.Struct("<qQ")
+_FORMAT = struct.Struct("<qQQQ")
 NOTHING = -1
+
+
+class Seen(NamedTuple):
+    """What can be seen of the work."""
+
+    #: The present variable, or NOTHING.
+    index: int
+    #: Changes with each step.
+    steps: int
+    done_bytes: int
+    #: 0: not known yet.
+    total_bytes: int
 
 
 class Progress:
@@ -19,6 +32,8 @@ class Progress:
         self._memory = mmap.mmap(-1, _FORMAT.size)
         self._index = NOTHING
         self._steps = 0
+        self._done = 0
+        self._total = 0
         self._show()
 
     def begin(self, index: int) -> None:
@@ -26,15 +41,20 @@ class Progress:
         self._index = index
         self.tick()
 
-    def tick(self) -> None:
-        """Something was done."""
+    def tick(self, done_bytes: int = 0) -> None:
+        """Something was done, and so many bytes written, or found to be there."""
         self._steps += 1
+        self._done += done_bytes
         self._show()
 
-    def seen(self) -> tuple[int, int]:
-        """Index of the present variable, and a number that changes with each step. For the watching process."""
-        index, steps = _FORMAT.unpack_from(self._memory)
-        return index, steps
+    def expect(self, total_bytes: int) -> None:
+        """So many bytes there will be."""
+        self._total = total_bytes
+        self.tick()
+
+    def seen(self) -> Seen:
+        """For the watching process."""
+        return Seen(*_FORMAT.unpack_from(self._memory))
 
     def _show(self) -> None:
-        _FORMAT.pack_into(self._memory, 0, self._index, self._steps)
+        _FORMAT.pack_into(self._memory, 0, self._index, self._steps, self._done, self._total)

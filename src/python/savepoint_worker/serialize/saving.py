@@ -7,6 +7,7 @@ with those that they share something with.
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import resource
 import sys
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from . import sharing, sources
 from .culprit import path_to_culprit
 from .frames import Unframer
+from .held import Hold, Stream
 from .pickler import BUFFER_BYTES_MIN, make_pickler, memoized
 from .progress import NOTHING, Progress
 from .verdict import EQUAL, LOST, REASON_LENGTH_MAX, TIERS, VERDICTS, Kept, Unsaveable, reason_of, type_name
@@ -27,11 +29,15 @@ STACK_BYTES = 112 * 1024 * 1024
 
 
 class Pickled(NamedTuple):
-    """One variable of a group as bytes: pieces of its stream, and the buffers that it refers to."""
+    """One variable of a group as bytes: its stream, and the buffers that it refers to."""
 
     kept: Kept
-    stream: list[bytes]
+    stream: Stream
     buffers: list[pickle.PickleBuffer]
+    #: SHA-256 of the stream, and the buffers, that it has when it is pickled by itself: they tell whether it changed,
+    #: whatever is in its group.
+    own_sum: bytes
+    own_buffers: list[pickle.PickleBuffer]
 
 
 class Group(NamedTuple):
@@ -49,9 +55,18 @@ class Saved(NamedTuple):
     sources: dict[str, str]
 
 
-def save(variables: dict[str, Any], namespace: dict[str, Any], progress: Progress, skipped: dict[str, str]) -> Saved:
-    """Pickle `variables` of `namespace`; those in `skipped` are lost for the reasons given there."""
-    saver = _Saver(variables, namespace, progress)
+def save(
+    variables: dict[str, Any],
+    namespace: dict[str, Any],
+    progress: Progress,
+    skipped: dict[str, str],
+    folder: str | None = None,
+) -> Saved:
+    """Pickle `variables` of `namespace`; those in `skipped` are lost for the reasons given there.
+
+    `folder`: where streams can be put aside that are too large for memory.
+    """
+    saver = _Saver(variables, namespace, progress, Hold(folder))
     alone: dict[str, Pickled] = {}
     groups = sharing.Groups()
     for name in variables:
@@ -61,12 +76,22 @@ def save(variables: dict[str, Any], namespace: dict[str, Any], progress: Progres
             for pickled in saver.pickle([name]):
                 alone[name] = pickled
                 groups.add(name, saver.shareable())
-    written = [
-        Group([alone.pop(names[0])] if len(names) == 1 else saver.pickle(_code_first(names, variables)))
-        for names in groups
-    ]
+    written = []
+    for names in groups:
+        if len(names) == 1:
+            written.append(Group([alone.pop(names[0])]))
+        else:
+            own = {name: alone.pop(name) for name in names}
+            for each in own.values():
+                each.stream.drop()
+            together = saver.pickle(_code_first(names, variables))
+            written.append(Group([_with_sum(each, own[each.kept.name]) for each in together]))
     progress.begin(NOTHING)
     return Saved([group for group in written if group.variables], saver.lost, sources.collect(saver.sources))
+
+
+def _with_sum(pickled: Pickled, own: Pickled) -> Pickled:
+    return pickled._replace(own_sum=own.own_sum, own_buffers=own.own_buffers)
 
 
 def allow_depth() -> None:
@@ -86,14 +111,18 @@ def _code_first(names: list[str], variables: dict[str, Any]) -> list[str]:
 class _Saver:
     """Pickles groups of variables, and remembers what is lost."""
 
-    def __init__(self, variables: dict[str, Any], namespace: dict[str, Any], progress: Progress) -> None:
+    def __init__(
+        self, variables: dict[str, Any], namespace: dict[str, Any], progress: Progress, hold: Hold
+    ) -> None:
         self.lost: list[Kept] = []
         self.sources: set[str] = set()
         self._variables = variables
         self._indexes = {name: index for index, name in enumerate(variables)}
         self._progress = progress
         self._unframer = Unframer()
-        self._stream: list[bytes] = []
+        self._hold = hold
+        self._stream = Stream(hold)
+        self._sum = hashlib.sha256()
         self._buffers: list[pickle.PickleBuffer] = []
         # The second is for what is nested too deeply for C code.
         self._fast, self._slow = (make_pickler(namespace, self, self._keep_buffer, slow) for slow in (False, True))
@@ -127,16 +156,17 @@ class _Saver:
 
     def _pickle(self, pickler: Any, name: str) -> Pickled:
         value = self._variables[name]
-        self._stream, self._buffers = [], []
+        self._stream, self._sum, self._buffers = Stream(self._hold), hashlib.sha256(), []
         self._unframer.begin()
         pickler.begin_variable()
         pickler.dump(value)
         self.sources |= pickler.sources
         stream, buffers = self._stream, self._buffers
-        size = sum(map(len, stream)) + sum(buffer.raw().nbytes for buffer in buffers)
+        size = stream.length + sum(buffer.raw().nbytes for buffer in buffers)
         rank = max(pickler.rank, EQUAL) if pickler.notes else pickler.rank
         reason = "; ".join(pickler.notes)[:REASON_LENGTH_MAX] or None
-        return Pickled(Kept(name, type_name(value), VERDICTS[rank], TIERS[pickler.tier], size, reason), stream, buffers)
+        kept = Kept(name, type_name(value), VERDICTS[rank], TIERS[pickler.tier], size, reason)
+        return Pickled(kept, stream, buffers, self._sum.digest(), buffers)
 
     def shareable(self) -> list[int]:
         """Ids of what the variable that was just pickled may share with others."""
@@ -156,7 +186,9 @@ class _Saver:
 
     def write(self, data: bytes) -> None:
         """Called by the pickler."""
-        self._stream.append(self._unframer.strip(data))
+        data = self._unframer.strip(data)
+        self._sum.update(data)
+        self._stream.append(data)
         self._progress.tick()
 
     def _keep_buffer(self, buffer: pickle.PickleBuffer) -> bool:

@@ -24,9 +24,12 @@ class Cutter:
 
     def feed(self, data: bytes) -> None:
         """The next bytes. Raises OSError."""
-        self._take(data, 0)
-        if len(self._rest) >= BATCH_BYTES:
-            self._cut(last=False)
+        view = memoryview(data)
+        for begin in range(0, len(view), BATCH_BYTES):
+            # What is whole already is not copied.
+            self._take(data if len(data) <= BATCH_BYTES else bytes(view[begin : begin + BATCH_BYTES]), 0)
+            if len(self._rest) >= BATCH_BYTES:
+                self._cut(last=False)
 
     def finish(self) -> None:
         """No more bytes come. Raises OSError."""
