@@ -131,6 +131,6 @@ def _pieces(group: Group) -> Iterator[bytes | memoryview]:
     yield _COUNT.pack(len(head))
     yield head
     for each in group.variables:
-        yield from each.stream.pieces()
+        yield from (piece for piece, _ in each.stream.pieces())
     for each in group.variables:
         yield from (buffer.raw() for buffer in each.buffers)

@@ -11,13 +11,11 @@ import hashlib
 import itertools
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 #: Raw bytes of a chunk, at most.
 CHUNK_BYTES = 256 * 1024
 DIGEST_BYTES = 32
-#: A stream is cut somewhere in this range behind the previous cut.
-CUT_BYTES_MIN = 16 * 1024
-CUT_BYTES_MAX = 64 * 1024
 #: What separates the pieces of a stream, the rarest first: an object with attributes, a dict, a list, anything that
 #: others may refer to (MEMOIZE), numbers; then what separates the parts of texts and of anything else.
 _SEPARATORS = (b")\x81\x94", b"}\x94", b"]\x94", b"\x94", b"G", b"M", b"K", b"J", b"\n", b" ", b"\0", b"e")
@@ -30,6 +28,18 @@ _CONTEXT_MAX = 8
 _SEED = 0xFFFFFFFF
 
 
+class Range(NamedTuple):
+    """Somewhere between these distances from the previous cut is the next one."""
+
+    min: int
+    max: int
+
+
+#: For pickled objects; and for large strings, of which most are data in a format of their own.
+OBJECTS = Range(16 * 1024, 64 * 1024)
+DATA = Range(128 * 1024, 160 * 1024)
+
+
 def digest_of(chunk: bytes | memoryview) -> bytes:
     """The name of a chunk."""
     return hashlib.sha256(chunk).digest()
@@ -40,14 +50,14 @@ def fixed(length: int) -> Iterator[tuple[int, int]]:
     return ((begin, min(begin + CHUNK_BYTES, length)) for begin in range(0, length, CHUNK_BYTES))
 
 
-def next_cut(data: bytes | bytearray | memoryview, start: int) -> int:
-    """Where to cut a stream that was cut at `start`; needs CUT_BYTES_MAX bytes from there on, or all that come."""
-    if len(data) - start <= CUT_BYTES_MAX:
+def next_cut(data: bytes | bytearray, start: int, where: Range = OBJECTS) -> int:
+    """Where to cut what was cut at `start`; needs `where.max` bytes from there on, or all that come."""
+    if len(data) - start <= where.max:
         return len(data)
-    window = bytes(data[start + CUT_BYTES_MIN : start + CUT_BYTES_MAX])
+    window = bytes(memoryview(data)[start + where.min : start + where.max])
     separator = _separator(window)
     if separator is None:
-        return start + CUT_BYTES_MAX
+        return start + where.max
     count = window.count(separator)
     if count > _PIECES_MAX:
         window = window[: len(window) * _PIECES_MAX // count]
@@ -55,10 +65,10 @@ def next_cut(data: bytes | bytearray | memoryview, start: int) -> int:
     first, *pieces = window.split(separator)
     pieces = pieces[:-1]
     if not pieces:
-        return start + CUT_BYTES_MIN + len(first) + len(separator)
+        return start + where.min + len(first) + len(separator)
     chosen = _choose(pieces)
     behind = len(first) + sum(map(len, pieces[: chosen + 1])) + (chosen + 2) * len(separator)
-    return start + CUT_BYTES_MIN + behind
+    return start + where.min + behind
 
 
 def _choose(pieces: list[bytes]) -> int:

@@ -64,10 +64,10 @@ class GroupWriter:
         pieces = (piece for each in group.variables for piece in each.stream.pieces())
         self.size += length
         if length <= tree.INLINE_BYTES_MAX:
-            return {"stream": tree.inline(b"".join(pieces))}
+            return {"stream": tree.inline(b"".join(piece for piece, _ in pieces))}
         cutter = Cutter(self._pack)
-        for piece in pieces:
-            cutter.feed(piece)
+        for piece, is_data in pieces:
+            cutter.feed(piece, is_data)
         cutter.finish()
         tables = {pair: self._table(table) for pair, table in cutter.tables().items()}
         found = {"stream": tree.refer(cutter.size, cutter.digests, self._pack)}

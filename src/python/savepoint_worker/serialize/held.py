@@ -11,6 +11,8 @@ MEMORY_BYTES_MAX = 256 * 1024 * 1024
 #: Smaller writes are put together.
 _PIECE_BYTES_MIN = 4096
 _JOINED_BYTES = 64 * 1024
+#: A single write of so many bytes is a large string, which lies in the stream as it is.
+DATA_BYTES_MIN = 1024 * 1024
 #: What is read at once.
 PIECE_BYTES = 1024 * 1024
 
@@ -83,14 +85,14 @@ class Stream:
         if data:
             self._pieces.append(self._hold.keep(data))
 
-    def pieces(self) -> Iterator[bytes]:
-        """All of it. Raises OSError."""
+    def pieces(self) -> Iterator[tuple[bytes, bool]]:
+        """All of it, piece by piece: is it from a large string? Raises OSError."""
         for piece in self._pieces:
             if isinstance(piece, tuple):
-                yield from self._hold.read(piece)
+                yield from ((data, piece[1] >= DATA_BYTES_MIN) for data in self._hold.read(piece))
             else:
-                yield piece
-        yield bytes(self._small)
+                yield piece, len(piece) >= DATA_BYTES_MIN
+        yield bytes(self._small), False
 
     def drop(self) -> None:
         """It is not needed any more."""

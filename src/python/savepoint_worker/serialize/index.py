@@ -79,7 +79,7 @@ def read_lines(ref: tree.Ref, packs: PackReader) -> tuple[list[Any], list[str]]:
         except SavepointError as error:
             wrong.append(error.message)
             data += b"\n"
-    for line in data.splitlines():
+    for line in data.decode("utf-8", "replace").split("\n"):
         try:
             if line:
                 lines.append(json.loads(line))

@@ -2,8 +2,8 @@
 
 Pickle closes and opens a list again after each thousand elements (`e(`, APPENDS and MARK), and a dict so, too (`u(`).
 Put one element in front, and each of these pairs lies one element further on: all chunks of a long list would change.
-So all such pairs of bytes, whatever they mean where they are, are taken out before the stream is cut, and where they
-were is written down beside it: for each pair the number of bytes since the one before it, as a u32 BE.
+So such pairs of bytes, whatever they mean where they are, are taken out before the stream is cut (but for those in large
+strings), and where they were is written down beside it: for each the number of bytes since the one before it, a u32 BE.
 """
 
 from __future__ import annotations
@@ -44,9 +44,14 @@ class Remover:
         self._since += len(data)
         return data
 
+    def skip(self, length: int) -> None:
+        """So many bytes come of which nothing is taken out. Only after `finish`."""
+        self._since += length
+
     def finish(self) -> bytes:
-        """What is left at the end."""
+        """What is left at the end, or before something that is skipped."""
         rest, self._held = self._held, b""
+        self._since += len(rest)
         return rest
 
     def table(self) -> bytes:

@@ -65,7 +65,7 @@ class PackWriter:
         def put(index: int) -> None:
             digests[index] = self._put(chunks[index], compress)
 
-        sharing_out.each(len(chunks), put, sum(map(len, chunks)))
+        sharing_out.each(len(chunks), put, sum(map(len, chunks)), slow=compress)
         return digests
 
     def finish(self) -> None:
@@ -161,6 +161,10 @@ class PackReader:
     def length(self, digest: bytes) -> int:
         """Raw bytes of a chunk. Raises SavepointError (`damaged_checkpoint`)."""
         return self._place(digest).raw
+
+    def is_compressed(self, digest: bytes) -> bool:
+        """Does it take a while to read this chunk? Raises SavepointError (`damaged_checkpoint`)."""
+        return self._place(digest).codec != RAW
 
     def read(self, digest: bytes) -> bytes | bytearray:
         """A chunk. Raises SavepointError (`damaged_checkpoint`)."""

@@ -10,11 +10,18 @@ from collections.abc import Callable
 
 #: For less than this, starting a thread takes longer than what it saves.
 BYTES_MIN = 2 * 1024 * 1024
+PIECE_BYTES_MIN = 64 * 1024
+SLOWNESS = 8
 
 
-def each(count: int, work: Callable[[int], None], size: int) -> None:
-    """Call `work` with each number below `count`, in no order; `size`: bytes in all. Raises the first that is raised."""
-    if size < BYTES_MIN or count < 2:
+def each(count: int, work: Callable[[int], None], size: int, slow: bool = False) -> None:
+    """Call `work` with each number below `count`, in no order. Raises the first that is raised.
+
+    `size`: bytes in all; `slow`: each byte takes many times as long as reading it does. Two threads only hold each
+    other up if a piece of work takes no longer than handing over the interpreter does.
+    """
+    size *= SLOWNESS if slow else 1
+    if size < BYTES_MIN or size < count * PIECE_BYTES_MIN:
         for index in range(count):
             work(index)
         return

@@ -17,24 +17,34 @@ class Cutter:
         self._pack = pack
         self._rest = bytearray()
         self._removers = [Remover(pair) for pair in PAIRS]
+        self._where = chunks.OBJECTS
         self._compress: bool | None = None
         #: Digests of the chunks so far, and their bytes.
         self.digests: list[bytes] = []
         self.size = 0
 
-    def feed(self, data: bytes) -> None:
-        """The next bytes. Raises OSError."""
+    def feed(self, data: bytes, is_data: bool = False) -> None:
+        """The next bytes; `is_data`: they are from a large string. Raises OSError."""
+        where = chunks.DATA if is_data else chunks.OBJECTS
+        if where is not self._where:
+            # Large strings have chunks of their own, which are found again wherever the string is.
+            self.finish()
+            self._where, self._compress = where, None
         view = memoryview(data)
         for begin in range(0, len(view), BATCH_BYTES):
             # What is whole already is not copied.
-            self._take(data if len(data) <= BATCH_BYTES else bytes(view[begin : begin + BATCH_BYTES]), 0)
+            piece = data if len(data) <= BATCH_BYTES else bytes(view[begin : begin + BATCH_BYTES])
+            self._keep(piece, len(PAIRS) if is_data else 0)
+            if is_data:
+                for remover in self._removers:
+                    remover.skip(len(piece))
             if len(self._rest) >= BATCH_BYTES:
                 self._cut(last=False)
 
     def finish(self) -> None:
-        """No more bytes come. Raises OSError."""
+        """No more bytes come, or none of that kind. Raises OSError."""
         for number, remover in enumerate(self._removers):
-            self._take(remover.finish(), number + 1)
+            self._keep(remover.finish(), number + 1)
         self._cut(last=True)
 
     def tables(self) -> dict[str, bytes]:
@@ -42,7 +52,7 @@ class Cutter:
         tables = {pair.decode(): remover.table() for pair, remover in zip(PAIRS, self._removers)}
         return {pair: table for pair, table in tables.items() if table}
 
-    def _take(self, data: bytes, first: int) -> None:
+    def _keep(self, data: bytes, first: int) -> None:
         for remover in self._removers[first:]:
             data = remover.feed(data)
         self.size += len(data)
@@ -50,8 +60,8 @@ class Cutter:
 
     def _cut(self, last: bool) -> None:
         rest, begin, batch = self._rest, 0, []
-        while len(rest) - begin > (0 if last else chunks.CUT_BYTES_MAX):
-            end = chunks.next_cut(rest, begin)
+        while len(rest) - begin > (0 if last else self._where.max):
+            end = chunks.next_cut(rest, begin, self._where)
             batch.append(bytes(memoryview(rest)[begin:end]))
             begin = end
         del rest[:begin]

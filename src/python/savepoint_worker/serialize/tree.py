@@ -96,4 +96,4 @@ def fill(digests: list[bytes], target: memoryview, packs: PackReader) -> None:
         begin = offsets[index]
         packs.read_into(digests[index], target[begin : begin + packs.length(digests[index])])
 
-    sharing_out.each(len(digests), read, end)
+    sharing_out.each(len(digests), read, end, slow=bool(digests) and packs.is_compressed(digests[0]))
