@@ -213,6 +213,11 @@ export const SETTINGS = {
     about: 'sessions of `POST /api/execute` at a time; the one that was not used for the longest time goes',
   },
 
+  'checkpoint.import_bytes_max': {
+    ...integer(68_719_476_736, 1_024, 999_999_999_999_999),
+    about: 'bytes of a file of a checkpoint that the gateway takes in',
+  },
+
   'guard.enabled': {
     ...onOff(true),
     about: "whether a gateway's kernels freeze a copy after each cell: undo, and a crash costs one cell",

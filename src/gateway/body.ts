@@ -10,6 +10,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The body is handed over as a Buffer. */
     readonly takesBytes?: boolean
+    /** The body is handed over as a stream, which the route bounds itself. */
+    readonly takesStream?: boolean
   }
   interface FastifyRequest {
     /** Nothing, or only white space, was sent. */
@@ -18,6 +20,7 @@ declare module 'fastify' {
 }
 
 const BYTES = 'application/octet-stream'
+const STREAM = 'application/vnd.savepoint.checkpoint'
 
 export function takeBodies(app: FastifyInstance): void {
   app.decorateRequest('hasNoBody', false)
@@ -25,12 +28,17 @@ export function takeBodies(app: FastifyInstance): void {
   app.addHook('onRequest', (request, _reply, done) => {
     request.hasNoBody = true
     // Also for what would be no valid content type.
-    request.raw.headers['content-type'] = request.routeOptions.config.takesBytes ? BYTES : 'application/json'
+    const { takesBytes, takesStream } = request.routeOptions.config
+    request.raw.headers['content-type'] = takesBytes ? BYTES : takesStream ? STREAM : 'application/json'
     done()
   })
   app.addContentTypeParser(BYTES, { parseAs: 'buffer' }, (request, body, done) => {
     request.hasNoBody = body.length === 0
     done(null, body)
+  })
+  app.addContentTypeParser(STREAM, (request, payload, done) => {
+    request.hasNoBody = false
+    done(null, payload)
   })
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     const text = String(body).trim()

@@ -54,6 +54,9 @@ export const startKernelSchema = Type.Object({
   kernel_id: Type.Optional(Type.Union([text, Type.Null()], { description: 'The id to give it' })),
   savepoint: Type.Optional(
     Type.Object({
+      checkpoint: Type.Optional(
+        Type.Union([text, Type.Null()], { description: 'Id or name of the checkpoint that it begins with' }),
+      ),
       lease: Type.Optional(
         Type.Object({
           client: Type.String({

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./status.js')).runStatus,
   kernels: async () => (await import('./kernels.js')).runKernels,
   snapshots: async () => (await import('./snapshots.js')).runSnapshots,
+  checkpoints: async () => (await import('./checkpoints.js')).runCheckpoints,
   exec: async () => (await import('./exec.js')).runExec,
   console: async () => (await import('./console.js')).runConsole,
   doctor: async () => (await import('./doctor.js')).runDoctor,

@@ -69,8 +69,8 @@ function withoutValue(flag: string, inline: string | undefined): true {
 }
 
 // A value that looks like another flag is a forgotten value: `--python --guard`. One that does begin with a dash can be
-// given with `=`.
+// given with `=`; a dash alone stands for a file.
 function valueAfter(flag: string, next: string | undefined): string {
-  if (next === undefined || next.startsWith('-')) throw usage(`${flag} needs a value.`)
+  if (next === undefined || (next.startsWith('-') && next !== '-')) throw usage(`${flag} needs a value.`)
   return next
 }

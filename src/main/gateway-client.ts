@@ -2,6 +2,8 @@
 
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as SecureAgent, request as httpsRequest } from 'node:https'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { resolveSettings } from '../config.js'
 import { PUBLIC_CODES, SavepointError, type PublicCode } from '../errors.js'
 import { usage } from './flags.js'
@@ -36,8 +38,18 @@ export class GatewayClient {
   }
 
   /** The answer's JSON. Throws what the gateway refused, as a SavepointError of the same code; `not_found` if there is none. */
-  async ask(method: string, path: string, body?: object, timeoutMs: number = ANSWER_MS): Promise<unknown> {
-    const answer = await this.open(method, path, body, {}, timeoutMs)
+  async ask(method: string, path: string, body?: object | Readable, timeoutMs: number = ANSWER_MS): Promise<unknown> {
+    return await this.#read(await this.open(method, path, body, {}, timeoutMs))
+  }
+
+  /** The answer's bytes, as they come. Throws as `ask` does. */
+  async download(path: string): Promise<IncomingMessage> {
+    const answer = await this.open('GET', path, undefined)
+    if ((answer.statusCode ?? 500) >= 400) await this.#read(answer)
+    return answer
+  }
+
+  async #read(answer: IncomingMessage): Promise<unknown> {
     const text = await textOf(answer)
     const value = parsed(text)
     if (answer.statusCode === 401 && this.#isGuess) throw ownTokenNeeded(this.url)
@@ -45,17 +57,18 @@ export class GatewayClient {
     return value
   }
 
-  /** The answer, not read yet. Throws `not_found` if nobody listens, `timeout`. */
+  /** The answer, not read yet. A stream is sent as it comes. Throws `not_found` if nobody listens, `timeout`. */
   open(
     method: string,
     path: string,
-    body: object | undefined,
+    body: object | Readable | undefined,
     headers: Readonly<Record<string, string>> = {},
     timeoutMs: number = ANSWER_MS,
   ): Promise<IncomingMessage> {
     const send = this.url.startsWith('https:') ? httpsRequest : httpRequest
     const authorization = this.#token === null ? {} : { authorization: `token ${this.#token}` }
-    const all = { ...authorization, 'content-type': 'application/json', ...headers }
+    const type = body instanceof Readable ? 'application/vnd.savepoint.checkpoint' : 'application/json'
+    const all = { ...authorization, 'content-type': type, ...headers }
     return new Promise((resolve, reject) => {
       const sent = send(`${this.url}${path}`, { method, headers: all, agent: this.#agent }, resolve)
       if (timeoutMs > 0) {
@@ -65,7 +78,9 @@ export class GatewayClient {
         })
       }
       sent.on('error', (error: NodeJS.ErrnoException) => reject(unreachableAt(this.url, error)))
-      sent.end(body === undefined ? undefined : JSON.stringify(body))
+      // An upload may be refused before its end: the answer counts then, and the error of the request is told above.
+      if (body instanceof Readable) pipeline(body, sent).catch((error: Error) => sent.destroy(error))
+      else sent.end(body === undefined ? undefined : JSON.stringify(body))
     })
   }
 

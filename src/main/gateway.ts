@@ -24,6 +24,7 @@ import type { Log } from '../log.js'
 import { kernelLimitsOf, type SettingValues } from '../settings.js'
 import { openStores, type Stores } from '../store/store.js'
 import { UsageMeter } from '../worker/usage.js'
+import { checkpointStore } from './checkpoint-store.js'
 import { bindChannelsIn } from './gateway-connections.js'
 import type { GatewaySpecs } from './gateway-specs.js'
 import { kernelStoreOf } from './kernel-store.js'
@@ -92,6 +93,7 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
   })
   // Of no kernel: it only looks after checkpoints.
   const store = stores.of('gateway', null)
+  const importBytesMax = values['checkpoint.import_bytes_max']
   const runs = createRuns({ kernels, clock: systemClock, log, limits: runsLimitsOf(values) })
   kernels.onChange((id, what) => {
     if (what === 'ended') runs.kernelEnded(id)
@@ -120,7 +122,7 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
       keepAliveMs: values['server.keep_alive_s'] * 1_000,
       connectionsPerAddressMax: values['server.connections_per_address_max'],
     },
-    more: [runs.addRoutes, stateRoutes(store.checkpoints)],
+    more: [runs.addRoutes, stateRoutes(checkpointStore(store.checkpoints, { bytesMax: importBytesMax }))],
   })
   return {
     url: await gateway.listen(values['server.ip'], values['server.port']),

@@ -25,6 +25,7 @@ export const HELP = {
   savepoint status              whether a gateway runs, or kernels without one
   savepoint kernels             list, start, interrupt, restart and end kernels of the gateway
   savepoint snapshots           the moments that a kernel of the gateway can go back to
+  savepoint checkpoints         what is saved: list, compare, check, export, import, restore
   savepoint exec                run code in a kernel of the gateway
   savepoint console             Jupyter's console on a kernel of the gateway
   savepoint doctor              check everything that a kernel needs, and run a cell
@@ -141,6 +142,30 @@ transactions, each with the memory that it alone holds.
 ${GATEWAY}
 
 Exit codes: 0 done, 1 failed, 2 wrong usage (nothing was done), ${EXITS}`,
+
+  checkpoints: `savepoint checkpoints list [--kernel ID] [--branch B] [--search TEXT] [--limit N]
+savepoint checkpoints show | validate | delete CHECKPOINT
+savepoint checkpoints create [NAME] [--kernel ID] [--note T] [--exclude PATTERN ...]
+savepoint checkpoints restore CHECKPOINT [--kernel ID [--merge] [--only a,b]]
+savepoint checkpoints diff CHECKPOINT [OTHER | --kernel ID]
+savepoint checkpoints export CHECKPOINT [-o FILE]
+savepoint checkpoints import FILE [--trust NAME]
+
+CHECKPOINT is an id, or the newest of that name. Where no gateway runs, everything but create, restore and a comparison
+with a kernel is done in the data folder itself.
+
+  --kernel ID           the kernel of that id, or whose id begins so (create, diff: default the only one; restore: default
+                        a new one, whose id is printed; list takes a whole id, also of a kernel that is gone)
+  --search TEXT         only those with this text in their name or note
+  --exclude PATTERN     variables that are not saved, such as 'tmp_*' (may be given several times)
+  --merge               keep the variables that the checkpoint does not have (default: they are removed)
+  --only a,b            restore these variables alone
+  -o FILE               where to write it (default: NAME.savepoint; - is stdout)
+  --trust NAME          the file may be signed with the key NAME of the data folder's keys/trusted
+  --json                lists: {"items": [...], "total_count": n}; else one object
+${GATEWAY}
+
+Exit codes: 0 done, 1 failed, or validate found damage, 2 wrong usage (nothing was done), ${EXITS}`,
 
   console: `savepoint console [ID] [--name KERNELSPEC]
 

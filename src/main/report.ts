@@ -19,6 +19,7 @@ const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   unknown_kernelspec: EXIT.notFound,
   unauthorized: EXIT.unauthorized,
   unknown_execution: EXIT.notFound,
+  unknown_checkpoint: EXIT.notFound,
   forbidden: EXIT.unauthorized,
   timeout: EXIT.deadline,
 }

@@ -44,7 +44,16 @@ export async function apiReference(): Promise<string> {
   const kernels = new FakeKernels(['python3'])
   const runs = createRuns({ kernels, clock: systemClock, log: silentLog })
   const nothing = (): Promise<never> => Promise.reject(new Error('Nobody asks.'))
-  const store = stateRoutes({ list: nothing, get: nothing, verify: nothing, remove: nothing })
+  const store = stateRoutes({
+    list: nothing,
+    get: nothing,
+    describe: nothing,
+    validate: nothing,
+    diff: nothing,
+    exportTo: nothing,
+    importFrom: nothing,
+    remove: nothing,
+  })
   const connections = { open: nothing, close: nothing, of: () => null }
   const gateway = await testGateway({ kernels, connections, more: [runs.addRoutes, store] })
   try {

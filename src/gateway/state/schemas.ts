@@ -12,7 +12,7 @@ export const snapshotParams = Type.Object({
   id: kernelId,
   sid: Type.String({ description: 'Id of the snapshot' }),
 })
-export const checkpointParams = Type.Object({ cp: Type.String({ description: 'Id of the checkpoint' }) })
+export const checkpointParams = Type.Object({ cp: Type.String({ description: 'Id of the checkpoint, or its name' }) })
 
 export const waitQuery = Type.Object({
   wait_s: Type.Optional(
@@ -24,7 +24,8 @@ export const waitQuery = Type.Object({
 
 export const listQuery = Type.Object({
   kernel_id: Type.Optional(Type.String({ description: 'Only of this kernel, which may be gone' })),
-  branch: Type.Optional(Type.String()),
+  branch: Type.Optional(Type.String({ description: 'Only of this branch' })),
+  q: Type.Optional(Type.String({ description: 'Only those with this text in their name or note', maxLength: 1_000 })),
   limit: Type.Optional(Type.String({ description: 'At most so many, newest first (100)' })),
   before: Type.Optional(Type.String({ description: 'Older than the checkpoint of this id' })),
 })
@@ -34,7 +35,21 @@ const op = (description: string): TObject => Type.Object({ op: Type.Optional(Typ
 export const transactionOp = op(
   'begin (default), with name, policy, engine and timeout_s; savepoint; rollback; release; commit; status',
 )
-export const checkpointOp = op('create (default), with name, note, exclude and wait; list; restore')
+export const checkpointOp = op(
+  'create (default), with name, note, exclude and wait; branch, with checkpoint and name; cancel; restore; diff; list; get; validate; delete',
+)
+export const diffQuery = Type.Object({
+  to: Type.Optional(
+    Type.String({ description: "Id or name of the other one; without it, the kernel's present, if it is alive" }),
+  ),
+  wait_s: waitQuery.properties.wait_s,
+})
+export const importQuery = Type.Object({
+  trust: Type.Optional(
+    Type.String({ description: 'Name of a key that may have signed it, if not this gateway: docs/checkpoints.md' }),
+  ),
+})
+export const file = Type.String({ format: 'binary', description: 'application/vnd.savepoint.checkpoint' })
 export const forkBody = Type.Object({
   count: Type.Optional(Type.Integer({ description: 'How many kernels, 1 to 100 (1)' })),
   at: Type.Optional(

@@ -1,55 +1,24 @@
 /** Transactions and checkpoints over HTTP: which op each route asks for, and whose checkpoints there are. */
 
+import { request } from 'node:http'
 import { SavepointError } from '../../../src/errors.js'
-import type { CheckpointStore } from '../../../src/gateway/state/ports.js'
 import { stateRoutes } from '../../../src/gateway/state/state-routes.js'
+import { FakeCheckpointStore } from '../../fakes/checkpoint-store.js'
 import type { FakeKernel } from '../../fakes/kernels.js'
-import { testGateway, type TestGateway } from '../../support/gateway.js'
-
-interface FakeRecord {
-  readonly checkpoint_id: string
-  readonly kernel_id: string
-}
-
-class FakeStore implements CheckpointStore {
-  readonly records = new Map<string, FakeRecord>()
-  /** Whose those are that are nobody else's. */
-  readonly owners = new Map<string, string>()
-  readonly queries: unknown[] = []
-  damaged = new Set<string>()
-
-  async list(query: Parameters<CheckpointStore['list']>[0]) {
-    this.queries.push(query)
-    const items = [...this.records.values()].filter(
-      (each) =>
-        this.#isOf(each.checkpoint_id, query.owner) && (query.kernelId === null || each.kernel_id === query.kernelId),
-    )
-    return { items, total_count: items.length }
-  }
-
-  async get(id: string, owner: string | null): Promise<FakeRecord | null> {
-    return this.#isOf(id, owner) ? (this.records.get(id) ?? null) : null
-  }
-
-  #isOf(id: string, owner: string | null): boolean {
-    return owner === null || (this.owners.get(id) ?? 'local') === owner
-  }
-
-  async verify(id: string): Promise<void> {
-    if (this.damaged.has(id)) throw new SavepointError('damaged_checkpoint', 'It is not as it was written.')
-  }
-
-  async remove(id: string): Promise<void> {
-    this.records.delete(id)
-  }
-}
+import { ALL_SCOPES } from '../../../src/gateway/auth/principal.js'
+import { testGateway, WITH_TOKEN, type TestGateway } from '../../support/gateway.js'
+import { AUDIENCE, ISSUER, KEYS, sign } from '../auth/support.js'
 
 let gateway: TestGateway
-let store: FakeStore
+let store: FakeCheckpointStore
 let kernel: FakeKernel
 beforeEach(async () => {
-  store = new FakeStore()
-  gateway = await testGateway({ more: [stateRoutes(store)] })
+  store = new FakeCheckpointStore()
+  gateway = await testGateway({
+    more: [stateRoutes(store)],
+    keys: { keys: () => KEYS, revoked: () => false },
+    rules: { issuer: ISSUER, audience: AUDIENCE },
+  })
   const nothing = { environment: {}, path: null, cwd: null, affinity: null }
   kernel = await gateway.kernels.start({ name: 'python3', kernelId: 'k', owner: 'local', ...nothing })
 })
@@ -145,6 +114,10 @@ describe('checkpoints of a kernel', () => {
     expect((await gateway.ask('POST', '/api/kernels/k/checkpoints', { op: 'list' })).status).toBe(200)
     expect((await gateway.ask('POST', '/api/kernels/k/restore', { checkpoint: 'a', mode: 'merge' })).status).toBe(200)
     expect((await gateway.ask('POST', '/api/kernels/k/restore', {})).status).toBe(400)
+    for (const op of ['export', 'import']) {
+      const told = await gateway.ask('POST', '/api/kernels/k/checkpoints', { op })
+      expect([told.status, told.body.code]).toEqual([400, 'unknown_op'])
+    }
     expect(kernel.asked.map(({ target, data }) => [target, data])).toEqual([
       ['savepoint.checkpoint', { op: 'create', name: 'a' }],
       ['savepoint.checkpoint', { op: 'list' }],
@@ -157,7 +130,9 @@ describe('checkpoints of a kernel', () => {
     store.records.set('cp_2', { checkpoint_id: 'cp_2', kernel_id: 'gone' })
     const { body } = await gateway.ask('GET', '/api/kernels/k/checkpoints?limit=5&before=cp_9')
     expect(body).toEqual({ items: [{ checkpoint_id: 'cp_1', kernel_id: 'k' }], total_count: 1, head: 'cp_1' })
-    expect(store.queries).toEqual([{ owner: 'local', kernelId: 'k', branch: null, before: 'cp_9', limit: 5 }])
+    expect(store.queries).toEqual([
+      { owner: 'local', kernelId: 'k', branch: null, text: null, before: 'cp_9', limit: 5 },
+    ])
     expect(kernel.asked).toEqual([])
     expect((await gateway.ask('GET', '/api/kernels/k/checkpoints?limit=x')).status).toBe(400)
   })
@@ -175,7 +150,7 @@ describe('checkpoints', () => {
     expect((await gateway.ask('GET', '/api/savepoint/checkpoints?kernel_id=gone')).body).toMatchObject({
       total_count: 1,
     })
-    expect((await gateway.ask('GET', ONE)).body).toEqual({ checkpoint_id: 'cp_1', kernel_id: 'k' })
+    expect((await gateway.ask('GET', ONE)).body).toEqual({ checkpoint_id: 'cp_1', kernel_id: 'k', objects: [] })
     expect((await gateway.ask('GET', `${ONE}/validate`)).body).toEqual({ valid: true, damaged: [] })
     store.damaged.add('cp_1')
     expect((await gateway.ask('GET', `${ONE}/validate`)).body).toMatchObject({
@@ -184,5 +159,109 @@ describe('checkpoints', () => {
     })
     expect((await gateway.ask('DELETE', ONE)).status).toBe(204)
     expect((await gateway.ask('GET', ONE)).body.code).toBe('unknown_checkpoint')
+  })
+
+  test('are searched, and found by their names', async () => {
+    await gateway.ask('GET', '/api/savepoint/checkpoints?q=ready%20for&branch=b&limit=7')
+    expect(store.queries).toEqual([
+      { owner: null, kernelId: null, branch: 'b', text: 'ready for', before: null, limit: 7 },
+    ])
+    store.records.set('cp_3', { checkpoint_id: 'cp_3', kernel_id: 'k', name: 'so far' })
+    expect((await gateway.ask('GET', '/api/savepoint/checkpoints/so%20far')).body).toMatchObject({
+      checkpoint_id: 'cp_3',
+    })
+  })
+
+  test('are compared with each other, and with the present of their kernel', async () => {
+    expect((await gateway.ask('GET', `${ONE}/diff?to=cp_2`)).body).toMatchObject({ added: ['cp_1'], removed: ['cp_2'] })
+    kernel.answer = { added: [], removed: [], changed: [], code: ['x = 1'] }
+    expect((await gateway.ask('GET', `${ONE}/diff`)).body).toEqual(kernel.answer)
+    expect(kernel.asked).toMatchObject([
+      { target: 'savepoint.checkpoint', data: { op: 'diff', from: 'cp_1', to: null } },
+    ])
+    const gone = await gateway.ask('GET', '/api/savepoint/checkpoints/cp_2/diff')
+    expect([gone.status, gone.body.code]).toEqual([404, 'unknown_kernel'])
+    expect((await gateway.ask('GET', `${ONE}/diff?to=cp_9`)).body.code).toBe('unknown_checkpoint')
+  })
+
+  test('of somebody else are not there, whatever is asked of them', async () => {
+    // The gateway's own token sees all; this one is a user's.
+    const exp = Math.floor(Date.now() / 1000) + 600
+    const token = sign({ sub: 'bob', iat: undefined, exp, scopes: ALL_SCOPES })
+    store.owners.set('cp_1', 'bob')
+    store.owners.set('cp_2', 'ann')
+    const other = '/api/savepoint/checkpoints/cp_2'
+    for (const [method, url] of [
+      ['GET', other],
+      ['GET', `${other}/validate`],
+      ['GET', `${other}/data`],
+      ['GET', `${other}/diff?to=cp_1`],
+      ['GET', `${ONE}/diff?to=cp_2`],
+      ['DELETE', other],
+    ] as const) {
+      const answer = await gateway.send({ method, url, headers: { authorization: `Bearer ${token}` } })
+      expect([url, answer.status, answer.body.code]).toEqual([url, 404, 'unknown_checkpoint'])
+    }
+    expect(store.records.has('cp_2')).toBe(true)
+  })
+})
+
+describe('files of checkpoints', () => {
+  const DATA = '/api/savepoint/checkpoints/cp_1/data'
+  const IMPORT = '/api/savepoint/checkpoints/import'
+  beforeEach(() => store.records.set('cp_1', { checkpoint_id: 'cp_1', kernel_id: 'k', name: 'café "1"' }))
+
+  test('are sent with a name', async () => {
+    const { status, headers, text } = await gateway.ask('GET', DATA)
+    expect([status, text]).toEqual([200, 'half and half'])
+    expect(headers['content-type']).toBe('application/vnd.savepoint.checkpoint')
+    expect(headers['content-disposition']).toBe(
+      `attachment; filename="cp_1.savepoint"; filename*=UTF-8''caf%C3%A9%20%221%22.savepoint`,
+    )
+  })
+
+  test('that are damaged are refused, and those that fail on the way are cut', async () => {
+    store.damaged.add('cp_1')
+    const { status, body } = await gateway.ask('GET', DATA)
+    expect([status, body.code]).toEqual([422, 'damaged_checkpoint'])
+    store.damaged.clear()
+    store.cut.add('cp_1')
+    await expect(gateway.ask('GET', DATA)).rejects.toThrow(/aborted|socket hang up|ECONNRESET/)
+  })
+
+  test('are taken in as they come, whatever they call themselves and however large they are', async () => {
+    const body = Buffer.alloc(200_000, 7)
+    for (const type of ['application/vnd.savepoint.checkpoint', 'application/json', undefined]) {
+      const headers = { ...WITH_TOKEN, ...(type === undefined ? {} : { 'content-type': type }) }
+      const answer = await gateway.send({ method: 'POST', url: `${IMPORT}?trust=lab`, headers, body })
+      expect([answer.status, answer.body.checkpoint_id]).toEqual([201, 'cp_new'])
+    }
+    expect(store.imported).toEqual(Array.from({ length: 3 }, () => ({ bytes: 200_000, owner: 'local', trust: 'lab' })))
+  })
+
+  test('that are too large, or have no byte, are refused', async () => {
+    const large = await gateway.send({
+      method: 'POST',
+      url: IMPORT,
+      headers: WITH_TOKEN,
+      body: Buffer.alloc(1_500_000),
+    })
+    expect([large.status, large.body.code]).toEqual([413, 'too_large'])
+    const none = await gateway.send({ method: 'POST', url: IMPORT, headers: WITH_TOKEN })
+    expect([none.status, none.body.code]).toEqual([422, 'damaged_checkpoint'])
+    expect(store.imported).toEqual([])
+  })
+
+  test('that are cut leave nothing', async () => {
+    const { port } = new URL(gateway.url)
+    const ended = new Promise<void>((resolve) => {
+      const headers = { ...WITH_TOKEN, 'content-length': 1_000 }
+      const sent = request({ host: '127.0.0.1', port, method: 'POST', path: IMPORT, headers })
+      sent.on('error', () => resolve())
+      sent.write('the beginning', () => sent.destroy(new Error('cut')))
+    })
+    await ended
+    expect((await gateway.ask('GET', '/api/savepoint/checkpoints/cp_new')).status).toBe(404)
+    expect(store.imported).toEqual([])
   })
 })
