@@ -3,6 +3,7 @@
  * `npm run bench -- --gateway [ARGUMENTS OF gateway_bench.py]`: the gateway beside its peers. The peers are installed
  * once into a cache folder.
  * `npm run bench -- --transactions [ARGUMENTS OF transaction_bench.py]`: transactions beside other ways to keep a state.
+ * `npm run bench -- --checkpoints [ARGUMENTS OF checkpoint_bench.py]`: checkpoints beside Kishu, dill and cloudpickle.
  * `npm run bench -- --gateway-memory [ARGUMENTS OF gateway_memory.py]`: what a kernel of the gateway costs.
  */
 import { spawnSync } from 'node:child_process'
@@ -18,6 +19,7 @@ const env = { ...process.env, SAVEPOINT_BENCH_HOME: home, SAVEPOINT_NODE: proces
 const KINDS = {
   '--gateway-memory': { script: 'gateway_memory.py', peers: '--small' },
   '--gateway': { script: 'gateway_bench.py', peers: '--gateway' },
+  '--checkpoints': { script: 'checkpoint_bench.py', peers: '--checkpoints' },
   '--transactions': { script: 'transaction_bench.py', peers: '--transactions' },
 }
 const args = process.argv.slice(2)
