@@ -61,10 +61,18 @@ export const config = Object.freeze({
     /** For what clients had sent before a cell failed to be read from the sockets. */
     settleMs: 1_000,
     checkpointMs: 600_000,
+    /** For loading a checkpoint, before the kernel goes back to what it was. */
+    restoreMs: 600_000,
+    /** Checkpoints of one kernel that wait to be written; one at a time is. */
+    writersWaitingMax: 16,
+    /** What of a checkpoint may be sent as a message; larger ones go over REST. */
+    transferBytesMax: 8_388_608,
     /** For what a client asks of the variables; a repr of the user's may take its time. */
     namespaceMs: 30_000,
     /** For `--restore last`: saving at the end, which a client waits for before it uses force, and loading at a start. */
     saveLastMs: 3_500,
+    /** For the automatic checkpoint of an end: a gateway gives a kernel 3 s to restart. */
+    saveAtEndMs: 2_500,
     restoreLastMs: 60_000,
     /** For looking at what a worker uses. */
     usageMs: 5_000,

@@ -9,7 +9,7 @@
 
 import { config, type Environment } from './config.js'
 import { SavepointError } from './errors.js'
-import { integer, list, oneOf, onOff, optional, text, type Kind } from './settings/kinds.js'
+import { integer, list, oneOf, onOff, optional, text, words, type Kind } from './settings/kinds.js'
 
 export interface Setting<T> extends Kind<T> {
   /** What it sets, as the reference says it. */
@@ -241,6 +241,30 @@ export const SETTINGS = {
     about: 'copies that one kernel keeps: one more than cells that can be undone',
   },
 
+  'checkpoint.auto': {
+    ...words('', ['cell', 'interval', 'idle', 'shutdown']),
+    about: 'when checkpoints are made without being asked for; none unless something has run since the last one',
+  },
+  'checkpoint.interval_s': { ...integer(300, 1, secondsMax), about: 'for `interval`: how long after something ran' },
+  'checkpoint.idle_s': { ...integer(60, 1, secondsMax), about: 'for `idle`: how long the kernel is at rest before' },
+  'checkpoint.keep': {
+    ...text('', 'rules such as last=10,hourly=24,daily=7; empty: all'),
+    about: 'which automatic checkpoints of a kernel are kept; named ones are always',
+  },
+  'checkpoint.max_bytes': {
+    ...integer(0, 0, 1_099_511_627_776),
+    about: 'bytes that the checkpoints of one user may have; 0: as many as come',
+  },
+  'checkpoint.exclude': { ...list('patterns of names'), about: 'variables that no checkpoint holds' },
+  'checkpoint.replay': {
+    ...onOff(false),
+    about: 'whether a restore may run the cell again that made what cannot be saved',
+  },
+  'checkpoint.restore_s': {
+    ...integer(config.kernel.restoreMs / 1_000, 1, secondsMax),
+    about: 'how long a restore may take before the kernel goes back to what it was',
+  },
+
   'kernel.subshells': {
     ...onOff(false),
     about: 'whether kernels offer subshells to clients; they serve them in any case',
@@ -299,6 +323,20 @@ export function kernelLimitsOf(values: SettingValues) {
     guardMomentsMax: values['guard.moments_max'],
     snapshotBytesMax: values['guard.bytes_max'],
     interruptGraceMs: values['guard.interrupt_grace_s'] * 1_000,
+    restoreMs: values['checkpoint.restore_s'] * 1_000,
+  }
+}
+
+/** Which checkpoints a kernel makes without being asked for, and what none of them holds. */
+export function checkpointPolicyOf(values: SettingValues) {
+  const auto = values['checkpoint.auto']
+  return {
+    cell: auto.includes('cell'),
+    intervalMs: auto.includes('interval') ? values['checkpoint.interval_s'] * 1_000 : null,
+    idleMs: auto.includes('idle') ? values['checkpoint.idle_s'] * 1_000 : null,
+    shutdown: auto.includes('shutdown'),
+    exclude: values['checkpoint.exclude'],
+    replay: values['checkpoint.replay'],
   }
 }
 

@@ -78,6 +78,8 @@ function isQuiet(state: KernelState): boolean {
     state.transactions.length === 0 &&
     // Each cell is to have its copy behind it, and while that is made the next one comes anyway.
     state.guard.phase !== 'on' &&
+    !state.options.checkpoints.cell &&
+    state.auto.due === null &&
     state.subshells.size === 0 &&
     state.debugging.token === null &&
     state.shutdown === null &&

@@ -8,8 +8,7 @@
 import { SavepointError } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { called, type Args, type Call, type Op } from './call.js'
-import { createOp } from './checkpoint-ops.js'
-import * as checkpoints from './checkpoints.js'
+import { createOp, diffOp, listOp } from './checkpoint-ops.js'
 import { endWithoutWorker } from './death.js'
 import type { StoreCall } from './effects.js'
 import { emitTransaction } from './events.js'
@@ -19,6 +18,7 @@ import { guardOp, snapshotsOp } from './guard-ops.js'
 import { putBackAnswer } from './objects-engine.js'
 import { run, waitFor, type Operation } from './operation.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
+import { branch, restore } from './restoring.js'
 import { rollback, rolledBackLine, type RollbackReport } from './rollback.js'
 import { setSavepoint } from './savepoints.js'
 import { command, publishText } from './send.js'
@@ -47,6 +47,7 @@ export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[
     client: state.turn?.request.client ?? null,
     parent,
     content: null,
+    buffers: [],
     afterwards: [],
     warnings: [],
   }
@@ -70,7 +71,9 @@ export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[
   } else if (op) {
     run(state, called(op, state, call), (outcome) => {
       if (!outcome.ok) {
-        refuseAsk(state, event, outcome.error)
+        // A restore has ended the process that asked, and there is no way back.
+        if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+        else refuseAsk(state, event, outcome.error)
         return
       }
       command(state, { kind: 'answer', id: event.id, ok: true, result: outcome.value })
@@ -88,8 +91,10 @@ const ASKS: Readonly<Record<string, Op>> = {
   snapshots: snapshotsOp,
   guard: guardOp,
   checkpoint: createOp,
-  checkpoints: (state, { args }) => checkpoints.list(state, args),
-  restore: (state, { args }) => checkpoints.restore(state, args),
+  checkpoints: listOp,
+  restore: (state, { args }) => restore(state, args),
+  branch: (state, { args }) => branch(state, args),
+  diff: diffOp,
   history: historyOp,
 }
 

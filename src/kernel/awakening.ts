@@ -7,7 +7,9 @@
  * history, comm_info, connect, usage, interrupts, shutdown.
  */
 
+import { endComeback } from './comeback.js'
 import { wakeForked } from './forked.js'
+import { tellOfComeback } from './recovery.js'
 import { log } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, type KernelState, type Request } from './state.js'
@@ -47,7 +49,10 @@ export function zygoteWarm(state: KernelState): void {
 function forkFirst(state: KernelState): void {
   forkFresh(
     state,
-    () => {},
+    () => {
+      if (state.comeback === null) return
+      tellOfComeback(state, endComeback(state, 'kernel lost'), 'The kernel lost its processes, and has new ones.')
+    },
     (error) => {
       if (state.shutdown) return
       log(state, 'error', 'start_failed', { code: error.code, message: error.message })

@@ -15,6 +15,8 @@ export interface Call {
   readonly parent: Buffer
   /** The client's message; null for what code in the kernel asks. */
   readonly content: Buffer | null
+  /** What came with it. */
+  readonly buffers: readonly Buffer[]
   /** What is told to everybody once the one that asked has its answer. */
   readonly afterwards: (() => void)[]
   /** What of the request is not done, in words. */

@@ -1,62 +1,156 @@
 /**
- * Checkpoints: the steps of writing, listing and restoring one.
+ * Checkpoints: the steps of writing one.
  *
- * A forked copy of the worker writes the namespace to a file, so that the kernel is held up for the fork alone; the
- * store then signs the file and keeps it. Before a restore the store verifies the file: nothing is unpickled that we
- * did not write.
+ * A forked copy of the worker, the *writer*, writes the namespace to files, so that the kernel is held up for the fork
+ * alone; the store then signs them and keeps them. One writer at a time is at work for a kernel: who wants another one
+ * waits for its end (see `writers`).
  */
 
 import { SavepointError } from '../errors.js'
-import type { LostObject, WorkerEvent } from '../link/protocol.js'
-import type { CheckpointDraft, OpenCheckpoint } from './effects.js'
+import type { WorkerEvent } from '../link/protocol.js'
 import { refuseWhileDebugged } from './debugger-state.js'
-import { noteStep } from './guard.js'
+import type { CheckpointDraft, Head } from './effects.js'
+import { emitCheckpoint } from './events.js'
 import { waitFor, type Operation } from './operation.js'
-import { command, log } from './send.js'
+import { command } from './send.js'
 import { mint, type KernelState } from './state.js'
 import { checkName } from './terms.js'
+import { headOf, keepHead, moveHead, takeBackHead } from './timeline.js'
+import { freeWriter, turnToWrite } from './writers.js'
 
-export interface CheckpointRequest {
+export interface CheckpointWish {
   readonly name: unknown
   readonly note: unknown
   readonly exclude: unknown
+  /** Nobody asked for it: it is told of as it is made. */
+  readonly automatic?: boolean
 }
 
 export interface Started {
   /** What is known while it is being written. */
   readonly writing: Readonly<Record<string, unknown>>
-  /** Waits until it is stored; the record. */
+  /** Everybody is to hear of it if it fails: somebody was told that it is being written. */
+  readonly announce: () => void
+  /** Waits until it is stored; the record. To be run in any case. */
   readonly finish: () => Operation<unknown>
 }
 
-/** Begins a checkpoint of the worker's namespace: the worker goes on as soon as its copy, the writer, was forked. */
-export function* start(state: KernelState, request: CheckpointRequest): Operation<Started> {
+/**
+ * Begins a checkpoint of the worker's namespace: the worker goes on as soon as its copy, the writer, was forked.
+ * `parent`: header of the request that it belongs to. Throws `name_invalid`, `bad_request`, `queue_full`,
+ * `snapshot_failed`, and what the store does.
+ */
+export function* start(state: KernelState, wish: CheckpointWish, parent: Buffer): Operation<Started> {
   refuseWhileDebugged(state)
-  const { limits } = state.options
-  const name = checkpointName(request.name)
-  const exclude = patterns(request.exclude)
-  const note = typeof request.note === 'string' ? request.note : null
-  const draft = yield* store<CheckpointDraft>(state, {
-    call: 'begin_checkpoint',
-    name,
-    note,
-    parent: null,
-    branch: 'main',
-  })
+  const name = checkpointName(wish.name)
+  const exclude = [...state.options.checkpoints.exclude, ...patterns(wish.exclude)]
+  const note = typeof wish.note === 'string' ? wish.note : null
+  yield* turnToWrite(state)
+  try {
+    const at = yield* headOf(state)
+    const draft = yield* beginDraft(state, { name, note, at })
+    return yield* forkWriter(state, draft, { name, note, at, exclude, parent, automatic: wish.automatic === true })
+  } catch (error) {
+    freeWriter(state)
+    throw error
+  }
+}
+
+/** A place to write to. Throws what the store does. */
+export function beginDraft(
+  state: KernelState,
+  { name, note, at }: { readonly name: string | null; readonly note: string | null; readonly at: Head },
+): Operation<CheckpointDraft> {
+  return store<CheckpointDraft>(state, { call: 'begin_checkpoint', name, note, parent: at.head, branch: at.branch })
+}
+
+export interface WriterWish {
+  readonly name: string | null
+  readonly note: string | null
+  readonly at: Head
+  readonly exclude: readonly string[]
+  readonly parent: Buffer
+  readonly automatic: boolean
+}
+
+/** Forks the writer of a draft. Who has called this has the turn to write; it ends with `finish`, or here by an error. */
+export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: WriterWish): Operation<Started> {
+  const { name, note, at, parent } = wish
   const checkpoint = draft.checkpoint_id
-  const token = mint(state)
   const in_transaction = state.transactions.length > 0
   const execution_count = state.executionCount
-  command(state, { kind: 'checkpoint', checkpoint, token, ...placesOf(draft), exclude })
-  const fork = yield* orAbandon(state, checkpoint, forked(state, checkpoint))
-  const { pause_ms } = fork
-  function* write(): Operation<unknown> {
-    const { write_ms } = yield* waitFor<{ write_ms: number }>(`written:${checkpoint}`, limits.checkpointMs)
-    const facts = { pause_ms, write_ms, in_transaction, execution_count }
-    return yield* store<unknown>(state, { call: 'seal_checkpoint', checkpoint, facts })
+  const known = {
+    checkpoint_id: checkpoint,
+    name,
+    note,
+    state: 'writing',
+    parent_id: at.head,
+    branch: at.branch,
+    in_transaction,
+    execution_count,
   }
-  const writing = { checkpoint_id: checkpoint, name, note, state: 'writing', pause_ms, in_transaction, execution_count }
-  return { writing, finish: () => orAbandon(state, checkpoint, write()) }
+  state.writers.writing = { checkpoint, record: known, parent, announced: wish.automatic }
+  const before = state.timeline
+  const { pause_ms } = yield* orAbandon(state, checkpoint, forked(state, draft, wish.exclude))
+  moveHead(state, { head: checkpoint, branch: at.branch })
+  state.changed = wish.exclude.length > state.options.checkpoints.exclude.length
+  const writing = { ...known, pause_ms }
+  state.writers.writing = { checkpoint, record: writing, parent, announced: wish.automatic }
+  function* write(): Operation<unknown> {
+    const { write_ms } = yield* waitFor<{ write_ms: number }>(
+      `written:${checkpoint}`,
+      state.options.limits.checkpointMs,
+    )
+    const facts = { pause_ms, write_ms, in_transaction, execution_count }
+    const call = { call: 'seal_checkpoint', checkpoint, facts } as const
+    return yield* store<unknown>(state, call, `seal ${checkpoint}`)
+  }
+  function* finish(): Operation<unknown> {
+    try {
+      const record = yield* orAbandon(state, checkpoint, write())
+      freeWriter(state)
+      keepHead(state)
+      return record
+    } catch (error) {
+      const announced = state.writers.writing?.announced === true
+      freeWriter(state)
+      takeBackHead(state, checkpoint, before)
+      const { code, message } = error as SavepointError
+      if (announced) emitCheckpoint(state, parent, { ...writing, state: 'failed', error: { code, message } })
+      throw error
+    }
+  }
+  const announce = (): void => {
+    if (state.writers.writing?.checkpoint === checkpoint) state.writers.writing.announced = true
+  }
+  return { writing, announce, finish }
+}
+
+/** Writes what there is now, has `use` look at it, and gives it up. */
+export function* withDraftOfPresent<T>(state: KernelState, use: (draft: string) => Operation<T>): Operation<T> {
+  refuseWhileDebugged(state)
+  yield* turnToWrite(state)
+  let draft: CheckpointDraft | null = null
+  try {
+    draft = yield* beginDraft(state, { name: null, note: null, at: yield* headOf(state) })
+    yield* forked(state, draft, state.options.checkpoints.exclude)
+    yield* waitFor<unknown>(`written:${draft.checkpoint_id}`, state.options.limits.checkpointMs)
+    return yield* use(draft.checkpoint_id)
+  } finally {
+    if (draft) abandon(state, draft.checkpoint_id)
+    freeWriter(state)
+  }
+}
+
+type ForkedWriter = Extract<WorkerEvent, { kind: 'forked_writer' }>
+
+function* forked(state: KernelState, draft: CheckpointDraft, exclude: readonly string[]): Operation<ForkedWriter> {
+  const checkpoint = draft.checkpoint_id
+  const { replay } = state.options.checkpoints
+  command(state, { kind: 'checkpoint', checkpoint, token: mint(state), ...placesOf(draft), exclude, replay })
+  const fork = yield* waitFor<ForkedWriter>(`forked_writer:${checkpoint}`, state.options.limits.wakeMs)
+  if (fork.error === undefined) return fork
+  throw new SavepointError('snapshot_failed', `The process could not be copied for the checkpoint: ${fork.error}.`)
 }
 
 /** Where the writer of a draft is to write. */
@@ -68,90 +162,27 @@ export function placesOf({ path, pack, known = null }: CheckpointDraft): {
   return pack === undefined ? { path } : { path, pack, known }
 }
 
-type ForkedWriter = Extract<WorkerEvent, { kind: 'forked_writer' }>
-
-function* forked(state: KernelState, checkpoint: string): Operation<ForkedWriter> {
-  const fork = yield* waitFor<ForkedWriter>(`forked_writer:${checkpoint}`, state.options.limits.wakeMs)
-  if (fork.error === undefined) return fork
-  throw new SavepointError('snapshot_failed', `The process could not be copied for the checkpoint: ${fork.error}.`)
-}
-
 /** Gives back what was reserved when a step fails. */
 function* orAbandon<T>(state: KernelState, checkpoint: string, step: Operation<T>): Operation<T> {
   try {
     return yield* step
   } catch (error) {
-    const id = `abandon ${checkpoint}`
-    state.effects.push({ do: 'store', id, call: { call: 'abandon_checkpoint', checkpoint } })
+    abandon(state, checkpoint)
     throw error
   }
 }
 
-/** `{items, total_count, head}`, newest first. */
-export function list(state: KernelState, request: Readonly<Record<string, unknown>>): Operation<unknown> {
-  const { branch, before } = request
-  const limit = request['limit'] ?? 100
-  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > 1000) {
-    throw new SavepointError('bad_request', 'limit must be a whole number from 1 to 1000.')
-  }
-  return store<unknown>(state, {
-    call: 'list_checkpoints',
-    branch: typeof branch === 'string' ? branch : null,
-    before: typeof before === 'string' ? before : null,
-    limit,
-  })
-}
-
-/** Loads a checkpoint into the worker's namespace. */
-export function* restore(state: KernelState, request: Readonly<Record<string, unknown>>): Operation<RestoreResult> {
-  const { checkpoint } = request
-  if (typeof checkpoint !== 'string')
-    throw new SavepointError('bad_request', 'Name the checkpoint to restore: its id or its name.')
-  const mode = request['mode'] ?? 'clear'
-  if (mode !== 'clear' && mode !== 'merge') throw new SavepointError('bad_request', "mode must be 'clear' or 'merge'.")
-  const names = request['names'] ?? null
-  if (names !== null && !isNames(names))
-    throw new SavepointError('bad_request', 'names must be a list of variable names, or null.')
-  if (state.transactions.length > 0) {
-    throw new SavepointError('transaction_open', 'A transaction is open. Commit it or roll it back, then restore.')
-  }
-  const opened = yield* store<OpenCheckpoint>(state, { call: 'open_checkpoint', checkpoint })
-  const { checkpoint_id } = opened.record
-  const id = mint(state)
-  // What a cell restores is part of what the cell does.
-  if (!state.turn?.cell) noteStep(state)
-  const { places, parts } = sourceOf(opened)
-  command(state, { kind: 'restore', id, ...places, mode, names, lazy: 'auto' }, parts)
-  type Restored = Extract<WorkerEvent, { kind: 'restored' }>
-  const done = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.checkpointMs)
-  if (done.error) {
-    log(state, 'warn', 'restore_failed', { checkpoint: checkpoint_id, code: done.error.code })
-    throw new SavepointError('restore_failed', done.error.message, done.error.details)
-  }
-  return { checkpoint_id, restored: done.restored, lost: done.lost, warnings: done.warnings, restore_ms: done.ms }
-}
-
-/** What a worker is told of a checkpoint that it is to load. */
-export function sourceOf({ format, path, packs, root, map }: Omit<OpenCheckpoint, 'record'>): {
-  readonly places: { readonly format: 1 | 2; readonly path: string; readonly packs: readonly string[] }
-  readonly parts: readonly Buffer[]
-} {
-  return { places: { format, path, packs }, parts: root && map ? [root, map] : [] }
-}
-
-export interface RestoreResult {
-  readonly checkpoint_id: string
-  readonly restored: number
-  readonly lost: readonly LostObject[]
-  readonly warnings: readonly string[]
-  readonly restore_ms: number
+/** Nobody wants what is being written, or was. */
+export function abandon(state: KernelState, checkpoint: string): void {
+  state.effects.push({ do: 'cancel_writer', checkpoint })
+  const call = { call: 'abandon_checkpoint', checkpoint } as const
+  state.effects.push({ do: 'store', id: `abandon ${checkpoint}`, call })
 }
 
 type Call = Extract<KernelState['effects'][number], { do: 'store' }>['call']
 
 /** Asks the store, and waits for its answer. */
-export function* store<T>(state: KernelState, call: Call): Operation<T> {
-  const id = mint(state)
+export function* store<T>(state: KernelState, call: Call, id = mint(state)): Operation<T> {
   state.effects.push({ do: 'store', id, call })
   return yield* waitFor<T>(`store:${id}`, state.options.limits.checkpointMs)
 }
@@ -170,6 +201,6 @@ function patterns(value: unknown): readonly string[] {
   throw new SavepointError('bad_request', 'exclude must be a list of name patterns.')
 }
 
-function isNames(value: unknown): value is string[] {
+export function isNames(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((each) => typeof each === 'string')
 }

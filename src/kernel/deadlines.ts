@@ -5,6 +5,7 @@
 
 import type { SavepointError } from '../errors.js'
 import { run, settle, waitFor, type Operation } from './operation.js'
+import { interruptRestore } from './restoring.js'
 import { watchInterrupt } from './stubborn.js'
 import type { Cell, KernelState, Turn } from './state.js'
 
@@ -27,6 +28,7 @@ function* interruptLate(state: KernelState, turn: Turn, cell: Cell, timeoutS: nu
   if (yield* endsWithin(turn, timeoutS * 1000)) return
   cell.timedOut = true
   cell.warnings.push(deadlineWarning(timeoutS))
+  if (interruptRestore(state)) return
   // In a rollback from within the cell there is nobody to interrupt for a moment.
   while (state.phase === 'switching' || !state.worker?.pid) {
     if (yield* endsWithin(turn, state.options.limits.settleMs)) return

@@ -10,11 +10,21 @@ import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
 import { dropDebugger } from './debugger-state.js'
 import type { DeathCause } from './effects.js'
+import { comesFrom, endComeback, newComeback } from './comeback.js'
 import { emitTransaction } from './events.js'
 import { abortQueue, finishCell, finishTurn, reportOf } from './execution.js'
 import { failWaits, run, settle } from './operation.js'
 import { replyMetadata, type Recovery, type TransactionReport } from './reply-metadata.js'
-import { keepsFalling, noteFall, noticeOfLoss, recover, transactionToRollBack, waysBack } from './recovery.js'
+import {
+  comebackLine,
+  keepsFalling,
+  noteFall,
+  noticeOfLoss,
+  recover,
+  tellOfComeback,
+  transactionToRollBack,
+  waysBack,
+} from './recovery.js'
 import { log, publish, publishText, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, type Cell, type KernelState, type Turn } from './state.js'
@@ -43,7 +53,7 @@ export function workerDied(state: KernelState, died: DeathCause): void {
   state.questions.length = 0
   log(state, 'warn', 'worker_died', { generation: state.generation, cause: nameOf(cause) })
   // A worker that was lost with the state that it was to restore is followed by another one.
-  const switching = state.phase === 'switching' || state.lastState === 'restoring'
+  const switching = state.phase === 'switching' || state.lastState === 'restoring' || state.restoring !== null
   failWaits(state, WORKER_WAITS, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`))
   // During a switch the old worker was about to be ended anyway: the operation goes on without its hand-over.
   if (switching) return
@@ -115,20 +125,22 @@ function goOnEmpty(state: KernelState, error: SavepointError, cause: DeathCause)
   const turn = unanswered(state)
   log(state, 'error', 'worker_lost', { code: error.code, message: error.message })
   loseAll(state, 'the worker died')
-  const recovery: Recovery | null = state.options.recover
-    ? { cause: nameOf(cause), restored_from: 'none', lost: [], background_s: 0 }
-    : null
+  const none = { cause: nameOf(cause), restored_from: 'none', lost: [], background_s: 0 } as const
   const own = turn?.cell?.transaction ?? null
   const transaction: TransactionReport | null = own ? { transaction: own, outcome: 'lost' } : null
   if (!state.options.recover || (keepsFalling(state) && state.lastWorker?.snapshot === null)) {
-    endForGood(state, cause, { transaction, recovery })
+    endForGood(state, cause, { transaction, recovery: state.options.recover ? none : null })
     return
   }
   state.lastState = 'lost'
+  const head = comesFrom(state)
+  if (head !== null) state.comeback ??= newComeback(head, state.timeline.cells, turn?.cell?.count)
   if (state.phase !== 'switching') cue(state, 'switch')
   forkFresh(
     state,
     () => {
+      const recovery = endComeback(state, nameOf(cause))
+      tellOfComeback(state, recovery, `The Python process ${describe(cause)}.`)
       if (turn) failTurn(state, turn, cause, { transaction, recovery })
     },
     (failure) => {
@@ -169,7 +181,9 @@ function failTurn(state: KernelState, turn: Turn, cause: DeathCause, aftermath: 
 }
 
 function failCell(state: KernelState, turn: Turn, cell: Cell, cause: DeathCause, aftermath: Aftermath): void {
-  const content = errorOf(cause, aftermath.recovery?.restored_from === 'guard' ? ` ${AS_BEFORE}` : '')
+  const { recovery } = aftermath
+  const after = recovery?.restored_from === 'guard' ? AS_BEFORE : recovery?.checkpoint ? comebackLine(recovery) : ''
+  const content = errorOf(cause, after && ` ${after}`)
   publish(state, 'error', turn.request.message.headerBytes, { content: json(content) })
   const execution_count = cell.stored ? cell.count : cell.count - 1
   finishCell(state, turn, {

@@ -23,7 +23,9 @@ export function emitCheckpoint(state: KernelState, parentBytes: Buffer, checkpoi
 }
 
 export function emitRecovery(state: KernelState, parentBytes: Buffer, recovery: Recovery): void {
-  emit(state, TRANSACTION_TARGET, parentBytes, { event: 'recovery', recovery })
+  for (const target of [TRANSACTION_TARGET, CHECKPOINT_TARGET]) {
+    emit(state, target, parentBytes, { event: 'recovery', recovery })
+  }
 }
 
 function emit(state: KernelState, target: string, parentBytes: Buffer, data: object): void {

@@ -16,7 +16,8 @@ import type { RollbackReason, WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import type { Client } from './effects.js'
 import { handOverComms } from './beside.js'
-import * as checkpoints from './checkpoints.js'
+import { noteTurnEnd } from './auto-checkpoints.js'
+import { start as startCheckpoint } from './checkpoints.js'
 import { cellEnded, limitCell } from './deadlines.js'
 import { emitCheckpoint, emitEnded, emitTransaction } from './events.js'
 import { abandonForks } from './forks.js'
@@ -29,6 +30,7 @@ import { cue, newsOfControl, type Cell, type KernelState, type Line, type Reques
 import type { EngineWish } from './terms.js'
 import { newGathered, release } from './streams.js'
 import { rolledBackLine, rollback, type RollbackReport } from './rollback.js'
+import { noteCell } from './timeline.js'
 import { commit, open, type Transaction } from './transactions.js'
 import { endWithoutWorker } from './death.js'
 
@@ -100,8 +102,10 @@ export function begin(state: KernelState, { request }: Turn, cell: Cell): void {
   publishStatus(state, 'busy', parent)
   if (!cell.silent) publishInput(state, parent, cell)
   if (state.queue.length > 0) handOverComms(state)
+  state.changed = true
   if (!cell.stored) return
   state.executionCount = cell.count
+  noteCell(state, cell.count)
   if (state.snapshots.size > 0) state.inputs.push([cell.count, cell.code])
   state.effects.push({ do: 'remember', line: cell.count, source: cell.code })
 }
@@ -228,10 +232,11 @@ export function endCell(state: KernelState, turn: Turn, cell: Cell, event: Reply
 /** Makes the checkpoint that a cell wished for. That it cannot be made is no failure of the cell. */
 function* save(state: KernelState, turn: Turn, cell: Cell, name: string | null): Operation<void> {
   try {
-    const { writing, finish } = yield* checkpoints.start(state, { name, note: null, exclude: null })
+    const parent = turn.request.message.headerBytes
+    const { writing, finish } = yield* startCheckpoint(state, { name, note: null, exclude: null }, parent)
     const record = yield* finish()
     cell.saved = { checkpoint_id: writing['checkpoint_id'], name }
-    emitCheckpoint(state, turn.request.message.headerBytes, record)
+    emitCheckpoint(state, parent, record)
   } catch (error) {
     const why = error instanceof SavepointError ? `${error.code}: ${error.message}` : String(error)
     cell.warnings.push(`The checkpoint could not be made. ${why}`)
@@ -297,6 +302,7 @@ export function finishTurn(state: KernelState, turn: Turn): void {
   publishStatus(state, 'idle', turn.request.message.headerBytes)
   state.turn = null
   if (state.phase === 'busy') cue(state, 'done')
+  noteTurnEnd(state, turn)
 }
 
 /** Refuses every cell that waits; other requests keep their place. */

@@ -1,5 +1,6 @@
 /** What can be said of a kernel at any time without asking anybody: for lists, which must cost nothing. */
 
+import { comesFrom } from './comeback.js'
 import { undoDepth } from './guard.js'
 import type { Phase } from './lifecycle.js'
 import { waysBack } from './recovery.js'
@@ -24,6 +25,8 @@ export interface KernelFacts {
   readonly undoDepth: number
   /** A worker that dies is followed by one with its state. */
   readonly hasWayBack: boolean
+  /** The checkpoint that the state of this process grew out of, or null. */
+  readonly head: string | null
   /** Why the worker is being ended, if it is. */
   readonly endedFor: string | null
   /** A client asked for another process in the place of this one. */
@@ -45,6 +48,7 @@ export function factsOf(state: KernelState): KernelFacts {
     guard: state.guard.phase !== 'off',
     undoDepth: undoDepth(state),
     hasWayBack: waysBack(state).length > 0,
+    head: comesFrom(state),
     endedFor: state.endedFor?.generation === generation ? state.endedFor.why : null,
     restarts: shutdown?.restart === true,
   }

@@ -231,6 +231,7 @@ function keepWithin(state: KernelState): void {
 /** Something that may change the state goes on without a cell. */
 export function noteChange(state: KernelState): void {
   const { guard } = state
+  state.changed = true
   if (guard.phase === 'off' || guard.present === 'behind') return
   guard.present = 'stale'
   guard.failed = false

@@ -13,6 +13,7 @@ import { command } from './send.js'
 import { discardLater, drop, type Snapshot } from './snapshots.js'
 import { trimInputs, type KernelState } from './state.js'
 import { resumes, type SwitchReport } from './switching.js'
+import { goBackTo } from './timeline.js'
 import { recordNothing } from './undone.js'
 
 type PutBack = Extract<WorkerEvent, { kind: 'put_back' }>
@@ -30,6 +31,7 @@ export function* putBack(state: KernelState, snapshot: Snapshot, keep: boolean):
   // The record that the worker keeps of what is done outside goes on otherwise: no other process takes its place.
   if (state.transactions.length === 0) recordNothing(state)
   trimInputs(state)
+  goBackTo(state, snapshot.timeline, snapshot.executionCount)
   if (error !== undefined) throw new SavepointError('restore_failed', `Not all could be put back: ${error}.`)
   return { ms: Math.round(ms * 1000) / 1000, effects, limits, kept: keep }
 }

@@ -7,9 +7,10 @@
  */
 
 import { SavepointError } from '../errors.js'
+import { CHECKPOINT_TARGET } from './comms.js'
 import type { KernelEvent } from './effects.js'
 import { run, settle, waitFor } from './operation.js'
-import { serveOp } from './ops.js'
+import { cancelAtOnce, serveOp } from './ops.js'
 import { ownRequest } from './own-request.js'
 import { isFull, queueFull } from './requests.js'
 import type { KernelState, OpRequest, Request, Turn } from './state.js'
@@ -19,6 +20,10 @@ type OpEvent = Extract<KernelEvent, { on: 'op' }>
 /** Puts an op into the queue, until its turn comes or it has waited for too long. */
 export function receiveOp(state: KernelState, event: OpEvent): void {
   const { id, waitMs } = event
+  if (event.target === CHECKPOINT_TARGET && event.data['op'] === 'cancel') {
+    cancelAtOnce(state, event.data, (outcome) => state.effects.push({ do: 'answer', id, outcome }))
+    return
+  }
   if (state.shutdown) {
     refuse(state, id, new SavepointError('kernel_restarting', 'The kernel is shutting down. Ask the one that follows.'))
     return

@@ -7,9 +7,9 @@
 
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
-import { called, type Call, type Op, type Ops } from './call.js'
-import { createOp } from './checkpoint-ops.js'
-import * as checkpoints from './checkpoints.js'
+import type { LinkError } from '../link/protocol.js'
+import { called, type Args, type Call, type Op, type Ops } from './call.js'
+import { cancelOp, CHECKPOINT_OPS, WithBuffers } from './checkpoint-ops.js'
 import { CHECKPOINT_TARGET, NAMESPACE_TARGET, TRANSACTION_TARGET } from './comms.js'
 import { endWithoutWorker } from './death.js'
 import type { OpOutcome } from './effects.js'
@@ -18,20 +18,16 @@ import { FORK_OPS } from './forks.js'
 import { GUARD_OPS } from './guard-ops.js'
 import { askWorker, NAMESPACE_OPS, RawJson, type NamespaceOp } from './namespace.js'
 import { run } from './operation.js'
-import { isObject } from './policy.js'
+import { isObject, parseObject } from './policy.js'
 import { inShort } from './terms.js'
-import { publish } from './send.js'
-import type { KernelState, OpRequest, Turn } from './state.js'
+import { publish, publishStatus, type Body } from './send.js'
+import type { KernelState, OpRequest, Request, Turn } from './state.js'
 import { ENGINES } from './terms.js'
 import { TRANSACTION_OPS } from './transaction-ops.js'
 
 const OPS: Readonly<Record<string, Ops>> = {
   [TRANSACTION_TARGET]: { ...TRANSACTION_OPS, ...GUARD_OPS, ...FORK_OPS },
-  [CHECKPOINT_TARGET]: {
-    create: { run: createOp, fields: ['name', 'note', 'exclude', 'wait'] },
-    list: { run: (state, { args }) => checkpoints.list(state, args), fields: ['branch', 'limit', 'before'] },
-    restore: { run: (state, { args }) => checkpoints.restore(state, args), fields: ['checkpoint', 'mode', 'names'] },
-  },
+  [CHECKPOINT_TARGET]: CHECKPOINT_OPS,
   [NAMESPACE_TARGET]: namespaceOps(),
 }
 
@@ -61,8 +57,43 @@ export function serveComm(state: KernelState, turn: Turn, comm_id: string, targe
   const op = isObject(data) && typeof data['op'] === 'string' ? data['op'] : null
   const parent = turn.request.message.headerBytes
   serve(state, turn, target, data, (outcome) => {
-    publish(state, 'comm_msg', parent, { content: answerOf(comm_id, { id, op, ...outcome }) })
+    publish(state, 'comm_msg', parent, bodyOf(comm_id, { id, op, ...outcome }))
   })
+}
+
+/**
+ * Serves what must not wait for its turn: to give up a checkpoint that somebody else's request waits for. False: this is
+ * something else.
+ */
+export function servedAtOnce(state: KernelState, { message }: Request): boolean {
+  const { header, headerBytes: parent, contentBytes } = message
+  if (header.msg_type !== 'comm_msg' || !contentBytes.includes('"cancel"')) return false
+  const content = contentOf(contentBytes)
+  const { comm_id, data } = content
+  if (typeof comm_id !== 'string' || state.comms.get(comm_id)?.target !== CHECKPOINT_TARGET) return false
+  if (!isObject(data) || data['op'] !== 'cancel') return false
+  const id = typeof data['id'] === 'string' ? data['id'] : null
+  publishStatus(state, 'busy', parent)
+  cancelAtOnce(state, data, (outcome) => {
+    publish(state, 'comm_msg', parent, bodyOf(comm_id, { id, op: 'cancel', ...outcome }))
+    publishStatus(state, 'idle', parent)
+  })
+  return true
+}
+
+export function cancelAtOnce(state: KernelState, args: Args, answer: (outcome: OpOutcome) => void): void {
+  run(state, cancelOp(state, { args }), (outcome) => {
+    answer(outcome.ok ? { ok: true, result: outcome.value } : { ok: false, error: linkErrorOf(outcome.error) })
+  })
+}
+
+function contentOf(bytes: Buffer): Record<string, unknown> {
+  try {
+    return parseObject(bytes)
+  } catch {
+    // It is told so in its turn.
+    return {}
+  }
 }
 
 /** Serves an op that was not asked for by a message. */
@@ -77,8 +108,8 @@ function serve(
   data: unknown,
   answer: (outcome: OpOutcome) => void,
 ): void {
-  const refuse = ({ code, message, details }: SavepointError): void => {
-    answer({ ok: false, error: { code, message, details } })
+  const refuse = (error: SavepointError): void => {
+    answer({ ok: false, error: linkErrorOf(error) })
     finishTurn(state, turn)
   }
   if (!isObject(data) || typeof data['op'] !== 'string') {
@@ -95,9 +126,9 @@ function serve(
     return
   }
   const { client, message } = turn.request
-  const { header, headerBytes: parent, contentBytes: content } = message
+  const { header, headerBytes: parent, contentBytes: content, buffers } = message
   const warnings = ignored(Object.keys(args).filter((key) => !entry.fields.includes(key)))
-  const call: Call = { args, by: header.session, client, parent, content, afterwards: [], warnings }
+  const call: Call = { args, by: header.session, client, parent, content, buffers, afterwards: [], warnings }
   run(state, called(entry.run, state, call), (outcome) => {
     if (outcome.ok) {
       answer({ ok: true, result: outcome.value, ...(warnings.length > 0 ? { warnings } : {}) })
@@ -120,9 +151,17 @@ function ignored(keys: readonly string[]): string[] {
 const IGNORED_NAMED_MAX = 20
 
 /** A result that the worker made is put in as it is. */
-function answerOf(comm_id: string, data: Readonly<Record<string, unknown>>): Buffer {
+function bodyOf(comm_id: string, data: Readonly<Record<string, unknown>>): Body {
   const { result, ...others } = data
-  if (!(result instanceof RawJson)) return json({ comm_id, data })
+  if (result instanceof WithBuffers) {
+    const { result: described, buffers } = result
+    return { content: json({ comm_id, data: { ...others, result: described } }), buffers }
+  }
+  if (!(result instanceof RawJson)) return { content: json({ comm_id, data }) }
   const head = JSON.stringify({ comm_id, data: others }).slice(0, -2)
-  return Buffer.concat([Buffer.from(`${head},"result":`), result.bytes, Buffer.from('}}')])
+  return { content: Buffer.concat([Buffer.from(`${head},"result":`), result.bytes, Buffer.from('}}')]) }
+}
+
+function linkErrorOf({ code, message, details }: SavepointError): LinkError {
+  return { code, message, details }
 }

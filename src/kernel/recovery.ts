@@ -152,3 +152,22 @@ export function noticeOfLoss(state: KernelState, parent: Buffer, { lost, backgro
   const all = [...lost, ...background]
   if (all.length > 0) publishText(state, 'stderr', parent, `Lost with the Python process: ${all.join('; ')}.\n`)
 }
+
+/** The kernel is back from a checkpoint, which is older than what was lost: all clients are told. `why`: as a sentence. */
+export function tellOfComeback(state: KernelState, recovery: Recovery, why: string): void {
+  if (!recovery.checkpoint) return
+  const parent = parentOfTurn(state)
+  const text = `${why} ${comebackLine(recovery)}`
+  state.effects.push({ do: 'count', what: 'recoveries' })
+  emitRecovery(state, parent, recovery)
+  if (state.turn === null) state.notices.push(text)
+  publishText(state, 'stderr', parent, `${text}\n`)
+  noticeOfLoss(state, parent, recovery)
+}
+
+/** What a person is told of a recovery. */
+export function comebackLine({ checkpoint }: Recovery): string {
+  if (!checkpoint) return ''
+  const name = checkpoint.name === null ? checkpoint.checkpoint_id : `'${checkpoint.name}'`
+  return `The state of the checkpoint ${name} of ${checkpoint.created_at} is back.`
+}

@@ -17,6 +17,8 @@ export interface TransactionReport {
 export interface Recovery {
   readonly cause: string
   readonly restored_from: 'guard' | 'checkpoint' | 'none'
+  /** The one that was restored. */
+  readonly checkpoint?: { readonly checkpoint_id: string; readonly name: string | null; readonly created_at: string }
   readonly lost: readonly string[]
   readonly background_s: number
 }

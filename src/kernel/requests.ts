@@ -10,6 +10,7 @@
 
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
+import { takeMoment } from './auto-checkpoints.js'
 import { startZygote, waking } from './awakening.js'
 import { commOf, handOverComms, isComm } from './beside.js'
 import { commInfo, openComm } from './comms.js'
@@ -21,8 +22,9 @@ import { startEnding } from './lapses.js'
 import { dueMove, startMoving } from './moving.js'
 import { run, settle, waitFor } from './operation.js'
 import { startOp } from './op-requests.js'
-import { closeOurComm, greet, serveComm } from './ops.js'
+import { closeOurComm, greet, servedAtOnce, serveComm } from './ops.js'
 import { parseObject } from './policy.js'
+import { interruptRestore } from './restoring.js'
 import { command, log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { watchInterrupt } from './stubborn.js'
@@ -59,6 +61,8 @@ export function receive(state: KernelState, { channel, client, message }: Messag
   if (atOnce) {
     const waits = channel === 'shell' && state.phase === 'busy' && queueInfo(state, request)
     if (!waits) atOnce(state, request)
+  } else if (request.isComm && servedAtOnce(state, request)) {
+    // Done.
   } else if (isFull(state)) {
     refuse(state, request, queueFull())
   } else {
@@ -122,6 +126,7 @@ function receiveInSubshell(state: KernelState, request: Request, id: string): vo
  */
 export function advance(state: KernelState): void {
   while (state.phase === 'idle' && state.turn === null && state.beside.size === 0) {
+    takeMoment(state)
     const move = dueMove(state)
     if (move) state.queue.unshift(move)
     const [request] = state.queue
@@ -344,7 +349,7 @@ function isOlderThanTurn(state: KernelState, { message: { header } }: Request): 
 /** Interrupts whatever the worker does now; a worker at rest ignores it. */
 export function interrupt(state: KernelState): void {
   const { turn, worker } = state
-  if (!turn || !worker?.pid) return
+  if (interruptRestore(state) || !turn || !worker?.pid) return
   state.effects.push({ do: 'interrupt_worker', pid: worker.pid, seq: turn.request.seq })
   watchInterrupt(state, turn)
 }

@@ -14,6 +14,7 @@ import { workerComms } from './comms.js'
 import { command, log } from './send.js'
 import { dateOf, mint, trimInputs, type KernelState } from './state.js'
 import type { EngineWish } from './terms.js'
+import type { Timeline } from './timeline.js'
 import { isRecorded, recordingOf } from './undone.js'
 
 /** `permitted`: not frozen yet, or not again. */
@@ -26,7 +27,7 @@ export const SNAPSHOT_TRANSITIONS = {
   gone: {},
 } as const satisfies Record<SnapshotPhase, Partial<Record<SnapshotCue, SnapshotPhase>>>
 
-export type SnapshotKind = 'begin' | 'savepoint' | 'guard' | 'move'
+export type SnapshotKind = 'begin' | 'savepoint' | 'guard' | 'move' | 'restore'
 
 /** A moment that the kernel can go back to. */
 export interface Snapshot {
@@ -54,6 +55,8 @@ export interface Snapshot {
   live: boolean
   /** Threads and connections of the user's that are in no copy, in words. */
   absent: readonly string[]
+  /** Where the state stood among the checkpoints. */
+  timeline: Timeline
   /** The worker's comms that were open then. */
   comms: ReadonlySet<string>
   /** Of the frozen process; null: there is none yet. */
@@ -122,6 +125,7 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
     frozenAt: null,
     live: false,
     absent: [],
+    timeline: state.timeline,
     comms: new Set(),
     pid: null,
     ms: null,
@@ -220,6 +224,7 @@ export function taken(state: KernelState, event: Taken): TakenOutcome | null {
   if (snapshot.frozenAt === null) {
     snapshot.frozenAt = state.now
     snapshot.order = nextOrder(state)
+    snapshot.timeline = state.timeline
     snapshot.comms = new Set(event.comms ?? workerComms(state.comms))
     // Between its permit and its freezing the last transaction may have ended.
     if (snapshot.kind === 'guard') snapshot.recorded = isRecorded(state, 'guard')

@@ -8,19 +8,24 @@ import type { SavepointError } from '../errors.js'
 import type { RecordingBounds } from '../link/protocol.js'
 import type { IncomingMessage, RequestChannel } from '../wire/message.js'
 import { newDebugging, type Debugging } from './debugger-state.js'
-import type { Client, Effect } from './effects.js'
+import type { Client, Effect, Head } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'
 import type { Ahead } from './ahead.js'
+import { newAutoCheckpoints, type AutoCheckpoints, type CheckpointPolicy } from './auto-checkpoints.js'
+import { newComeback, type Comeback } from './comeback.js'
 import { openComm, type Comms } from './comms.js'
 import type { Forked } from './forked.js'
 import type { Fork } from './forks.js'
 import type { TransactionReport } from './reply-metadata.js'
+import type { Restoring } from './restoring.js'
 import type { Snapshot } from './snapshots.js'
 import { newGuard, type Guard, type Skipped } from './guard.js'
 import type { Gathered } from './streams.js'
 import type { Stubborn } from './stubborn.js'
 import type { Subshell } from './subshells.js'
+import { UNMOVED, type Timeline } from './timeline.js'
 import type { Transaction } from './transactions.js'
+import { newWriters, type Writers } from './writers.js'
 
 export interface KernelOptions {
   /** The `session` of every message that this kernel process sends. */
@@ -37,6 +42,10 @@ export interface KernelOptions {
   readonly linger: boolean
   /** Save the namespace at the end, and restore it in the next process of this kernel. */
   readonly restoreLast: boolean
+  /** Which checkpoints are made without being asked for, and what none of them holds. */
+  readonly checkpoints: CheckpointPolicy
+  /** The checkpoint whose state the first worker is to have, since the process before was lost. None if absent. */
+  readonly comeBackTo?: string
   /** Start Python with the first request that needs it. */
   readonly lazy: boolean
   /** What to answer to kernel_info until Python is up, or null. */
@@ -80,8 +89,15 @@ export interface KernelLimits {
   readonly stopMs: number
   readonly settleMs: number
   readonly checkpointMs: number
+  readonly restoreMs: number
+  /** Checkpoints that may wait to be written. */
+  readonly writersWaitingMax: number
+  /** What may be exported or imported by a message. */
+  readonly transferBytesMax: number
   readonly namespaceMs: number
   readonly saveLastMs: number
+  /** The same for the automatic checkpoint of an end. */
+  readonly saveAtEndMs: number
   readonly restoreLastMs: number
   readonly usageMs: number
   readonly infoPatienceMs: number
@@ -191,6 +207,16 @@ export interface KernelState extends Line {
   zygote: 'none' | 'starting' | 'warm'
   /** What became of the state of the last process; `lost`: the present one did not grow out of it. */
   lastState: 'to_restore' | 'restoring' | 'done' | 'lost'
+  /** Where the state stands among the checkpoints; and where it stood before this process, null until it was asked for. */
+  timeline: Timeline
+  before: Head | null
+  /** Something may have changed the variables since the last checkpoint. */
+  changed: boolean
+  readonly writers: Writers
+  readonly auto: AutoCheckpoints
+  restoring: Restoring | null
+  /** The kernel is being brought back from a checkpoint. */
+  comeback: Comeback | null
   /** What the next cell's reply has to warn of. */
   readonly notices: string[]
   worker: Worker | null
@@ -275,6 +301,13 @@ export function newState(options: KernelOptions): KernelState {
     kernelInfo: options.kernelInfo,
     lastState: options.restoreLast ? 'to_restore' : 'done',
     notices: [],
+    timeline: UNMOVED,
+    before: null,
+    changed: false,
+    writers: newWriters(),
+    auto: newAutoCheckpoints(),
+    restoring: null,
+    comeback: options.comeBackTo === undefined ? null : newComeback(options.comeBackTo),
     zygote: options.lazy ? 'none' : 'starting',
     worker: null,
     lastWorker: null,

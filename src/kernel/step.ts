@@ -16,6 +16,7 @@ import { SavepointError, unreachable } from '../errors.js'
 import type { WorkerEvent } from '../link/protocol.js'
 import { EMPTY_OBJECT, json } from '../wire/message.js'
 import { follow, lookAhead } from './ahead.js'
+import { watchClocks } from './auto-checkpoints.js'
 import { cellEnded, gaveBack, served } from './beside.js'
 import { zygoteWarm } from './awakening.js'
 import { noteSender, openComm } from './comms.js'
@@ -44,6 +45,7 @@ import { cue, newState, parentOf, type KernelOptions, type KernelState } from '.
 import { interruptNoticed } from './stubborn.js'
 import { hearSubshellReply } from './subshells.js'
 import { hearTaken } from './taken.js'
+import { noteProgress } from './writers.js'
 
 /** A kernel that has just come to life, and the first things to do. `now`: milliseconds since the epoch. */
 export function start(options: KernelOptions, now: number): { state: KernelState; effects: readonly Effect[] } {
@@ -62,6 +64,7 @@ export function step(state: KernelState, event: KernelEvent, now: number): reado
   advance(state)
   guardAtRest(state)
   weighAtRest(state)
+  watchClocks(state)
   lookAhead(state)
   serveDebugger(state)
   // In a turn they are told of at its end, after the answer to whoever asked.
@@ -237,7 +240,7 @@ function followComms(state: KernelState, event: Extract<WorkerEvent, { kind: 'pu
 
 function hearWriter(state: KernelState, { event, parts }: Extract<KernelEvent, { on: 'writer' }>): void {
   const key = `written:${event.checkpoint}`
-  if (event.kind === 'writing') return
+  if (event.kind === 'writing') return noteProgress(state, event)
   if (event.kind === 'written') {
     settle(state, key, { write_ms: event.ms, manifest: parts[0] })
   } else {

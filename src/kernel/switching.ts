@@ -9,6 +9,7 @@ import { SavepointError } from '../errors.js'
 import type { ExternalEffect, RollbackReason } from '../link/protocol.js'
 import { json } from '../wire/message.js'
 import { handOverComms, takeBack } from './beside.js'
+import { comeBack } from './comeback.js'
 import { dropWorkerComms, workerComms } from './comms.js'
 import { dropDebugger } from './debugger-state.js'
 import { abandonForks } from './forks.js'
@@ -20,6 +21,7 @@ import { discard, discardLater, drop, permit, permitAgain, type Snapshot, type S
 import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
 import { askForCopy, askForEmpty, welcome } from './succession.js'
 import { cue, parentOfTurn, trimInputs, type KernelState } from './state.js'
+import { goBackTo } from './timeline.js'
 import { hanging, transplant, type Transplanted } from './transplant.js'
 import { recordedNoMore, undoneBy, type Undone } from './undone.js'
 
@@ -86,6 +88,7 @@ export function* switchTo(
     if (!keep) discard(state, [snapshot])
   }
   trimInputs(state)
+  goBackTo(state, snapshot.timeline, snapshot.executionCount)
   openSubshells(state)
   cue(state, state.turn ? 'resumed' : 'worker_up')
   if (resumes(state, snapshot)) handOverComms(state)
@@ -230,7 +233,7 @@ export function forkFresh(state: KernelState, onUp: () => void, onFailure: (erro
 /** False: it came up, and was lost with the state that it was to restore. */
 function* comeUp(state: KernelState, token: string): Operation<boolean> {
   yield* welcome(state, token, null)
-  return yield* restoreLast(state)
+  return (yield* restoreLast(state)) && (yield* comeBack(state))
 }
 
 const NO_COMMS: ReadonlySet<string> = new Set()

@@ -21,7 +21,7 @@ export function hearTaken(state: KernelState, event: Extract<WorkerEvent, { kind
     settle(state, `taken:${snapshot.id}`, null, error)
     return
   }
-  if (snapshot.kind === 'move') {
+  if (snapshot.kind === 'move' || snapshot.kind === 'restore') {
     settle(state, `taken:${snapshot.id}`, null, error)
     return
   }

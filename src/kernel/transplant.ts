@@ -9,11 +9,12 @@
 import { SavepointError } from '../errors.js'
 import type { LostObject, WorkerEvent } from '../link/protocol.js'
 import { json } from '../wire/message.js'
-import { placesOf, sourceOf, store } from './checkpoints.js'
+import { placesOf, store } from './checkpoints.js'
 import { dropWorkerComms } from './comms.js'
 import type { CheckpointDraft } from './effects.js'
 import { waitFor, type Operation } from './operation.js'
 import { parseObject } from './policy.js'
+import { sourceOf } from './restoring.js'
 import { command, log, publish } from './send.js'
 import { mint, parentOfTurn, type KernelState } from './state.js'
 import { askForEmpty, welcome } from './succession.js'
@@ -147,7 +148,11 @@ function isResult(name: string): boolean {
 }
 
 function lostIn(manifest: Buffer): readonly LostObject[] {
-  const { lost } = parseObject(manifest)
+  const { lost, lost_count = 0 } = parseObject(manifest)
+  // Of very many only some are named.
+  if (Array.isArray(lost) && typeof lost_count === 'number' && lost_count > lost.length) {
+    throw new SavepointError('restore_failed', `to have the variables in another process, ${lost_count} would be lost`)
+  }
   if (!Array.isArray(lost)) throw new SavepointError('internal', 'the manifest of what was saved cannot be read')
   return lost as readonly LostObject[]
 }

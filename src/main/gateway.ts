@@ -21,7 +21,7 @@ import { KernelConnections } from '../host/kernels/connections.js'
 import { stateRoutes } from '../gateway/state/state-routes.js'
 import { Kernels } from '../host/kernels/kernels.js'
 import type { Log } from '../log.js'
-import { kernelLimitsOf, type SettingValues } from '../settings.js'
+import { checkpointPolicyOf, kernelLimitsOf, type SettingValues } from '../settings.js'
 import { openStores, type Stores } from '../store/store.js'
 import { UsageMeter } from '../worker/usage.js'
 import { checkpointStore } from './checkpoint-store.js'
@@ -178,6 +178,7 @@ function newKernels({ values, specs, log }: GatewayOptions, { newWorkers }: Pyth
       guard: values['guard.enabled'],
       offersSubshells: values['kernel.subshells'],
       records: recordingOf(values),
+      checkpoints: checkpointPolicyOf(values),
       limits: kernelLimitsOf(values),
     },
     pacing: {

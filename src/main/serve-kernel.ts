@@ -7,7 +7,7 @@ import { config } from '../config.js'
 import { Host } from '../host/host.js'
 import type { KernelEvent } from '../kernel/effects.js'
 import type { Log } from '../log.js'
-import { kernelLimitsOf } from '../settings.js'
+import { checkpointPolicyOf, kernelLimitsOf } from '../settings.js'
 import { bindChannels, type Channels } from '../sockets/channels.js'
 import type { ConnectionFile } from '../sockets/connection-file.js'
 import { SignatureGuard, createSigner, type Signer } from '../wire/signature.js'
@@ -102,6 +102,7 @@ async function lifeOf(
         guard: command.guard,
         linger: true,
         restoreLast: command.restoreLast,
+        checkpoints: checkpointPolicyOf(command.values),
         lazy: command.lazyWorker,
         kernelInfo,
         offersSubshells: command.values['kernel.subshells'],

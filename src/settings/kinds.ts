@@ -71,16 +71,32 @@ export function list(what: string): Kind<readonly string[]> {
     initial: [],
     allowed: `${what}, separated by commas`,
     schema: { type: 'array', items: { type: 'string' } },
-    parse: words,
+    parse: split,
     accept: (value) => {
-      if (typeof value === 'string') return words(value)
+      if (typeof value === 'string') return split(value)
       return Array.isArray(value) && value.every((each) => typeof each === 'string') ? value : null
     },
     shown: '',
   }
 }
 
-function words(value: string): readonly string[] {
+/** Some of these words, between commas, or as a list in the file. */
+export function words<const T extends string>(initial: '', known: readonly T[]): Kind<readonly T[]> {
+  const find = (given: readonly unknown[]): readonly T[] | null => {
+    const found = given.flatMap((each) => known.find((word) => word === each) ?? [])
+    return found.length === given.length ? found : null
+  }
+  return {
+    initial: [],
+    allowed: `some of ${known.join(', ')}, separated by commas`,
+    schema: { anyOf: [{ type: 'array', items: { enum: known } }, { type: 'string' }] },
+    parse: (value) => find(split(value)),
+    accept: (value) => find(typeof value === 'string' ? split(value) : Array.isArray(value) ? value : [value]),
+    shown: initial,
+  }
+}
+
+function split(value: string): readonly string[] {
   return value
     .split(',')
     .map((word) => word.trim())

@@ -3,6 +3,7 @@
  * whenever chance has it. After each step the invariants are checked.
  */
 
+import { NO_POLICY } from '../../src/kernel/auto-checkpoints.js'
 import type { Effect, KernelEvent, OpOutcome } from '../../src/kernel/effects.js'
 import type { KernelOptions, KernelState, Line } from '../../src/kernel/state.js'
 import { start, step } from '../../src/kernel/step.js'
@@ -36,7 +37,7 @@ const TRANSACTION_OPS = [
   'fork',
   'fly',
 ]
-const CHECKPOINT_OPS = ['create', 'list', 'restore']
+const CHECKPOINT_OPS = ['create', 'list', 'restore', 'branch', 'diff', 'cancel', 'delete', 'export']
 const NAMESPACE_OPS = ['list', 'set', 'fly']
 const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
 const FORKED = { snapshot: 'fk_1', executionCount: 3, comms: [['w1', 'widget']] as const, debugInfo: null, hangs: [] }
@@ -81,6 +82,10 @@ export class Disorder {
       restoreLast: this.random.chance(0.3),
       lazy: false,
       kernelInfo: null,
+      checkpoints: this.random.chance(0.5)
+        ? NO_POLICY
+        : { ...NO_POLICY, cell: this.random.chance(0.5), intervalMs: 3, idleMs: 2, shutdown: true },
+      ...(seed % 9 === 5 ? { comeBackTo: 'cp_5' } : {}),
       offersSubshells: true,
       forks: true,
       ...(seed % 10 === 7 ? { forked: FORKED } : {}),
@@ -107,6 +112,10 @@ export class Disorder {
         stopMs: 1,
         settleMs: 1,
         checkpointMs: 1,
+        restoreMs: 1,
+        writersWaitingMax: 2,
+        transferBytesMax: 100,
+        saveAtEndMs: 1,
         namespaceMs: 1,
         saveLastMs: 1,
         restoreLastMs: 1,
@@ -236,7 +245,10 @@ export class Disorder {
     }
     if (op === 'fork') return { count: random.pick([1, 2, 3]), at: random.pick([null, null, 'sn_1', 'sn_2']) }
     if (op === 'rollback') return random.pick([{}, { to: 'a' }, { to: 'b' }])
-    return op === 'savepoint' || op === 'release' ? named : {}
+    if (op === 'create') return { wait: random.chance(0.5) }
+    if (op === 'diff') return { from: 'some' }
+    if (op === 'cancel') return { checkpoint: this.state.writers.writing?.checkpoint ?? 'cp_none' }
+    return op === 'savepoint' || op === 'release' || op === 'branch' ? named : {}
   }
 
   /** Whoever began something has gone, and may be there again at once. */
@@ -273,6 +285,11 @@ export class Disorder {
     if (measured !== undefined) return this.#deliver({ on: 'measured', id: measured, usage: {} })
     const checkpoint = this.#writers.shift()
     if (checkpoint !== undefined) {
+      if (random.chance(0.2)) {
+        this.#writers.unshift(checkpoint)
+        const event = { kind: 'writing', checkpoint, done_bytes: 1, total_bytes: null, variable: 'x' } as const
+        return this.#deliver({ on: 'writer', event, parts: [] })
+      }
       const event = random.chance(0.8)
         ? { kind: 'written', checkpoint, ms: 1 }
         : { kind: 'write_failed', checkpoint, reason: 'full' }
@@ -299,6 +316,9 @@ export class Disorder {
   #store(id: string): void {
     const record = { checkpoint_id: 'cp_x', note: null, branch: 'main', created_at: 'then' }
     const value = {
+      items: [{ checkpoint_id: 'cp_x', parent_id: 'cp_w' }],
+      head: 'cp_x',
+      branch: 'main',
       checkpoint_id: `cp_${id.slice(-4)}`,
       path: '/x',
       record,
@@ -562,13 +582,15 @@ export class Disorder {
     for (const each of open) {
       if (each.state !== 'open' && each.state !== 'opening')
         throw new Error(`${each.id} is ${each.state} and among the open ones`)
-      if (!state.snapshots.has(each.snapshot) && !this.#gone.has(each.snapshot))
+      // While a copy becomes the worker it is known only in the end whether its moment could be kept.
+      if (!state.snapshots.has(each.snapshot) && !this.#gone.has(each.snapshot) && state.phase !== 'switching')
         throw new Error(`${each.id} has no snapshot`)
     }
     for (const [id, { kind }] of state.snapshots) {
       const { past, future, pending } = state.guard
       const wanted =
         (kind === 'move' && state.turn?.request.moves === true) ||
+        (kind === 'restore' && state.restoring?.wayBack?.id === id) ||
         [...past, ...future, ...pending].some(({ snapshot }) => snapshot === id) ||
         open.some(({ snapshot, savepoints }) => [snapshot, ...savepoints.map((s) => s.snapshot)].includes(id))
       // The one that is about to be woken belongs to nobody any more.

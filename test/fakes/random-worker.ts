@@ -132,8 +132,11 @@ export class RandomWorker {
         return this.#do(() => ({ event, parts: [] }))
       }
       case 'restore': {
+        if (command.permit) this.#take(command.permit, this.#asked === null ? null : this.#task)
         const lost = this.#random.chance(0.2) ? [{ name: 'x', type: 'y', reason: 'z' }] : []
-        const event = { kind: 'restored', id: command.id, restored: 1, lost, warnings: [], ms: 1 } as const
+        const code = this.#random.pick(['restore_failed', 'damaged_checkpoint'])
+        const error = this.#random.chance(0.2) ? { error: { code, message: 'no', details: {} } } : {}
+        const event = { kind: 'restored', id: command.id, restored: 1, lost, warnings: [], ms: 1, ...error } as const
         return this.#do(() => ({ event, parts: [] }))
       }
       case 'namespace':
@@ -237,6 +240,8 @@ export class RandomWorker {
         to: this.#random.pick([null, 'a', 'b']),
       },
       restore: { checkpoint: 'some' },
+      branch: { checkpoint: 'some', name: 'b' },
+      diff: { from: 'some' },
       fork: { count: this.#random.pick([1, 2, 9]) },
       forked: { id: this.#fork },
       guard: { on: this.#random.chance(0.7) },

@@ -1,3 +1,4 @@
+import { NO_POLICY } from '../../src/kernel/auto-checkpoints.js'
 import { SavepointError } from '../../src/errors.js'
 import { Host } from '../../src/host/host.js'
 import { createSigner } from '../../src/wire/signature.js'
@@ -30,6 +31,7 @@ function stage(key = 'key'): Stage {
       restoreLast: false,
       lazy: false,
       kernelInfo: null,
+      checkpoints: NO_POLICY,
       offersSubshells: false,
       records: null,
       limits: LIMITS,

@@ -49,12 +49,14 @@ describe('making a checkpoint', () => {
     expect(answer(kernel, id)).toEqual({ checkpoint_id: 'cp_1', state: 'stored' })
     const calls = kernel.did('store').map(({ call }) => call)
     expect(calls).toEqual([
+      { call: 'head' },
       { call: 'begin_checkpoint', name: 'loaded', note: 'after load', parent: null, branch: 'main' },
       {
         call: 'seal_checkpoint',
         checkpoint: 'cp_1',
         facts: { pause_ms: 1.5, write_ms: 80, in_transaction: false, execution_count: 0 },
       },
+      { call: 'set_head', head: 'cp_1', branch: 'main' },
     ])
     expect(kernel.lastCommand('checkpoint')).toMatchObject({ checkpoint: 'cp_1', path: '/there', exclude: ['tmp*'] })
   })
@@ -63,7 +65,7 @@ describe('making a checkpoint', () => {
     const { kernel, id } = created(0)
     kernel.storeFails('already_exists')
     expect(answer(kernel, id)).toBe('already_exists')
-    expect(kernel.did('store')).toHaveLength(1)
+    expect(kernel.did('store').map(({ call }) => call.call)).toEqual(['head', 'begin_checkpoint'])
   })
 
   test.each<[string, number, (kernel: TestKernel) => void, string]>([
@@ -114,6 +116,10 @@ describe('making a checkpoint', () => {
       'iopub comm_msg',
       'iopub status idle',
     ])
+    // And the worker that follows is given just that.
+    kernel.stores({ items: [], total_count: 0 })
+    kernel.stores(OPENED)
+    kernel.says({ kind: 'restored', id: kernel.lastCommand('restore').id, restored: 1, lost: [], warnings: [], ms: 1 })
     expect(kernel.state.phase).toBe('idle')
   })
 

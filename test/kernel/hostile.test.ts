@@ -3,6 +3,7 @@
  * nothing stays busy. Twenty thousand messages; with RUN_SLOW=1 a million. HOSTILE_SEED begins elsewhere.
  */
 
+import { NO_POLICY } from '../../src/kernel/auto-checkpoints.js'
 import { SavepointError } from '../../src/errors.js'
 import type { Effect, KernelEvent } from '../../src/kernel/effects.js'
 import { start, step } from '../../src/kernel/step.js'
@@ -47,7 +48,8 @@ class Served {
         lazy: false,
         restoreLast: false,
         kernelInfo: null,
-        offersSubshells: false,
+        checkpoints: NO_POLICY,
+      offersSubshells: false,
         records: null,
         limits: LIMITS,
       },

@@ -10,15 +10,11 @@ function opened(note: string | null): object {
 
 /** A kernel whose first worker has dialled in, and is to be given `found`. */
 function restoring(found: object | null = FOUND): TestKernel {
-  const kernel = new TestKernel({ restoreLast: true })
-  finds(kernel, found)
+  const kernel = new TestKernel({ restoreLast: true, head: found && HEAD })
+  if (found) kernel.stores(found)
   return kernel
 }
-
-function finds(kernel: TestKernel, found: object | null): void {
-  kernel.stores(found ? { head: 'cp_1', branch: 'main' } : null)
-  if (found) kernel.stores(found)
-}
+const HEAD = { head: 'cp_1', branch: 'main' }
 
 function restored(kernel: TestKernel, more: object = {}): void {
   const { id } = kernel.lastCommand('restore')
@@ -59,8 +55,7 @@ describe('the state of the last process', () => {
   })
 
   test('does not keep the kernel from starting when the file is damaged', () => {
-    const kernel = new TestKernel({ restoreLast: true })
-    kernel.stores({ head: 'cp_1', branch: 'main' })
+    const kernel = new TestKernel({ restoreLast: true, head: HEAD })
     kernel.storeFails('damaged_checkpoint')
     expect(kernel.did('fork')).toHaveLength(1)
     expect(warnings(kernel)).toEqual([expect.stringContaining('damaged_checkpoint')])
@@ -96,10 +91,13 @@ describe('the state of the last process', () => {
 
   test.each<[string, (kernel: TestKernel) => void]>([
     ['could not be restored', (k) => restored(k, { error: { code: 'restore_failed', message: 'No.', details: {} } })],
-    ['died with its worker', (k) => [restored(k), k.execute('1'), k.dies()]],
+    [
+      'died with its worker and cannot be restored again',
+      (k) => [restored(k), k.execute('1'), k.dies(), k.stores({ items: [] }), k.storeFails('damaged_checkpoint')],
+    ],
   ])('is kept beside that of an end if it %s', (_why, happens) => {
-    const kernel = new TestKernel({ restoreLast: true, recover: true })
-    finds(kernel, FOUND)
+    const kernel = new TestKernel({ restoreLast: true, recover: true, head: HEAD })
+    kernel.stores(FOUND)
     happens(kernel)
     kernel.send('control', 'shutdown_request', { restart: true })
     kernel.stores({ checkpoint_id: 'cp_2', path: '/here' })

@@ -5,8 +5,9 @@
  * test wants to see what happens when none does.
  */
 
+import { NO_POLICY, type CheckpointPolicy } from '../../src/kernel/auto-checkpoints.js'
 import type { RecordingBounds, WorkerCommand, WorkerEvent } from '../../src/link/protocol.js'
-import type { DeathCause, Effect, KernelEvent, StoreCall } from '../../src/kernel/effects.js'
+import type { DeathCause, Effect, Head, KernelEvent, StoreCall } from '../../src/kernel/effects.js'
 import type { Forked } from '../../src/kernel/forked.js'
 import type { KernelLimits, KernelOptions, KernelState } from '../../src/kernel/state.js'
 import { start, step } from '../../src/kernel/step.js'
@@ -35,8 +36,12 @@ export const LIMITS: KernelLimits = {
   stopMs: 100,
   settleMs: 50,
   checkpointMs: 60_000,
+  restoreMs: 30_000,
+  writersWaitingMax: 2,
+  transferBytesMax: 100,
   namespaceMs: 500,
   saveLastMs: 3_000,
+  saveAtEndMs: 2_000,
   restoreLastMs: 5_000,
   usageMs: 100,
   infoPatienceMs: 200,
@@ -84,6 +89,11 @@ interface Options {
   readonly forks?: boolean
   /** It is a fork. */
   readonly forked?: Forked
+  /** Which checkpoints are made without being asked for. */
+  readonly policy?: Partial<CheckpointPolicy>
+  /** What the store says of the kernel's head, when it is asked. */
+  readonly head?: Head | null
+  readonly comeBackTo?: string
 }
 
 export class TestKernel {
@@ -102,6 +112,10 @@ export class TestKernel {
   /** Pending deadlines by id. */
   readonly deadlines = new Map<string, number>()
   exit: number | null = null
+  /** Where the store was told that the kernel stands. */
+  readonly heads: Head[] = []
+  readonly #head: Head | null
+  #heads: string[] = []
   #sent = 0
   #pid = 100
 
@@ -115,8 +129,12 @@ export class TestKernel {
     restoreLast = false,
     forks = false,
     forked,
+    policy = {},
+    head = null,
+    comeBackTo,
   }: Options = {}) {
     this.dials = dials
+    this.#head = head
     const options: KernelOptions = {
       session: 'kernel-session',
       seed: 'a seed for tests',
@@ -127,6 +145,8 @@ export class TestKernel {
       restoreLast,
       lazy: lazy !== undefined,
       kernelInfo: lazy?.kernelInfo ? bytes(lazy.kernelInfo) : null,
+      checkpoints: { ...NO_POLICY, ...policy },
+      ...(comeBackTo === undefined ? {} : { comeBackTo }),
       offersSubshells: true,
       forks,
       ...(forked ? { forked } : {}),
@@ -146,6 +166,9 @@ export class TestKernel {
     const effects = step(this.state, event, this.now)
     for (const effect of effects) this.#see(effect)
     if (this.dials) this.#dial(effects)
+    for (const id of this.#heads.splice(0)) {
+      this.deliver({ on: 'store', id, outcome: { ok: true, value: this.#head } })
+    }
     for (const effect of effects) {
       if (effect.do !== 'settle' || !this.settles) continue
       this.deliver({ on: 'settled', ...(effect.seq === undefined ? {} : { seq: effect.seq }) })
@@ -297,7 +320,9 @@ export class TestKernel {
         else this.told.push({ command: effect.command, parts: effect.parts })
         return
       case 'store':
-        this.asked.push({ id: effect.id, call: effect.call })
+        if (effect.call.call === 'set_head') this.heads.push({ head: effect.call.head, branch: effect.call.branch })
+        else if (effect.call.call === 'head') this.#heads.push(effect.id)
+        else this.asked.push({ id: effect.id, call: effect.call })
         return
       case 'deadline':
         this.deadlines.set(effect.id, effect.afterMs)

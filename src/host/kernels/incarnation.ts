@@ -39,7 +39,7 @@ export interface KernelSurroundings {
   readonly newUsage: NewUsage
   readonly clock: Clock
   readonly log: Log
-  readonly options: Pick<KernelOptions, 'offersSubshells' | 'records' | 'limits'> & {
+  readonly options: Pick<KernelOptions, 'offersSubshells' | 'records' | 'checkpoints' | 'limits'> & {
     /** Whether kernels have a guard unless they are asked for without. */
     readonly guard: boolean
   }
@@ -56,6 +56,8 @@ export interface IncarnationParts extends KernelSurroundings {
   readonly fork: (wish: ForkWish, place: string) => Promise<readonly KernelModel[]>
   readonly endKernels: (ids: readonly string[]) => void
   readonly guard: boolean
+  /** The checkpoint that it is to begin with, since the process before was lost. */
+  readonly comeBackTo: string | null
   readonly onCount: (what: Counted) => void
   /** How many workers the kernel has had. */
   readonly generationsBefore: number
@@ -96,7 +98,7 @@ export class Incarnation {
 
   constructor(parts: IncarnationParts) {
     this.#parts = parts
-    const { needs, clients, clock, options, signer, origin } = parts
+    const { needs, clients, clock, options, signer, origin, comeBackTo } = parts
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = (error) => (error ? reject(error) : resolve())
     })
@@ -113,6 +115,8 @@ export class Incarnation {
         forks: true,
         ...(origin ? { forked: origin.forked } : {}),
         records: options.records,
+        checkpoints: options.checkpoints,
+        ...(comeBackTo === null ? {} : { comeBackTo }),
         // A front end asks a busy kernel whether it is there, and gives up sooner than a launcher would.
         limits: { ...options.limits, infoPatienceMs: 0 },
         session: randomUUID(),

@@ -26,6 +26,8 @@ export interface GatewayKernelParts extends KernelSurroundings {
   readonly owner: string
   readonly needs: WorkerNeeds
   readonly guard: boolean
+  /** Name or id of the checkpoint that it begins with. */
+  readonly checkpoint?: string
   /** It is a fork of another kernel. */
   readonly origin?: ForkOrigin
   /** Makes kernels of copies of this one. Rejects with a SavepointError; then none is left. */

@@ -12,6 +12,7 @@
 import { randomUUID } from 'node:crypto'
 import { SavepointError } from '../../errors.js'
 import type { Client, DeathCause, KernelEvent } from '../../kernel/effects.js'
+import { CHECKPOINT_TARGET } from '../../kernel/comms.js'
 import { seal } from '../../wire/codec.js'
 import { EMPTY_OBJECT, json, type IncomingMessage, type RequestChannel } from '../../wire/message.js'
 import type { Signer } from '../../wire/signature.js'
@@ -39,6 +40,8 @@ export class GatewayKernel {
   #incarnation: Incarnation | null = null
   /** How many workers ended incarnations have had. */
   #generations = 0
+  /** The checkpoint that the next incarnation comes back to: the one before was lost. */
+  #comeBackTo: string | null = null
   #waiting: { readonly channel: RequestChannel; readonly client: Client; readonly message: IncomingMessage }[] = []
   /** What of it was taken back: the next incarnation answers it too. */
   #withdrawn: Withdrawal[] = []
@@ -223,10 +226,12 @@ export class GatewayKernel {
         reply: (channel, client, frames) => this.#fanOut.reply(channel, client, frames),
       },
       generationsBefore: this.#generations,
+      comeBackTo: this.#comeBackTo,
       signer: () => this.#signer,
       onDeath: (cause, atRest) => this.#died(cause, atRest),
       onEnd: (end) => this.#incarnationEnded(incarnation, end),
     })
+    this.#comeBackTo = null
     this.#incarnation = incarnation
     this.#stored = Promise.all([this.#stored, incarnation.stored])
     if (this.#fanOut.held) incarnation.hold(true)
@@ -242,12 +247,21 @@ export class GatewayKernel {
   }
 
   async #start(): Promise<void> {
+    const { checkpoint } = this.#parts
     try {
       await this.#comeUp()
+      if (checkpoint !== undefined) await this.#beginWith(checkpoint)
     } catch (error) {
       await this.shutdown()
       throw error
     }
+  }
+
+  /** Nobody has heard of this kernel yet: the state of a checkpoint is all that it has ever had. */
+  async #beginWith(checkpoint: string): Promise<void> {
+    const { owner, kernelLimits } = this.#parts
+    const wishes = { by: owner, waitMs: kernelLimits.startMs }
+    await this.op(CHECKPOINT_TARGET, { op: 'restore', checkpoint }, wishes)
   }
 
   async #restart(): Promise<void> {
@@ -319,11 +333,12 @@ export class GatewayKernel {
     if (this.#phase !== 'ready') return
     if (end === 'end') void this.shutdown()
     else if (end === 'restart') this.#replace()
-    else this.#lost()
+    else this.#lost(incarnation.facts.head)
   }
 
-  /** Nobody wanted it to end. */
-  #lost(): void {
+  /** Nobody wanted it to end. `head`: the checkpoint that its state grew out of. */
+  #lost(head: string | null): void {
+    this.#comeBackTo = head
     const { lossesMax, lossesWithinMs } = this.#parts.kernelLimits
     const now = this.#now()
     this.#losses = [...this.#losses.filter((at) => now - at < lossesWithinMs), now]

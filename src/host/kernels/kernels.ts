@@ -58,6 +58,7 @@ interface Birth extends Omit<Entry, 'kernel'> {
   readonly owner: string
   readonly guard: boolean
   readonly needs: WorkerNeeds
+  readonly checkpoint?: string
   readonly origin?: ForkOrigin
 }
 
@@ -117,7 +118,7 @@ export class Kernels {
     const id = checkedId(request.kernelId ?? environment['KERNEL_ID'] ?? null)
     const existing = id === null ? undefined : this.#entries.get(id)?.kernel
     if (existing) {
-      if (existing.owner !== request.owner) throw taken(existing.id)
+      if (existing.owner !== request.owner || request.checkpoint !== undefined) throw taken(existing.id)
       if (existing.phase === 'ending') {
         await existing.shutdown()
         return await this.start(request)
@@ -149,7 +150,9 @@ export class Kernels {
       affinity: request.affinity,
     }
     const guard = request.guard ?? this.#options.options.guard
-    const kernel = this.#make({ name: request.name, owner: request.owner, spec, affinity, guard, needs })
+    const { name, owner, checkpoint } = request
+    const beginning = checkpoint === undefined ? {} : { checkpoint }
+    const kernel = this.#make({ name, owner, spec, affinity, guard, needs, ...beginning })
     await kernel.start()
     return kernel
   }
@@ -185,7 +188,8 @@ export class Kernels {
       const kernelId = randomUUID()
       const environment = { ...source.needs.environment, KERNEL_ID: kernelId }
       const needs = { ...source.needs, kernelId, environment, affinity: null }
-      return this.#make({ ...source, needs, origin: { forked: { ...facts, snapshot }, place } })
+      const { checkpoint: _, ...kind } = source
+      return this.#make({ ...kind, needs, origin: { forked: { ...facts, snapshot }, place } })
     })
     const outcomes = await Promise.allSettled(made.map((kernel) => kernel.start()))
     const failed = outcomes.find(({ status }) => status === 'rejected')
@@ -326,11 +330,12 @@ function checkedId(id: string | null): string | null {
 
 /** The same client gets the same only if it asks for the same: whatever a kernel was made from is part of the key. */
 function affinityOf(
-  { affinity, owner, name, guard }: KernelRequest,
+  { affinity, owner, name, guard, checkpoint }: KernelRequest,
   environment: Readonly<Record<string, string>>,
   cwd: string,
 ): string | null {
-  if (affinity === null) return null
+  // Nobody has left a kernel that is just at that checkpoint.
+  if (affinity === null || checkpoint !== undefined) return null
   const variables = Object.entries(environment).filter(([variable]) => variable !== 'KERNEL_ID')
   return JSON.stringify([owner, affinity, name, cwd, variables.toSorted(), guard ?? null])
 }

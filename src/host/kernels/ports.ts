@@ -127,4 +127,6 @@ export interface KernelRequest {
   /** Whether it has a guard; as all kernels if absent. */
   readonly guard?: boolean | null
   readonly affinity: string | null
+  /** Id or name of the checkpoint that it begins with. */
+  readonly checkpoint?: string
 }

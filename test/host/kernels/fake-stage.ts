@@ -1,5 +1,6 @@
 /** Kernels of a gateway with workers that do as they are told. */
 
+import { NO_POLICY } from '../../../src/kernel/auto-checkpoints.js'
 import { Kernels, type KernelsOptions } from '../../../src/host/kernels/kernels.js'
 import { FakeClock } from '../../fakes/clock.js'
 import { FakeFarm } from '../../fakes/kernel-workers.js'
@@ -35,7 +36,7 @@ export function stage(more: Partial<KernelsOptions> = {}): FakeStage {
     }),
     clock,
     log: () => {},
-    options: { guard: false, offersSubshells: false, records: null, limits: LIMITS },
+    options: { guard: false, offersSubshells: false, records: null, checkpoints: NO_POLICY, limits: LIMITS },
     pacing: { intervalMs: 5, firstMs: 0, bytesMax: 1_000 },
     holdMs: 2,
     kernelLimits: KERNEL_LIMITS,

@@ -1,5 +1,6 @@
 /** Kernels of a gateway with real workers. */
 
+import { NO_POLICY } from '../../../src/kernel/auto-checkpoints.js'
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,7 +44,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     newUsage: () => new UsageMeter(systemClock),
     clock: systemClock,
     log,
-    options: { guard: false, offersSubshells: false, records: null, limits: config.kernel },
+    options: { guard: false, offersSubshells: false, records: null, checkpoints: NO_POLICY, limits: config.kernel },
     pacing: config.streams,
     holdMs: config.holdMs,
     kernelLimits: { ...config.kernels, holdMaxMs: 200 },
