@@ -131,7 +131,7 @@ function* outcomeOf<T>(operation: Operation<T>): Operation<T | SavepointError> {
 function wayBack(state: KernelState): ReturnType<typeof permit> | null {
   if (state.debugging.attached) return null
   try {
-    return permit(state, { kind: 'restore', name: null, block: state.turn?.cell != null })
+    return permit(state, { kind: 'restore', name: null, block: Boolean(state.turn?.cell) })
   } catch (error) {
     if (error instanceof SavepointError) return null
     throw error

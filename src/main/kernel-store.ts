@@ -3,7 +3,6 @@
 import { createHash } from 'node:crypto'
 import { basename, resolve } from 'node:path'
 import { systemClock } from '../clock.js'
-import { SavepointError } from '../errors.js'
 import type { StorePort } from '../host/ports.js'
 import type { Log } from '../log.js'
 import { LOCAL_OWNER } from '../store/owner.js'
@@ -22,37 +21,43 @@ export function kernelStore(dataDir: string, kernelId: string, log: Log, owner =
 }
 
 export function kernelStoreOf({ history, checkpoints, close }: Store, kernelId: string): KernelStore {
+  const find = (nameOrId: string): Promise<string> => checkpoints.find(nameOrId, kernelId)
   return {
     remember: (line, source) => history.record({ line, source }),
     rememberResult: (line, transformed, output) => history.recordResult(line, { transformed, output }),
     historySession: () => history.session(),
     history: (request) => history.query(request),
-    beginCheckpoint: ({ name, note }) => checkpoints.begin({ kernelId, name, note }),
+    beginCheckpoint: (request) => checkpoints.begin({ kernelId, ...request }),
     sealCheckpoint: (checkpoint, facts) => checkpoints.seal(checkpoint, facts),
     abandonCheckpoint: (checkpoint) => checkpoints.abandon(checkpoint),
-    async openCheckpoint(nameOrId) {
-      const { path, record } = await checkpoints.verify(await checkpoints.find(nameOrId, kernelId))
-      return { record, format: 1, path, packs: [], root: null, map: null }
+    openCheckpoint: async (nameOrId) => await checkpoints.open(await find(nameOrId)),
+    describeCheckpoint: async (nameOrId) => await checkpoints.describe(await find(nameOrId)),
+    validateCheckpoint: async (nameOrId) => await checkpoints.validate(await find(nameOrId)),
+    async deleteCheckpoint(nameOrId) {
+      const id = await find(nameOrId)
+      // One that is damaged is known by the index alone.
+      if ((await checkpoints.get(id)) === null) await checkpoints.verify(id)
+      await checkpoints.remove(id)
+      return id
     },
-    describeCheckpoint: notYet,
-    validateCheckpoint: notYet,
-    deleteCheckpoint: notYet,
-    diffCheckpoints: notYet,
-    exportCheckpoint: notYet,
-    importCheckpoint: notYet,
+    async diffCheckpoints(from, to) {
+      const id = await find(from)
+      return await checkpoints.diff(id, 'id' in to ? { id: await find(to.id) } : to)
+    },
+    exportCheckpoint: async (nameOrId, bytesMax) => await checkpoints.exportBytes(await find(nameOrId), bytesMax),
+    importCheckpoint: (bytes, trust) => checkpoints.importFrom(bytes, { kernelId, trust }),
     async head() {
+      const head = await checkpoints.headOf(kernelId)
+      if (head) return head
+      // Made when nobody kept account of heads.
       const [newest] = (await checkpoints.list({ kernelId, limit: 1 })).items
       return newest ? { head: newest.checkpoint_id, branch: newest.branch } : null
     },
-    setHead: async () => {},
+    setHead: ({ head, branch }) => checkpoints.setHead(kernelId, head, branch),
     pruneCheckpoints: (note, keep) => checkpoints.prune(kernelId, note, keep),
     listCheckpoints: (query) => checkpoints.list(query, kernelId),
     close,
   }
-}
-
-async function notYet(): Promise<never> {
-  throw new SavepointError('unknown_op', 'This version cannot do that with checkpoints.')
 }
 
 /** Jupyter names connection files after its kernels; a kernel that is restarted keeps both. */

@@ -8,6 +8,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from savepoint.errors import SavepointError
+
 from . import interrupts
 from .link import Frame
 
@@ -15,7 +17,15 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 #: Asks that may take long, and may be interrupted.
-LASTING = frozenset({"checkpoint", "restore"})
+LASTING = frozenset({"checkpoint", "restore", "branch", "diff"})
+
+
+class WentBack(BaseException):
+    """A restore in the middle of a cell failed, and this process is the copy from before: the cell goes on with `error`."""
+
+    def __init__(self, error: SavepointError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Answer(NamedTuple):
@@ -39,8 +49,6 @@ class Asks:
         `bad_request` for arguments that are no JSON.
         A rollback that is granted does not return: another process goes on from its beginning.
         """
-        from savepoint import SavepointError
-
         if threading.current_thread() is not threading.main_thread():
             raise SavepointError("not_available", "Only the kernel's main thread can ask for this.", {"op": op})
         try:
@@ -54,7 +62,10 @@ class Asks:
         parent = self._worker.kernel.get_parent("shell").get("header", {}).get("msg_id")
         question = {"kind": "ask", "id": identity, "op": op, "parent": parent, "args": args}
         # Only what may last is interruptible: who is interrupted would not learn whether it was done.
-        frame = self._question(identity, question, parts) if op in LASTING else self._ask(identity, question, parts)
+        try:
+            frame = self._question(identity, question, parts) if op in LASTING else self._ask(identity, question, parts)
+        except WentBack as back:
+            raise back.error from None
         answer = frame.envelope
         if not answer["ok"]:
             interrupts.deliver()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from savepoint.errors import SavepointError
 
 from . import ending, interrupts
+from .asks import WentBack
 from .cells import execution
 from .ipython.session import pack
 from .link import Frame
@@ -78,6 +79,18 @@ def _checkpoint(worker: Worker, frame: Frame) -> None:
 def _restore(worker: Worker, frame: Frame) -> None:
     from . import checkpoints
 
+    permit = frame.envelope.get("permit")
+    if permit is not None:
+        flush(worker)
+        try:
+            woken = worker.take(permit)
+        except SavepointError:
+            # The gateway was told; what is loaded has no way back then.
+            woken = None
+        if woken is not None:
+            if woken.resume:
+                raise WentBack(SavepointError(woken.reason.get("ename", "restore_failed"), woken.reason.get("evalue", "")))
+            return
     event: dict[str, Any] = {"kind": "restored", "id": frame.envelope["id"]}
     event |= {"restored": 0, "lost": [], "warnings": [], "ms": 0.0}
     try:
