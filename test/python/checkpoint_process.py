@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import linecache
 import os
-import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -60,13 +59,14 @@ def main() -> None:
     from savepoint_worker.serialize import process
 
     report: dict[str, Any] = {}
-    baseline = process.Baseline({}, list(sys.path))
+    baseline = process.Baseline(dict(os.environ), list(sys.path), process.settings())
     if task == "restore":
         done = checkpoint_files.restore(path, namespace, request.get("mode", "merge"), request.get("names"))
         report["restore"] = done._asdict()
     report["raised"] = run(request["cells"], namespace)
     if task == "save":
-        extras = checkpoints.Extras(baseline, random.getstate(), [(1, "text")], 7)
+        history = [(number, text) for number, text in request.get("history", [(1, "text")])]
+        extras = checkpoints.Extras(baseline, process.before_fork(), history, 7)
         exclude = (*own, *request.get("exclude", ()))
         job = writer.Job(namespace, checkpoint_files.target(path, request.get("known")), exclude, extras)
         report["manifest"] = write_in_child(writer, job, request.get("stall_timeout_s", 20.0))

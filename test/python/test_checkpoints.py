@@ -213,6 +213,43 @@ class Restoring(CheckpointCase):
             "assert '/tmp/mine' in sys.path and random.random() == expected"
         )
 
+    def test_settings_come_back(self) -> None:
+        self.save(
+            "import decimal, logging, sys, warnings\ndecimal.getcontext().prec = 7; sys.setrecursionlimit(4321)\n"
+            "logging.getLogger('mine').setLevel(10); warnings.filterwarnings('error', 'mine')"
+        )
+        self.restore(
+            "import decimal, logging, sys, warnings\nassert decimal.getcontext().prec == 7\n"
+            "assert sys.getrecursionlimit() == 4321 and logging.getLogger('mine').level == 10\n"
+            "try: warnings.warn('mine')\nexcept UserWarning: pass\nelse: assert False"
+        )
+
+    def test_secrets_of_the_environment_are_named_and_not_written(self) -> None:
+        names = ("MY_TOKEN", "db_password", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "SAVEPOINT_ANY")
+        self.save(f"import os\nfor name in {names}: os.environ[name] = 'precious' + 'ness'\nos.environ['KEYBOARD'] = 'de'")
+        written = b"".join(path.read_bytes() for path in self.folder.iterdir())
+        self.assertNotIn(b"preciousness", written)
+        report = self.restore("import os\nassert os.environ['KEYBOARD'] == 'de' and 'MY_TOKEN' not in os.environ")
+        (warning,) = report["warnings"]
+        for name in names[:-1]:
+            self.assertIn(name, warning)
+
+    def test_attributes_that_cells_assigned_to_modules_come_back(self) -> None:
+        cells = (
+            "import json, string, collections, pathlib as p\nfrom fractions import Fraction\nshared = ['shared']",
+            "def show(self): return f'<{self.numerator}>', shared\nFraction.show = show\nstring.mine = shared",
+            "def patch():\n    p.PurePath.hello = 5\npatch(); setattr(json, 'loud', lambda text: text.upper())",
+            "p.unknown, string.digits = 1, '01'\nstring.hexdigits = '0x'; collections.UserDict == 5",
+        )
+        self.save(*cells, history=list(enumerate(cells, 1)))
+        marked = [name for name, entry in self.objects().items() if entry.get("attribute")]
+        expected = ["fractions:Fraction.show", "json:loud", "pathlib:PurePath.hello", "string:hexdigits", "string:mine"]
+        self.assertEqual(sorted(marked), expected)
+        self.restore(
+            "assert Fraction(1, 2).show() == ('<1>', shared) and string.mine is shared and string.hexdigits == '0x'\n"
+            "assert json.loud('a') == 'A' and p.PurePath.hello == 5"
+        )
+
     def test_a_folder_that_is_gone_is_a_warning(self) -> None:
         self.save("import os\nos.mkdir(FOLDER + '/gone'); os.chdir(FOLDER + '/gone')\na = 1")
         (self.folder / "gone").rmdir()

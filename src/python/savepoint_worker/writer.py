@@ -24,7 +24,6 @@ from .copies.snapshot import fork_quietly
 from .link import Link, wait_readable
 from .processes.lifeline import die_with_parent
 from .serialize import process, session
-from .serialize.namespace import given_by_engine, user_variables
 from .serialize.progress import NOTHING, Progress, Seen
 from .serialize.saving import allow_depth
 from .serialize.verdict import reason_of
@@ -59,14 +58,12 @@ def fork_writer(worker: Worker, command: dict[str, Any]) -> tuple[int, float]:
     began = time.perf_counter()
     namespace = worker.shell.user_ns
     _flush_files(namespace)
-    random = sys.modules.get("random")
-    # CPython seeds this generator anew after a fork.
-    random_state = random.getstate() if random is not None else None
+    before_fork = process.before_fork()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = fork_quietly(alone=False)
         if pid == 0:
-            _be_writer(worker, command, random_state)
+            _be_writer(worker, command, before_fork)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     worker.snapshots.add_child(pid)
@@ -90,7 +87,7 @@ def _flush_files(namespace: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------------------------------------ the writer
 
 
-def _be_writer(worker: Worker, command: dict[str, Any], random_state: Any) -> NoReturn:
+def _be_writer(worker: Worker, command: dict[str, Any], before_fork: dict[str, Any]) -> NoReturn:
     began = time.perf_counter()
     link = None
     try:
@@ -101,7 +98,7 @@ def _be_writer(worker: Worker, command: dict[str, Any], random_state: Any) -> No
         history = [(number, text) for number, text in enumerate(shell.history_manager.input_hist_raw) if text]
         baseline = process.baseline(worker.spec.env)
         whole = bool(command.get("whole_session"))
-        extras = checkpoints.Extras(baseline, random_state, history, shell.execution_count, whole)
+        extras = checkpoints.Extras(baseline, before_fork, history, shell.execution_count, whole)
         target = checkpoints.Target(command["path"], command.get("pack"), command.get("known"))
         job = Job(shell.user_ns, target, tuple(command["exclude"]), extras, shell)
         job.checkpoint = command["checkpoint"]
@@ -196,8 +193,7 @@ class Job:
 
     def names(self) -> list[str]:
         """Names of the variables, in the order in which they are written."""
-        names = user_variables(self.namespace, given_by_engine(self.shell), self.exclude)
-        return [*names, *(session.results(self.shell) if self.extras.results else ())]
+        return list(checkpoints.what_is_saved(self.namespace, self.exclude, self.extras, self.shell)[0])
 
 
 def write_watched(job: Job, link: Link | None, stall_timeout_s: float = STALL_TIMEOUT_S) -> dict[str, Any]:

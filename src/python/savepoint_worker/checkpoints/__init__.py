@@ -16,7 +16,17 @@ from .describing import Extras
 from .restoring import RestoreReport, restore, restore_stored
 from .stored import Version2
 from .version1 import Version1
-from .writing import Target, read_back, write
+from .writing import Target, read_back, what_is_saved, write
 
-__all__ = ["Extras", "RestoreReport", "Target", "Version1",
-    "Version2", "read_back", "restore", "restore_stored", "write"]
+__all__ = [
+    "Extras",
+    "RestoreReport",
+    "Target",
+    "Version1",
+    "Version2",
+    "read_back",
+    "restore",
+    "restore_stored",
+    "what_is_saved",
+    "write",
+]

@@ -16,8 +16,8 @@ class Extras(NamedTuple):
     """What is saved besides the variables."""
 
     baseline: process.Baseline
-    #: State of `random`, taken before any fork.
-    random_state: Any
+    #: Parts of the process's state that were taken before any fork.
+    before_fork: dict[str, Any]
     #: Texts of the cells so far, [number, text].
     history: list[tuple[int, str]]
     execution_count: int

@@ -12,7 +12,7 @@ from savepoint.errors import SavepointError
 from savepoint.lost import Loss, LostVariable
 
 from ..ipython import history
-from ..serialize import loading, process, session, sources
+from ..serialize import attributes, loading, process, session, sources
 from ..serialize.namespace import given_by_engine, user_variables
 from ..serialize.verdict import reason_of
 from .stored import Stored
@@ -68,9 +68,10 @@ def restore_stored(
         restored = len(values)
         if whole_session:
             _take_up_session(stored, shell or _shell(), values)
+        lost += _assign(stored, values)
         namespace.update(values)
         for loss in lost:
-            if not (whole_session and session.is_result(loss.name)):
+            if loss.name not in stored.attributes and not (whole_session and session.is_result(loss.name)):
                 namespace[loss.name] = LostVariable(loss)
         warnings += _apply(stored, process.AFTER)
         warnings += stored.warnings
@@ -108,6 +109,17 @@ def _load(stored: Stored, namespace: dict[str, Any], wanted: set[str] | None) ->
         if name not in found
     ]
     return values, lost
+
+
+def _assign(stored: Stored, values: dict[str, Any]) -> list[Loss]:
+    """Take attributes of modules out of `values`, and assign them; those with which that cannot be done."""
+    lost = []
+    for name in [name for name in values if name in stored.attributes]:
+        try:
+            attributes.put_back(name, values.pop(name))
+        except Exception as error:
+            lost.append(Loss(name, stored.kinds[name], reason_of(error)))
+    return lost
 
 
 def _warnings(stored: Stored, wanted: set[str] | None) -> Iterator[str]:

@@ -32,6 +32,8 @@ class Stored(Protocol):
     #: Types of all variables, in their order, and why those are lost that are.
     kinds: dict[str, str]
     lost: dict[str, str]
+    #: Those that are no variables, but attributes of modules (see `serialize.attributes`).
+    attributes: set[str]
     #: What could not be read, in words.
     warnings: list[str]
 
@@ -75,10 +77,12 @@ class Version2:
             self._packs.close()
             raise
         objects = [entry for line in self._lines for entry in line["objects"]]
+        self.attributes = {entry["name"] for entry in objects if entry.get("attribute")}
         self.kinds = {entry["name"]: entry["type"] for entry in objects}
         self.lost = {entry["name"]: entry["reason"] for entry in objects if entry["verdict"] == "lost"}
-        if len(objects) < count:
-            self.warnings.append(f"The list of variables is damaged; {count - len(objects)} of them cannot be named.")
+        missing = count - (len(objects) - len(self.attributes))
+        if missing > 0:
+            self.warnings.append(f"The list of variables is damaged; {missing} of them cannot be named.")
 
     def close(self) -> None:
         self._packs.close()

@@ -39,6 +39,7 @@ class Version1:
         self.anchors: list[str] = manifest["anchors"]
         self.kinds = {entry["name"]: entry["type"] for entry in manifest["objects"]}
         self.lost = {entry["name"]: entry["reason"] for entry in manifest["lost"]}
+        self.attributes: set[str] = set()
         self.warnings: list[str] = []
 
     def close(self) -> None:
@@ -102,7 +103,7 @@ def write(
             group.variables.clear()
         file.add("history", [json.dumps(extras.history).encode()])
         file.add("sources", [json.dumps(saved.sources).encode()])
-        for name, part in process.collect(extras.baseline, extras.random_state).items():
+        for name, part in process.collect(extras.baseline, extras.before_fork).items():
             file.add(_PROCESS + name, [part])
         file.finish(manifest)
     finally:

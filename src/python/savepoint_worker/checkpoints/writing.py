@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from ..serialize import manifest, packs, process, session, tree
+from ..serialize import attributes, manifest, packs, process, session, tree
 from ..serialize.index import Lines, ends_chunk
 from ..serialize.groups import GroupWriter
 from ..serialize.namespace import given_by_engine, user_variables
@@ -48,20 +49,35 @@ def write(
     Variables in `skipped` are not even looked at: they are lost for the reasons given. Raises OSError.
     """
     progress = progress or Progress()
-    variables = user_variables(namespace, given_by_engine(shell), tuple(exclude))
-    if extras.results:
-        variables |= session.results(shell)
+    variables, added = what_is_saved(namespace, exclude, extras, shell)
     if target.pack is None:
-        return version1.write(namespace, variables, target.path, extras, progress, skipped or {})
+        return version1.write(namespace, {name: value for name, value in variables.items() if name not in added}, target.path, extras, progress, skipped or {})
     pack = packs.PackWriter(target.pack, packs.read_known(target.known), progress.tick)
     folder = os.path.dirname(target.pack)
     try:
-        root = _write(namespace, variables, pack, folder, extras, progress, skipped or {})
+        root = _write(namespace, variables, added, pack, folder, extras, progress, skipped or {})
         pack.finish()
     finally:
         pack.close()
     manifest.write(target.path, root)
     return root
+
+
+def what_is_saved(
+    namespace: dict[str, Any], exclude: Iterable[str], extras: Extras, shell: Any = None
+) -> tuple[dict[str, Any], set[str]]:
+    """The values that are saved, by name, in the order in which it is done; which of them are no variables."""
+    patterns = tuple(exclude)
+    variables = user_variables(namespace, given_by_engine(shell), patterns)
+    if extras.results:
+        variables |= session.results(shell)
+    found = attributes.assigned((text for _, text in extras.history), namespace)
+    added = {
+        name: value
+        for name, value in found.items()
+        if name not in variables and not any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+    return variables | added, set(added)
 
 
 def read_back(target: Target) -> dict[str, Any]:
@@ -75,6 +91,7 @@ def read_back(target: Target) -> dict[str, Any]:
 def _write(
     namespace: dict[str, Any],
     variables: dict[str, Any],
+    added: set[str],
     pack: packs.PackWriter,
     folder: str,
     extras: Extras,
@@ -86,12 +103,12 @@ def _write(
     kept = [pickled.kept for group in saved.groups for pickled in group.variables]
     progress.expect(sum(each.bytes for each in kept))
     for group in saved.groups:
-        lines.add(writer.write(group, variables), ends_chunk(group.variables[0].kept.name))
+        lines.add(_marked(writer.write(group, variables), added), ends_chunk(group.variables[0].kept.name))
         # The streams are no longer needed, and may be large.
         group.variables.clear()
     for each in saved.lost:
         entry = {**each.entry(), "preview": preview(variables[each.name]), "digest": None}
-        lines.add({"objects": [entry]}, ends_chunk(each.name))
+        lines.add(_marked({"objects": [entry]}, added), ends_chunk(each.name))
     progress.begin(NOTHING)
     parts: dict[str, Any] = {
         "variables": lines.finish(),
@@ -99,16 +116,25 @@ def _write(
         "sources": _sources(saved.sources, pack),
         "imports": _content(manifest.encode(list(describing.imports(variables))), pack),
     }
-    state = process.collect(extras.baseline, extras.random_state)
+    state = process.collect(extras.baseline, extras.before_fork)
     parts["process"] = {name: _content(part, pack) for name, part in state.items()}
+    withheld = process.withheld(extras.baseline)[:LOST_NAMED_MAX]
     return {
         "format_version": manifest.FORMAT_VERSION,
-        **describing.describe(variables, [*kept, *saved.lost], extras),
+        **({"withheld": withheld} if withheld else {}),
+        **describing.describe({name: value for name, value in variables.items() if name not in added}, [*kept, *saved.lost], extras),
         "lost": [each.loss() for each in saved.lost[:LOST_NAMED_MAX]],
         "lost_count": len(saved.lost),
         "total_bytes": writer.size + sum(part["bytes"] for part in _refs(parts)),
         "parts": parts,
     }
+
+
+def _marked(line: dict[str, Any], added: set[str]) -> dict[str, Any]:
+    for entry in line["objects"]:
+        if entry["name"] in added:
+            entry["attribute"] = True
+    return line
 
 
 def _history(history: list[tuple[int, str]], pack: packs.PackWriter) -> tree.Ref:
