@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import time
 import types
 import unittest
@@ -14,7 +15,8 @@ from checkpoint_case import CheckpointCase, checkpoint_files
 
 from savepoint import LostVariableError
 from savepoint.lost import is_lost
-from savepoint_worker import writer
+from savepoint_worker import checkpoints, writer
+from savepoint_worker.link import Link
 from savepoint_worker.serialize import process, rebuild, sources
 from savepoint_worker.serialize.namespace import user_variables
 from savepoint_worker.serialize.progress import Progress
@@ -272,6 +274,46 @@ class Restoring(CheckpointCase):
                 f"k.restore({str(previous)!r}, globals(), 'merge', None)\ndel k"
             )
         self.restore("assert c.f() is alias is data['a'] and type(c) is C")
+
+
+class Telling(unittest.TestCase):
+    def test_it_says_how_far_it_is_and_ends_when_nobody_listens(self) -> None:
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            gateways, writers = socket.socketpair()
+            self.addCleanup(gateways.close)
+            pid = os.fork()
+            if pid == 0:
+                gateways.close()
+                os._exit(_write_for_ever(folder, Link(writers)))
+            writers.close()
+            link = Link(gateways)
+            event = link.receive(30).envelope
+            link.close()
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 17)
+        self.assertEqual((event["kind"], event["checkpoint"], event["variable"]), ("writing", "cp_1", "stuck"))
+        self.assertEqual((event["total_bytes"], event["done_bytes"]), (None, 0))
+
+
+class Stuck:
+    def __reduce__(self) -> Any:
+        time.sleep(1000)
+
+
+def _write_for_ever(folder: str, link: Link) -> int:
+    """17 if the writer was told to end, and left no process behind."""
+    extras = checkpoints.Extras(process.baseline({}), process.before_fork(), [], 1)
+    job = writer.Job({"ready": 1, "stuck": Stuck()}, checkpoint_files.target(Path(folder, "c")), (), extras)
+    job.checkpoint = "cp_1"
+    try:
+        writer.write_watched(job, link)
+    except writer.WriteFailed:
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return 17
+    return 1
 
 
 class CutOff(unittest.TestCase):

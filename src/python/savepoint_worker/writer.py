@@ -99,7 +99,7 @@ def _be_writer(worker: Worker, command: dict[str, Any], before_fork: dict[str, A
         baseline = process.baseline(worker.spec.env)
         whole = bool(command.get("whole_session"))
         extras = checkpoints.Extras(baseline, before_fork, history, shell.execution_count, whole)
-        target = checkpoints.Target(command["path"], command.get("pack"), command.get("known"))
+        target = checkpoints.Target(command["path"], command["pack"], command.get("known"))
         job = Job(shell.user_ns, target, tuple(command["exclude"]), extras, shell)
         job.checkpoint = command["checkpoint"]
         manifest = write_watched(job, link)

@@ -15,7 +15,7 @@ from ..serialize.namespace import given_by_engine, user_variables
 from ..serialize.preview import preview
 from ..serialize.progress import NOTHING, Progress
 from ..serialize.saving import save
-from . import describing, version1
+from . import describing
 from .describing import Extras
 
 #: Lost variables that the root names itself; all of them are in its list of variables.
@@ -29,8 +29,8 @@ class Target(NamedTuple):
 
     #: The manifest.
     path: str
-    #: The new chunks. None: a file of the first format, for a gateway that knows no other.
-    pack: str | None
+    #: The new chunks.
+    pack: str
     #: File of the digests that are there already.
     known: str | None = None
 
@@ -50,8 +50,6 @@ def write(
     """
     progress = progress or Progress()
     variables, added = what_is_saved(namespace, exclude, extras, shell)
-    if target.pack is None:
-        return version1.write(namespace, {name: value for name, value in variables.items() if name not in added}, target.path, extras, progress, skipped or {})
     pack = packs.PackWriter(target.pack, packs.read_known(target.known), progress.tick)
     folder = os.path.dirname(target.pack)
     try:
@@ -82,8 +80,6 @@ def what_is_saved(
 
 def read_back(target: Target) -> dict[str, Any]:
     """The root of what another process has written there. Raises OSError."""
-    if target.pack is None:
-        return version1.read_manifest(target.path)
     root: dict[str, Any] = json.loads(manifest.read(target.path))
     return root
 

@@ -1,4 +1,4 @@
-"""The file: magic, u32 length of the manifest, manifest (JSON, padded with spaces), sections back to back.
+"""A file of the first format: magic, u32 length of the manifest, manifest (JSON, padded with spaces), sections back to back.
 
 The manifest says where each section lies. What comes after the last section is no part of it: the gateway appends a MAC
 over all that precedes, and lets nobody open a file whose MAC is not right. The CRC of a section only tells which one a
@@ -12,7 +12,6 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from savepoint.errors import SavepointError
@@ -30,69 +29,6 @@ LARGE_BYTES = 2 * 1024 * 1024
 
 class Buffer(bytearray):
     """Memory of a loaded array; its type tells it from a bytearray of the user's."""
-
-
-class Writer:
-    """Writes sections into a new file, and the manifest at the end."""
-
-    def __init__(self, path: str, manifest_bytes: int, tick: Callable[[], None] = lambda: None) -> None:
-        # Not through a link that somebody put there, and for no other user's eyes.
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = os.open(path, flags, 0o600)
-        self._reserved = manifest_bytes
-        self._offset = HEAD_BYTES + manifest_bytes
-        self._tick = tick
-        self.sections: list[dict[str, Any]] = []
-
-    def add(self, name: str, pieces: Iterable[bytes | memoryview], variables: list[str] | None = None) -> None:
-        """Append a section made of `pieces`, in which these variables are. Raises OSError."""
-        start, crc = self._offset, 0
-        for piece in pieces:
-            view = memoryview(piece).cast("B") if memoryview(piece).nbytes else memoryview(b"")
-            for begin in range(0, len(view), CHUNK_BYTES):
-                chunk = view[begin : begin + CHUNK_BYTES]
-                crc = zlib.crc32(chunk, crc)
-                self._write(chunk)
-                self._tick()
-        place: dict[str, Any] = {"name": name, "offset": start, "length": self._offset - start, "crc32": crc}
-        self.sections.append({**place, "variables": variables} if variables else place)
-
-    def finish(self, manifest: dict[str, Any]) -> None:
-        """Write the manifest, to which the list of sections is added. Raises OSError."""
-        text = self._encode(manifest)
-        if len(text) > self._reserved:
-            self._make_room(len(text) + 4096 - self._reserved)
-            text = self._encode(manifest)
-        head = MAGIC + _LENGTH.pack(self._reserved) + text.ljust(self._reserved)
-        for begin in range(0, len(head), CHUNK_BYTES):
-            os.pwrite(self._file, head[begin : begin + CHUNK_BYTES], begin)
-
-    def close(self) -> None:
-        """Close the file as it is."""
-        os.close(self._file)
-
-    def _encode(self, manifest: dict[str, Any]) -> bytes:
-        return json.dumps({**manifest, "sections": self.sections}, separators=(",", ":")).encode()
-
-    def _write(self, chunk: memoryview) -> None:
-        while chunk:
-            written = os.pwrite(self._file, chunk, self._offset)
-            self._offset += written
-            chunk = chunk[written:]
-
-    def _make_room(self, more: int) -> None:
-        """Move all sections to the back, last chunk first."""
-        start, end = HEAD_BYTES + self._reserved, self._offset
-        while end > start:
-            begin = max(start, end - CHUNK_BYTES)
-            chunk = os.pread(self._file, end - begin, begin)
-            os.pwrite(self._file, chunk, begin + more)
-            self._tick()
-            end = begin
-        for section in self.sections:
-            section["offset"] += more
-        self._offset += more
-        self._reserved += more
 
 
 class Reader:
