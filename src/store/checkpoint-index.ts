@@ -1,18 +1,16 @@
 /** The table of checkpoints: an index of the files, from which it can be made again. */
 
-import type { CheckpointRecord } from './checkpoint-record.js'
+import { isAutomatic, recordOf, type CheckpointRecord, type Contents } from './checkpoint-record.js'
 import type { Row, Sql, Value } from './database.js'
 
-export function putRecord(sql: Sql, record: CheckpointRecord, owner: string): void {
-  sql.run(
-    'INSERT OR REPLACE INTO checkpoints (checkpoint_id, subject, kernel_id, name, branch, record) VALUES (?, ?, ?, ?, ?, ?)',
-    record.checkpoint_id,
-    owner,
-    record.kernel_id,
-    record.name,
-    record.branch,
-    JSON.stringify(record),
-  )
+/** Takes up a checkpoint whose file is in its place. */
+export function putRecord(sql: Sql, contents: Contents): void {
+  const record = recordOf(contents)
+  const statement = `INSERT OR REPLACE INTO checkpoints
+    (checkpoint_id, subject, kernel_id, name, branch, record, file_bytes) VALUES (?, ?, ?, ?, ?, ?, ?)`
+  const { checkpoint_id, kernel_id, name, branch } = record
+  const json = JSON.stringify(record)
+  sql.run(statement, checkpoint_id, contents.label.owner, kernel_id, name, branch, json, contents.fileBytes)
 }
 
 export function dropRecord(sql: Sql, id: string): void {
@@ -30,6 +28,38 @@ export function idsNoted(sql: Sql, owner: Owner, kernelId: string, note: string)
     [OWNED, owner],
   ])
   return sql.all(`SELECT checkpoint_id FROM checkpoints ${where} ORDER BY checkpoint_id`, ...values).map(idOf)
+}
+
+/** Whose it is; null: there is no row of it. */
+export function ownerOf(sql: Sql, id: string): string | null {
+  const [row] = sql.all('SELECT subject FROM checkpoints WHERE checkpoint_id = ?', id)
+  return row ? String(row['subject']) : null
+}
+
+/** A kernel's automatic checkpoints, newest first. */
+export function automaticOf(
+  sql: Sql,
+  owner: string,
+  kernelId: string,
+): { checkpoint_id: string; created_at: string }[] {
+  const statement = `SELECT checkpoint_id, json_extract(record, '$.created_at') AS created_at,
+      json_extract(record, '$.note') AS note
+    FROM checkpoints WHERE subject = ? AND kernel_id = ? AND name IS NULL ORDER BY checkpoint_id DESC`
+  return sql
+    .all(statement, owner, kernelId)
+    .filter(({ note }) => isAutomatic({ name: null, note: note as string | null }))
+    .map((row) => ({ checkpoint_id: idOf(row), created_at: String(row['created_at']) }))
+}
+
+/** Bytes of the owner's checkpoints without their packs. */
+export function fileBytesOf(sql: Sql, owner: string): number {
+  return Number(sql.all('SELECT total(file_bytes) AS bytes FROM checkpoints WHERE subject = ?', owner)[0]?.['bytes'])
+}
+
+/** Where the owner's kernels stand. */
+export function allHeads(sql: Sql, owner: string): string[] {
+  const statement = 'SELECT head FROM heads WHERE subject = ? AND head IS NOT NULL'
+  return sql.all(statement, owner).map(({ head }) => String(head))
 }
 
 export function allIds(sql: Sql): string[] {

@@ -5,8 +5,9 @@ import { readdir } from 'node:fs/promises'
 import type { Log } from '../log.js'
 import { MAGIC_1, readContents } from './checkpoint-file.js'
 import { allIds, dropRecord, putRecord } from './checkpoint-index.js'
-import { isCheckpointId, recordOf, type Contents } from './checkpoint-record.js'
-import { allPacks, dropPack, nextGeneration, packPath, putPack } from './chunk-index.js'
+import { isCheckpointId, type Contents } from './checkpoint-record.js'
+import { allPacks, dropPack, packPath, putPack } from './chunk-index.js'
+import { markDue, nextGeneration } from './collection-index.js'
 import { readAt } from './durable-files.js'
 import { readManifestFile } from './manifest-file.js'
 import { isPackId, PACK_SUFFIX, verifyPack } from './pack-file.js'
@@ -47,6 +48,7 @@ async function bringPacksIntoStep({ shelf, database }: Stocked): Promise<void> {
     if (!contents) continue
     const { label, fileBytes, entries } = contents
     await putPack(database, { packId, owner: label.owner, bytes: fileBytes, entries })
+    await database.write((sql) => markDue(sql, label.owner))
   }
 }
 
@@ -69,7 +71,7 @@ async function bringCheckpointsIntoStep({ shelf, database }: Stocked): Promise<v
   if (gone.length + found.length === 0) return
   await database.write((sql) => {
     for (const id of gone) dropRecord(sql, id)
-    for (const contents of found) putRecord(sql, recordOf(contents), contents.label.owner)
+    for (const contents of found) putRecord(sql, contents)
   })
 }
 

@@ -5,153 +5,88 @@
  * and is, whenever one opens the folder.
  */
 
-import { createWriteStream } from 'node:fs'
-import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../clock.js'
 import { SavepointError } from '../errors.js'
 import type { Log } from '../log.js'
 import * as index from './checkpoint-index.js'
-import {
-  checkCheckpointName,
-  checkNote,
-  isCheckpointId,
-  newCheckpointId,
-  recordOf,
-  type CheckpointRecord,
-  type Label,
-} from './checkpoint-record.js'
+import { isAutomatic, isCheckpointId, recordOf, type CheckpointRecord } from './checkpoint-record.js'
 import type { BeginRequest, CheckpointList, Head, ListQuery, Reservation, SealFacts } from './checkpoint-requests.js'
-import { bringIntoStep } from './checkpoint-reindex.js'
-import { digestsOf } from './chunk-index.js'
+import type { Collected, Collector } from './collector.js'
 import type { Database } from './database.js'
 import { describeCheckpoint, diffCheckpoints, type CheckpointDiff, type DescribedCheckpoint } from './describing.js'
-import { errnoOf, removeQuietly } from './durable-files.js'
+import { errnoOf } from './durable-files.js'
 import { exportInMemory, prepareExport, type Export } from './exporting.js'
 import { importCheckpoint, type ImportOptions, type ImportSource } from './importing.js'
 import { storeLimits } from './limits.js'
 import { openCheckpoint, verified, type OpenedCheckpoint } from './opening.js'
 import { LOCAL_OWNER } from './owner.js'
-import { sealDraft } from './sealing.js'
-import {
-  checkpointPath,
-  CHECKPOINT_SUFFIX,
-  exists,
-  openShelf,
-  storageFailure,
-  unknown,
-  type Shelf,
-  type Stocked,
-} from './shelf.js'
+import { removeCheckpoint } from './removing.js'
+import { Reservations } from './reservations.js'
+import { draftBytes, expiredOf, requireRoom, type KeepRules } from './retention.js'
+import { checkpointPath, exists, storageFailure, unknown, type Stocked } from './shelf.js'
+import type { Stock } from './stock.js'
 import type { Turns } from './turns.js'
-import { closeUnfinishedFolder } from './unfinished-files.js'
 import { validateCheckpoint, type Validation } from './validating.js'
 
 export interface CheckpointsOptions {
-  readonly dataDir: string
   /** Whose checkpoints it makes, and alone sees; null: sees everybody's, and makes those of the local user. */
   readonly owner: string | null
   readonly log: Log
   readonly clock: Clock
+  readonly stock: Stock
   /** For what reads much. */
   readonly turns: Turns
   /** For exports and imports, which last as long as the other side takes. */
   readonly exports: Turns
-  /** Makes the data folder and opens its database; may be called again after it failed. */
-  readonly openDatabase: () => Promise<Database>
+  readonly collector: Collector
+  /** Which automatic checkpoints are kept; null: all. */
+  readonly keep: KeepRules | null
+  /** Bytes that an owner's checkpoints may take; 0: any number. */
+  readonly bytesMax: number
 }
-
-interface Unfinished {
-  readonly path: string
-  readonly pack: string
-  readonly known: string
-  /** `parent_id` undefined: the newest of its kernel when it is sealed. */
-  readonly label: Omit<Label, keyof SealFacts | 'parent_id' | 'pack' | 'pack_bytes'>
-  readonly parent: string | null | undefined
-  phase: 'writing' | 'sealing' | 'abandoned'
-}
-
-const MAIN = 'main'
 
 export class Checkpoints {
   readonly #options: CheckpointsOptions
-  readonly #unfinished = new Map<string, Unfinished>()
-  #shelf: Promise<Shelf> | null = null
-  /** The database that the files were compared with, and its generation then. */
-  #indexed: { readonly database: Database; readonly generation: number } | null = null
+  readonly #reservations: Reservations
 
   constructor(options: CheckpointsOptions) {
     this.#options = options
+    this.#reservations = new Reservations(options.owner ?? LOCAL_OWNER, options.clock)
   }
 
-  /** Reserves an id and places to write to. Throws `name_invalid`, `bad_request`, `queue_full`, `storage_failed`. */
+  /**
+   * Reserves an id and places to write to, before the namespace is copied. Throws `name_invalid`, `bad_request`,
+   * `queue_full`, `quota_exceeded`, `storage_failed`.
+   */
   async begin(request: BeginRequest): Promise<Reservation> {
-    const { kernelId, name, note, parent, branch = MAIN, fresh = false } = request
-    if (name !== null) checkCheckpointName(name)
-    if (note !== null) checkNote(note)
-    if (this.#unfinished.size >= storeLimits.writingMax) {
-      throw new SavepointError(
-        'queue_full',
-        `${storeLimits.writingMax} checkpoints are being written. Wait for one of them.`,
-      )
-    }
-    // A checkpoint that could not be indexed is refused before the namespace is copied for it.
-    const { shelf, database } = await this.#stocked()
-    const checkpoint_id = newCheckpointId()
-    const stem = join(shelf.unfinishedFolder, checkpoint_id)
-    const created_at = this.#options.clock.date().toISOString()
-    const owner = this.#owner
-    const label = { checkpoint_id, name, note, branch, kernel_id: kernelId, owner, created_at }
-    const paths = { path: stem + CHECKPOINT_SUFFIX, pack: `${stem}.pack`, known: `${stem}.known` }
-    this.#unfinished.set(checkpoint_id, { ...paths, label, parent, phase: 'writing' })
-    try {
-      const known = !fresh && (await writeKnown(database, owner, paths.known)) ? paths.known : null
-      return { checkpoint_id, path: paths.path, pack: paths.pack, known }
-    } catch (error) {
-      await this.abandon(checkpoint_id)
-      throw storageFailure(error, paths.known)
-    }
+    this.#reservations.check(request)
+    const stocked = await this.#stocked()
+    await this.#requireRoom(stocked, 0)
+    return await this.#reservations.begin(stocked, request)
   }
 
   /**
    * Checks, signs and keeps what the writer wrote. On a failure its files are removed. Throws `unknown_checkpoint` (no
    * such reservation), `damaged_checkpoint` (what was written is none), `cancelled` (abandoned meanwhile),
-   * `storage_failed` (with `details.retry`: begin again with `fresh`, once).
+   * `quota_exceeded`, `storage_failed` (with `details.retry`: begin again with `fresh`, once).
    */
   async seal(id: string, facts: SealFacts): Promise<CheckpointRecord> {
-    const unfinished = this.#unfinished.get(id)
-    if (unfinished?.phase !== 'writing') throw unknown(id)
-    unfinished.phase = 'sealing'
-    try {
-      const stocked = await this.#stocked()
-      const { kernel_id, owner } = unfinished.label
-      const parent_id =
-        unfinished.parent === undefined
-          ? await stocked.database.read((sql) => index.newestOfKernel(sql, owner, kernel_id, id))
-          : unfinished.parent
-      const { pause_ms, write_ms, in_transaction, execution_count } = facts
-      const said = { pause_ms, write_ms, in_transaction, execution_count }
-      const label = { ...unfinished.label, parent_id, ...said, pack: null, pack_bytes: 0 }
-      return await sealDraft(stocked, unfinished, label, () => unfinished.phase === 'sealing')
-    } catch (error) {
-      throw storageFailure(error, unfinished.path)
-    } finally {
-      await removeDraft(unfinished)
-      this.#unfinished.delete(id)
-    }
+    const { keep } = this.#options
+    const record = await this.#reservations.seal(
+      () => this.#stocked(),
+      id,
+      facts,
+      async (stocked, draft) => this.#requireRoom(stocked, await draftBytes(draft)),
+    )
+    if (keep && isAutomatic(record)) await this.#applyRules(record.kernel_id, keep)
+    return record
   }
 
   /** Gives up a reservation and removes what was written for it. Unknown ids are ignored. */
   async abandon(id: string): Promise<void> {
-    const unfinished = this.#unfinished.get(id)
-    if (!unfinished) return
-    // One that is being sealed removes its files itself when it comes to look.
-    const sealing = unfinished.phase === 'sealing'
-    unfinished.phase = 'abandoned'
-    if (sealing) return
-    this.#unfinished.delete(id)
-    await removeDraft(unfinished)
+    await this.#reservations.abandon(id)
   }
 
   /**
@@ -160,7 +95,7 @@ export class Checkpoints {
    */
   async verify(id: string): Promise<{ readonly path: string; readonly record: CheckpointRecord }> {
     if (!isCheckpointId(id)) throw unknown(id)
-    const { path, contents } = await verified(await this.#open(), id, this.#options.owner)
+    const { path, contents } = await verified(await this.#options.stock.shelf(), id, this.#options.owner)
     return { path, record: recordOf(contents) }
   }
 
@@ -196,11 +131,8 @@ export class Checkpoints {
    */
   async diff(from: string, to: { readonly id: string } | { readonly draft: string }): Promise<CheckpointDiff> {
     const stocked = await this.#stocked()
-    const other = 'id' in to ? to.id : from
-    for (const id of [from, other]) if (!isCheckpointId(id)) throw unknown(id)
-    const draft = 'draft' in to ? this.#unfinished.get(to.draft) : null
-    if ('draft' in to && draft?.phase !== 'writing') throw unknown(to.draft)
-    const later = draft ? { draft, owner: draft.label.owner } : { id: other }
+    for (const id of 'id' in to ? [from, to.id] : [from]) if (!isCheckpointId(id)) throw unknown(id)
+    const later = 'id' in to ? to : this.#reservations.draft(to.draft)
     return await this.#options.turns.take(() => diffCheckpoints(stocked, from, later, this.#options.owner))
   }
 
@@ -239,16 +171,19 @@ export class Checkpoints {
 
   /**
    * Takes in what was exported. Throws `foreign_checkpoint` (nobody vouches for it), `damaged_checkpoint`,
-   * `format_unsupported`, `too_large`, `queue_full`, `storage_failed`.
+   * `format_unsupported`, `too_large`, `quota_exceeded`, `queue_full`, `storage_failed`.
    */
-  async importFrom(source: ImportSource, options: Partial<ImportOptions> = {}): Promise<CheckpointRecord> {
+  async importFrom(
+    source: ImportSource,
+    options: Partial<Omit<ImportOptions, 'quotaBytes'>> = {},
+  ): Promise<CheckpointRecord> {
     const stocked = await this.#stocked()
     const { owner = this.#owner, trust = null, kernelId = null, bytesMax = storeLimits.importBytesMax } = options
     if (this.#options.owner !== null && owner !== this.#options.owner) {
       throw new SavepointError('forbidden', 'Nobody takes in checkpoints for somebody else.')
     }
     return await this.#options.exports.take(() =>
-      importCheckpoint(stocked, source, { owner, trust, kernelId, bytesMax }),
+      importCheckpoint(stocked, source, { owner, trust, kernelId, bytesMax, quotaBytes: this.#options.bytesMax }),
     )
   }
 
@@ -279,12 +214,21 @@ export class Checkpoints {
     return isCheckpointId(id) ? await database.read((sql) => index.recordWithId(sql, owner, id)) : null
   }
 
-  /** Removes a checkpoint; does nothing if there is none. Throws `storage_failed`. */
+  /**
+   * Removes a checkpoint, a damaged one too; what only it needed is collected later. Does nothing if there is none.
+   * Throws `foreign_checkpoint` (somebody else's), `storage_failed`.
+   */
   async remove(id: string): Promise<void> {
-    const database = await this.#database()
     if (!isCheckpointId(id)) return
-    await removeQuietly(await this.#pathOf(id))
-    await database.write((sql) => index.dropRecord(sql, id))
+    if (await removeCheckpoint(await this.#stocked(), id, this.#options.owner)) this.#options.collector.soon()
+  }
+
+  /**
+   * Collects garbage now: of all owners, where this store sees everybody's. Throws `damaged_checkpoint` (a tree that
+   * cannot be walked: nothing is removed then), `queue_full`, `storage_failed`.
+   */
+  async collect(): Promise<Collected> {
+    return await this.#options.collector.collect(this.#options.owner)
   }
 
   /** Newest first, at most `limit` (100) of them. `viewer` is the kernel that asks, if one does. Throws `storage_failed`. */
@@ -322,9 +266,7 @@ export class Checkpoints {
 
   /** Removes what was reserved and never sealed. */
   async close(): Promise<void> {
-    for (const id of [...this.#unfinished.keys()]) await this.abandon(id)
-    const shelf = await this.#shelf?.catch(() => null)
-    if (shelf) await closeUnfinishedFolder(shelf.unfinishedFolder)
+    await this.#reservations.abandonAll()
   }
 
   /** Whose checkpoints it makes. */
@@ -340,26 +282,32 @@ export class Checkpoints {
     }
   }
 
-  #open(): Promise<Shelf> {
-    const { dataDir, log, clock } = this.#options
-    // Remembered only while it succeeds, so that a folder that was put right is used without a restart.
-    this.#shelf ??= openShelf(dataDir, log, clock).catch((error: unknown) => {
-      this.#shelf = null
-      throw storageFailure(error, dataDir)
-    })
-    return this.#shelf
+  /** Garbage may be all that is in the way of `added` bytes more. Throws `quota_exceeded`. */
+  async #requireRoom(stocked: Stocked, added: number): Promise<void> {
+    const { bytesMax, collector } = this.#options
+    try {
+      await requireRoom(stocked, this.#owner, bytesMax, added)
+    } catch (error) {
+      await collector.collect(this.#owner).catch(() => null)
+      await requireRoom(stocked, this.#owner, bytesMax, added).catch(() => {
+        throw error
+      })
+    }
   }
 
-  /** Folders and database, its tables in step with the files that were there when it was opened. */
-  async #stocked(): Promise<Stocked> {
-    const database = await this.#options.openDatabase()
-    const shelf = await this.#open()
-    const { generation } = database
-    if (this.#indexed?.database !== database || this.#indexed.generation !== generation) {
-      await bringIntoStep({ shelf, database })
-      this.#indexed = { database, generation }
+  /** What the rules give up. The checkpoint is stored by now: a failure costs room until the next one. */
+  async #applyRules(kernelId: string, keep: KeepRules): Promise<void> {
+    try {
+      const database = await this.#database()
+      for (const id of await database.read((sql) => expiredOf(sql, this.#owner, kernelId, keep))) await this.remove(id)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#options.log('warn', 'retention_failed', { kernel: kernelId, reason })
     }
-    return { shelf, database }
+  }
+
+  #stocked(): Promise<Stocked> {
+    return this.#options.stock.stocked()
   }
 
   async #database(): Promise<Database> {
@@ -367,25 +315,6 @@ export class Checkpoints {
   }
 
   async #pathOf(id: string): Promise<string> {
-    return checkpointPath(await this.#open(), id)
+    return checkpointPath(await this.#options.stock.shelf(), id)
   }
-}
-
-/** Whether there is anything to be known. */
-async function writeKnown(database: Database, owner: string, path: string): Promise<boolean> {
-  const digests = digestsOf(database, owner)
-  const first = await digests.next()
-  if (first.done) return false
-  await pipeline(
-    async function* () {
-      yield first.value
-      yield* digests
-    },
-    createWriteStream(path, { flags: 'wx', mode: 0o600 }),
-  )
-  return true
-}
-
-async function removeDraft({ path, pack, known }: Unfinished): Promise<void> {
-  for (const file of [path, pack, known]) await removeQuietly(file)
 }

@@ -31,12 +31,13 @@ export function placesIn(database: Database, packsFolder: string, owner: string)
   }
 }
 
-const FIND = `
+const PLACES = `
   SELECT lower(hex(digest)) AS digest, offset, stored, raw, codec, pack_id
-  FROM chunks JOIN packs USING (pack)
-  WHERE chunks.subject = ? AND digest IN (SELECT unhex(value) FROM json_each(?))`
+  FROM chunks JOIN packs USING (pack)`
+const FIND = `${PLACES} WHERE chunks.subject = ? AND digest IN (SELECT unhex(value) FROM json_each(?))`
+export const FIND_IN_PACK = `${PLACES} WHERE chunks.pack = ?`
 
-function placeOf(row: Row, packsFolder: string): Place {
+export function placeOf(row: Row, packsFolder: string): Place {
   return {
     pack: packPath(packsFolder, String(row['pack_id'])),
     offset: Number(row['offset']),
@@ -64,14 +65,7 @@ export async function putPack(
   for (let from = 0; from === 0 || from < entries.length; from += storeLimits.chunksAtOnce) {
     const some = entries.slice(from, from + storeLimits.chunksAtOnce)
     await database.write((sql) => {
-      sql.run(
-        'INSERT OR IGNORE INTO packs (pack_id, subject, bytes, chunks) VALUES (?, ?, ?, ?)',
-        packId,
-        owner,
-        bytes,
-        entries.length,
-      )
-      const number = packNumber(sql, packId)
+      const number = addPack(sql, { packId, owner, bytes, chunks: entries.length })
       for (const { digest, offset, stored, raw, codec } of some) {
         const values = [owner, Buffer.from(digest, 'hex'), number, offset, stored, raw, codec]
         sql.run(PUT, ...values)
@@ -88,8 +82,24 @@ const PUT = `
   SET pack = excluded.pack, offset = excluded.offset, stored = excluded.stored, raw = excluded.raw, codec = excluded.codec
   WHERE chunks.codec >= ${SUSPECT}`
 
-function packNumber(sql: Sql, packId: string): number {
+export interface NewPack {
+  readonly packId: string
+  readonly owner: string
+  readonly bytes: number
+  readonly chunks: number
+}
+
+/** The number of a pack, which has its row afterwards. */
+export function addPack(sql: Sql, { packId, owner, bytes, chunks }: NewPack): number {
+  const statement = 'INSERT OR IGNORE INTO packs (pack_id, subject, bytes, chunks) VALUES (?, ?, ?, ?)'
+  sql.run(statement, packId, owner, bytes, chunks)
   return Number(sql.all('SELECT pack FROM packs WHERE pack_id = ?', packId)[0]?.['pack'])
+}
+
+/** Bytes of the owner's packs, but for those that are about to be removed. */
+export function packBytesOf(sql: Sql, owner: string): number {
+  const statement = 'SELECT total(bytes) AS bytes FROM packs WHERE subject = ? AND emptied_ms IS NULL'
+  return Number(sql.all(statement, owner)[0]?.['bytes'])
 }
 
 /** All digests that the owner has, some thousands at a time: 32 bytes each, back to back. */
@@ -136,16 +146,4 @@ export function packRow(row: Row): PackRow {
     chunks: Number(row['chunks']),
     emptied_ms: row['emptied_ms'] === null ? null : Number(row['emptied_ms']),
   }
-}
-
-/** Grows whenever chunks of the owner were forgotten: who looked for some before that looks again. */
-export function generationOf(sql: Sql, owner: string): number {
-  const [row] = sql.all('SELECT generation FROM collections WHERE subject = ?', owner)
-  return Number(row?.['generation'] ?? 0)
-}
-
-export function nextGeneration(sql: Sql, owner: string): void {
-  const statement = `INSERT INTO collections (subject, generation, until_ms) VALUES (?, 1, 0)
-    ON CONFLICT (subject) DO UPDATE SET generation = generation + 1`
-  sql.run(statement, owner)
 }

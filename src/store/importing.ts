@@ -20,10 +20,11 @@ import { withReader } from './chunk-reader.js'
 import { readAt, removeQuietly, sectionOf, writeAt } from './durable-files.js'
 import { EXPORT_LENGTH_BYTES, EXPORT_MAGIC } from './exporting.js'
 import { storeLimits } from './limits.js'
-import { draftBytes, verifyManifest } from './manifest-file.js'
+import { manifestBytes, verifyManifest } from './manifest-file.js'
 import { verifyPack } from './pack-file.js'
 import { writePack } from './pack-writer.js'
 import { damaged, withPlainFile } from './sealed-end.js'
+import { draftBytes, requireRoom } from './retention.js'
 import { sealDraft, type Draft } from './sealing.js'
 import { CHECKPOINT_SUFFIX, storageFailure, type Shelf, type Stocked } from './shelf.js'
 
@@ -39,11 +40,13 @@ export interface ImportOptions {
   readonly kernelId: string | null
   /** Bytes that it may have at most. */
   readonly bytesMax: number
+  /** Bytes that the owner's checkpoints may take in all; 0: any number. */
+  readonly quotaBytes: number
 }
 
 /**
  * Throws `foreign_checkpoint` (the key that signed it is not trusted, or another owner's), `damaged_checkpoint`,
- * `format_unsupported`, `too_large`, `storage_failed`.
+ * `format_unsupported`, `too_large`, `quota_exceeded`, `storage_failed`.
  */
 export async function importCheckpoint(
   stocked: Stocked,
@@ -132,7 +135,7 @@ async function importSecondFormat(
       // Those that are here already are read as well: what is damaged is not taken in.
       for (const [digest, place] of found) if (known.has(digest)) await reader.read(digest, place)
       if (added.length > 0) await withNew(draft.pack, (file) => writePack(file, added, reader))
-      await withNew(draft.path, (file) => writeAt(file, 0, draftBytes(rootBytes)))
+      await withNew(draft.path, (file) => writeAt(file, 0, manifestBytes(rootBytes)))
     }
     return await sealing(stocked, stem, label, options, write)
   })
@@ -155,6 +158,7 @@ async function sealing(
   const taken = takenIn(label, stem.slice(stem.lastIndexOf('cp_')), options)
   try {
     await write(draft, false)
+    await requireRoom(stocked, options.owner, options.quotaBytes, await draftBytes(draft))
     try {
       return await sealDraft(stocked, draft, taken, () => true)
     } catch (error) {

@@ -45,6 +45,15 @@ export const storeLimits = Object.freeze({
   /** Checkpoints that one process reads whole at once (to validate, export, import, collect), and that wait for it. */
   readingMax: 2,
   readingWaitMax: 64,
+  /** How long after a removal garbage is collected, and how long a collection keeps others from it. */
+  collectDelayMs: 30_000,
+  collectLeaseMs: 10 * 60 * 1000,
+  /** How long a pack without chunks stays, for those who were told to read it. */
+  packGraceMs: 10 * 60 * 1000,
+  /** Packs below the size are put together, as soon as there are so many, into larger ones. */
+  smallPackBytes: 1024 * 1024,
+  smallPacksMax: 64,
+  mergedPackBytes: 64 * 1024 * 1024,
   /** Exports that are sent at once, and bytes of an import. */
   exportingMax: 16,
   importBytesMax: 64 * 1024 * 1024 * 1024,

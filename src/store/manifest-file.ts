@@ -64,7 +64,7 @@ export async function readManifestFile(handle: Section): Promise<ManifestContent
 }
 
 /** What a writer writes of a manifest with that root. */
-export function draftBytes(rootBytes: Buffer): Buffer {
+export function manifestBytes(rootBytes: Buffer): Buffer {
   const length = Buffer.alloc(LENGTH_BYTES)
   length.writeUInt32BE(rootBytes.length)
   return Buffer.concat([MAGIC_2, length, rootBytes])

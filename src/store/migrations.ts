@@ -95,6 +95,15 @@ const MIGRATIONS: readonly Migration[] = [
       );
     `,
   },
+  {
+    name: 'how much checkpoints take, and whether there is garbage',
+    sql: `
+      ALTER TABLE checkpoints ADD COLUMN file_bytes INTEGER NOT NULL DEFAULT 0;
+      UPDATE checkpoints SET file_bytes = json_extract(record, '$.written_bytes')
+        WHERE json_extract(record, '$.format_version') = 1;
+      ALTER TABLE collections ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+    `,
+  },
 ]
 
 /** The version that the database has; 0 for a new one. Throws `storage_failed` when it is newer than this program. */

@@ -20,7 +20,8 @@ import { recordOf, type CheckpointRecord, type Contents, type Label } from './ch
 import type { Root } from './checkpoint-root.js'
 import { placesOf, Walk } from './checkpoint-tree.js'
 import { eitherOf, type Place } from './chunk.js'
-import { generationOf, packPath, placesIn, putPack } from './chunk-index.js'
+import { packPath, placesIn, putPack } from './chunk-index.js'
+import { generationOf } from './collection-index.js'
 import { withReader } from './chunk-reader.js'
 import { errnoOf, readAt, removeQuietly, syncFolder } from './durable-files.js'
 import { storeLimits } from './limits.js'
@@ -70,7 +71,7 @@ async function sealFirstFormat(
   await syncFolder(shelf.folder)
   const record = recordOf(contents)
   try {
-    await database.write((sql) => putRecord(sql, record, label.owner))
+    await database.write((sql) => putRecord(sql, contents))
   } catch (error) {
     // It is stored by now: an index that fails costs only its place in lists until the next start.
     const reason = error instanceof Error ? error.message : String(error)
@@ -175,7 +176,7 @@ async function storeManifest(
       const stored = await database.write((sql) => {
         if (generationOf(sql, owner) !== complete) return false
         renameSync(draft.path, path)
-        putRecord(sql, recordOf(contents), owner)
+        putRecord(sql, contents)
         return true
       })
       if (stored) return

@@ -4,11 +4,14 @@ import { join } from 'node:path'
 import type { Clock } from '../clock.js'
 import type { Log } from '../log.js'
 import { Checkpoints } from './checkpoints.js'
+import { Collector } from './collector.js'
 import { prepareDataDir } from './data-dir.js'
 import { Database } from './database.js'
 import { History } from './history.js'
 import { storeLimits } from './limits.js'
 import { LOCAL_OWNER } from './owner.js'
+import type { KeepRules } from './retention.js'
+import { Stock } from './stock.js'
 import { Turns } from './turns.js'
 
 export interface StoreOptions {
@@ -19,6 +22,10 @@ export interface StoreOptions {
   readonly owner?: string
   readonly log: Log
   readonly clock: Clock
+  /** Which automatic checkpoints are kept; null: all, as by default. */
+  readonly keep?: KeepRules | null
+  /** Bytes that the checkpoints of one owner may take; 0: any number, as by default. */
+  readonly bytesMax?: number
 }
 
 export interface Store {
@@ -50,7 +57,7 @@ export function openStore({ kernelId, owner = LOCAL_OWNER, ...options }: StoreOp
 }
 
 export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): Stores {
-  const { dataDir, log, clock } = options
+  const { dataDir, log, clock, keep = null, bytesMax = 0 } = options
   const turns = new Turns(storeLimits.readingMax, storeLimits.readingWaitMax)
   const exports = new Turns(storeLimits.exportingMax, 0)
   let opening: Promise<Database> | null = null
@@ -64,10 +71,14 @@ export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): S
       })
     return opening
   }
+  // Whoever comes next removes what an earlier process had no time for.
+  const opened = (): void => collector.soon()
+  const stock = new Stock({ dataDir, log, clock, openDatabase, opened })
+  const collector = new Collector(stock, turns, log, clock)
   return {
     of(kernelId, owner) {
       const history = new History({ kernelId, owner: owner ?? LOCAL_OWNER, log, clock, openDatabase })
-      const checkpoints = new Checkpoints({ dataDir, owner, log, clock, turns, exports, openDatabase })
+      const checkpoints = new Checkpoints({ owner, log, clock, stock, turns, exports, collector, keep, bytesMax })
       return {
         history,
         checkpoints,
@@ -78,6 +89,8 @@ export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): S
       }
     },
     async close() {
+      await collector.close()
+      await stock.close()
       const database = await opening?.catch(() => null)
       database?.close()
     },

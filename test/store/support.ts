@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/clock.js'
 import { SavepointError } from '../../src/errors.js'
 import type { LogFields } from '../../src/log.js'
-import { openStore, type Store } from '../../src/store/store.js'
+import { openStore, type Store, type StoreOptions } from '../../src/store/store.js'
 
 export interface Logged {
   readonly level: string
@@ -18,10 +18,19 @@ export class Bench {
   readonly logged: Logged[] = []
   readonly #stores: Store[] = []
 
-  open(kernelId = 'kernel-a', dataDir = this.dataDir, owner?: string): Store {
+  /** How far dates are ahead of the real time. */
+  aheadMs = 0
+
+  open(
+    kernelId = 'kernel-a',
+    dataDir = this.dataDir,
+    owner?: string,
+    rules: Partial<Pick<StoreOptions, 'keep' | 'bytesMax'>> = {},
+  ): Store {
+    const clock = { ...systemClock, date: () => new Date(Date.now() + this.aheadMs) }
     const log = (level: string, event: string, fields: LogFields = {}): void =>
       void this.logged.push({ level, event, fields })
-    const store = openStore({ dataDir, kernelId, ...(owner === undefined ? {} : { owner }), log, clock: systemClock })
+    const store = openStore({ dataDir, kernelId, ...(owner === undefined ? {} : { owner }), log, clock, ...rules })
     this.#stores.push(store)
     return store
   }
