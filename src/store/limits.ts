@@ -50,6 +50,8 @@ export const storeLimits = Object.freeze({
   collectLeaseMs: 10 * 60 * 1000,
   /** How long a pack without chunks stays, for those who were told to read it. */
   packGraceMs: 10 * 60 * 1000,
+  /** A pack of which more than half is garbage is rewritten, if that is worth so many bytes. */
+  packWasteBytes: 64 * 1024,
   /** Packs below the size are put together, as soon as there are so many, into larger ones. */
   smallPackBytes: 1024 * 1024,
   smallPacksMax: 64,

@@ -51,8 +51,9 @@ async function worthwhile(
     const live = await database.read((sql) => liveBytes(sql, pack.pack))
     await yieldTurn()
     if (live === 0) continue
-    if (pack.bytes < storeLimits.smallPackBytes) small.push({ pack, live })
-    else if (live * 2 < pack.bytes) groups.push([pack])
+    const waste = pack.bytes - live
+    if (waste > live && waste >= storeLimits.packWasteBytes) groups.push([pack])
+    else if (pack.bytes < storeLimits.smallPackBytes) small.push({ pack, live })
   }
   if (small.length < storeLimits.smallPacksMax) return groups
   let group: PackRow[] = []
