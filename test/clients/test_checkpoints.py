@@ -271,7 +271,7 @@ class Magics(CheckpointCase):
 
     def test_what_cannot_be_saved_is_named_and_raises_when_touched(self) -> None:
         name = unique("lost")
-        self.run_ok("import socket\nline = socket.socket()\nsteps = (n for n in range(3))\nkept = 1")
+        self.run_ok("import socket\nline, peer = socket.socketpair()\nsteps = (n for n in range(3)); next(steps)\nkept = 1")
         told = self.run_ok(f"%checkpoint {name}").stdout
         self.assertIn("line", told)
         self.run_ok(f"%restore {name}")

@@ -19,11 +19,12 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import checkpoints
+from .copies import openmp
 from .copies.freeze import Descriptor, open_descriptors
 from .copies.snapshot import fork_quietly
 from .link import Link, wait_readable
 from .processes.lifeline import die_with_parent
-from .serialize import process, session
+from .serialize import process, session, surroundings
 from .serialize.progress import NOTHING, Progress, Seen
 from .serialize.saving import allow_depth
 from .serialize.verdict import reason_of
@@ -59,6 +60,9 @@ def fork_writer(worker: Worker, command: dict[str, Any]) -> tuple[int, float]:
     namespace = worker.shell.user_ns
     _flush_files(namespace)
     before_fork = process.before_fork()
+    surroundings.note_threads()
+    # Else a model of a library with such threads waits for ever for them when it is asked what it holds.
+    openmp.pause()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = fork_quietly(alone=False)
@@ -155,6 +159,8 @@ def _cut_off(descriptor: Descriptor, dead: int) -> None:
     number, mode = descriptor.number, descriptor.mode
     if stat.S_ISDIR(mode) or (stat.S_ISCHR(mode) and not os.isatty(number)):
         return
+    if stat.S_ISSOCK(mode):
+        surroundings.note_socket(number)
     inheritable = os.get_inheritable(number)
     replacement = dead
     if stat.S_ISREG(mode):
@@ -286,6 +292,7 @@ class _Watch:
 def _be_serializer(job: Job, progress: Progress, skipped: dict[str, str], report: int, parent: int) -> NoReturn:
     try:
         die_with_parent(parent)
+        surroundings.be_expendable()
         allow_depth()
         checkpoints.write(job.namespace, job.target, job.exclude, job.extras, job.shell, progress, skipped)
         os.write(report, b"done")

@@ -8,13 +8,15 @@ part of a pickle, and without it writing to one frame would change the other. Th
 from __future__ import annotations
 
 import array
+import gc
 import os
+import pickle
 import sys
 from typing import Any
 
-from . import rebuild, rebuild_arrays
+from . import rebuild_arrays
 from .handlers import register
-from .verdict import EQUAL, EXACT, Unsaveable
+from .verdict import EQUAL, EXACT, REBUILT
 
 
 @register("numpy.ndarray", rank=EXACT, subclasses=False)
@@ -55,14 +57,30 @@ def _owner(pickler: Any, value: Any) -> Any:
     if type(exporter) in (bytearray, array.array) and value.size and sys.getrefcount(exporter) > _REFERENCES_TO_OWN:
         offset = _address(value) - _address_of_buffer(exporter)
         return rebuild_arrays.over, (exporter, offset, value.shape, value.strides, value.dtype)
-    if exporter is not None and type(exporter) is not bytes:
+    if exporter is not None and type(exporter) not in (bytes, bytearray, memoryview):
         # Its memory is somebody else's; the copy has its own.
         pickler.rate(EQUAL)
-    if value.flags.forc or not value.flags.owndata or value.dtype.hasobject:
+        if value.flags.writeable and type(exporter).__name__ not in _MEMORY_OF_ARRAYS:
+            pickler.note(f"an array no longer shares its memory with a {type(exporter).__name__}")
+    if value.dtype.hasobject or value.dtype.itemsize == 0 or value.size == 0:
+        return NotImplemented
+    if value.flags.forc:
+        return _bytes_of(value)
+    if not value.flags.owndata:
         return NotImplemented
     # Its axes lie in another order in memory (`copy` of a transposed array of three axes). Pickle would change that.
     order = sorted(range(value.ndim), key=lambda axis: -value.strides[axis])
     return rebuild_arrays.permuted, (_Alone(value.transpose(order)), order)
+
+
+def _bytes_of(value: Any) -> Any:
+    """Its memory as it is. Pickle's own way makes a view of another array, which code that looks at `base` can see."""
+    import numpy
+
+    in_order = value if value.flags.c_contiguous else value.T
+    flat = in_order.reshape(-1).view(numpy.uint8)
+    order = "C" if value.flags.c_contiguous else "F"
+    return rebuild_arrays.owner, (pickle.PickleBuffer(flat), value.dtype, value.shape, order)
 
 
 def _has_plain_layout(root: Any) -> bool:
@@ -91,6 +109,10 @@ def _references_to_own() -> int:
 
 #: What `sys.getrefcount` says in `_owner` of an exporter that only one memoryview and a local variable know.
 _REFERENCES_TO_OWN = _references_to_own()
+
+
+#: Holders of memory that nobody looks at but through the array.
+_MEMORY_OF_ARRAYS = ("PyCapsule", "_memory_holder", "Buffer", "ForeignBuffer", "PyArrowBuffer")
 
 
 class _Alone:
@@ -130,19 +152,27 @@ def memmap(pickler: Any, value: Any) -> Any:
     return rebuild_arrays.memmap, arguments
 
 
-@register("builtins.memoryview")
-def memory(pickler: Any, value: memoryview) -> Any:
-    """A view of memory that is kept itself."""
-    exporter = value.obj
-    numpy = sys.modules.get("numpy")
-    known = (bytes, bytearray, array.array, getattr(numpy, "ndarray", bytes))
-    if not value.c_contiguous or type(exporter) not in known:
-        raise Unsaveable("a memoryview of this object cannot be saved; keep the object")
-    whole = memoryview(exporter)
-    if value.nbytes == whole.nbytes:
-        offset = 0
-    elif numpy is not None and value.nbytes and whole.c_contiguous:
-        offset = _address(numpy.frombuffer(value, numpy.uint8)) - _address(numpy.frombuffer(whole, numpy.uint8))
-    else:
-        raise Unsaveable("a memoryview of a part of an object cannot be saved; keep the object")
-    return rebuild.memory, (exporter, offset, value.nbytes, value.format, value.shape, value.readonly)
+def reduce_subclass(pickler: Any, value: Any) -> Any:
+    """An array of a class that says nothing of how it is pickled: numpy would forget its attributes."""
+    import numpy
+
+    state = dict(vars(value)) if hasattr(value, "__dict__") else {}
+    return rebuild_arrays.of_class, (value.view(numpy.ndarray), type(value)), state, None, None, rebuild_arrays.set_state
+
+
+@register("numpy.polynomial._polybase.ABCPolyBase", rank=EQUAL)
+def polynomial(pickler: Any, value: Any) -> Any:
+    """With its own arrays; its `__getstate__` makes copies."""
+    return rebuild_arrays.instance, (type(value),), dict(vars(value)), None, None, rebuild_arrays.set_state
+
+
+@register("numpy.ufunc", rank=EXACT)
+def ufunc(pickler: Any, value: Any) -> Any:
+    """One that was made of a Python function by `frompyfunc`; the others have names."""
+    if not value.__name__.endswith(" (vectorized)"):
+        return NotImplemented
+    functions = [each for each in gc.get_referents(value) if callable(each)]
+    if len(functions) != 1:
+        return NotImplemented
+    pickler.rate(REBUILT, 2)
+    return rebuild_arrays.from_function, (functions[0], value.nin, value.nout, value.identity)

@@ -6,6 +6,7 @@ namespace as their globals when they are loaded: a function that says `global n`
 
 from __future__ import annotations
 
+import enum
 import marshal
 import sys
 import types
@@ -14,14 +15,20 @@ from typing import Any
 
 from . import rebuild
 from .handlers import register
+from .memory import reduce_ctypes_class
 from .verdict import EXACT, REBUILT, Unsaveable
 
 _BY_VALUE_TIER = 1
+_OWN_OF_MEMBER = frozenset(["_value_", "_name_", "__objclass__", "_sort_order_"])
 
 
 @register("builtins.function", rank=EXACT)
 def function(pickler: Any, value: types.FunctionType) -> Any:
     """Functions of the user's cells; others are left to cloudpickle, or kept as their names."""
+    owner = _module_made_by_hand(value)
+    if owner is not None:
+        _by_value(pickler, value)
+        return rebuild.function_of_module, (owner, *_parts(value)), _state(value), None, None, rebuild.set_function
     if value.__globals__ is not pickler.namespace:
         reduced = pickler.by_value.reducer_override(value)
         if reduced is not NotImplemented:
@@ -29,7 +36,17 @@ def function(pickler: Any, value: types.FunctionType) -> Any:
             pickler.sources.add(value.__code__.co_filename)
         return reduced
     _by_value(pickler, value)
-    state = {
+    code, name, closure = _parts(value)
+    arguments = (code, pickler.namespace, name, closure)
+    return rebuild.function, arguments, _state(value), None, None, rebuild.set_function
+
+
+def _parts(value: types.FunctionType) -> tuple[types.CodeType, str, Any]:
+    return value.__code__, value.__name__, value.__closure__
+
+
+def _state(value: types.FunctionType) -> dict[str, Any]:
+    return {
         "__defaults__": value.__defaults__,
         "__kwdefaults__": value.__kwdefaults__,
         "__annotations__": value.__annotations__,
@@ -39,8 +56,14 @@ def function(pickler: Any, value: types.FunctionType) -> Any:
         "__type_params__": getattr(value, "__type_params__", ()),
         "__dict__": vars(value),
     }
-    arguments = (value.__code__, pickler.namespace, value.__name__, value.__closure__)
-    return rebuild.function, arguments, state, None, None, rebuild.set_function
+
+
+def _module_made_by_hand(value: types.FunctionType) -> types.ModuleType | None:
+    """The module whose globals the function has, if nobody can import it."""
+    found = sys.modules.get(value.__globals__.get("__name__", ""))
+    if found is None or found.__name__ == "__main__" or vars(found) is not value.__globals__:
+        return None
+    return None if found.__spec__ is not None or found.__name__ in sys.builtin_module_names else found
 
 
 @register("builtins.code", tier=_BY_VALUE_TIER)
@@ -82,11 +105,31 @@ def cached_function(pickler: Any, value: Any) -> Any:
 
 def reduce_class(pickler: Any, value: type) -> Any:
     """Classes that cannot be imported are kept by value, each load making a new one."""
+    if type(value).__module__ == "_ctypes" and not _is_importable(value):
+        made = reduce_ctypes_class(pickler, value)
+        if made is not None:
+            _by_value(pickler, value)
+            return made
     reduced = pickler.by_value.reducer_override(value)
     if reduced is NotImplemented or reduced[0] is type:
         return reduced
     _by_value(pickler, value)
-    return _untracked(reduced)
+    reduced = _untracked(reduced)
+    return _with_members(value, reduced) if issubclass(value, enum.Enum) else reduced
+
+
+def _with_members(value: type[enum.Enum], reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same, with what the members of an Enum carry besides their values."""
+    members = value.__members__.values()
+    carried = {
+        each.name: {key: item for key, item in vars(each).items() if key not in _OWN_OF_MEMBER}
+        for each in members
+        if vars(each).keys() - _OWN_OF_MEMBER
+    }
+    if not carried:
+        return reduced
+    make, arguments, state, *_ = reduced
+    return make, arguments, (reduced[5], state, carried), None, None, rebuild.set_enum
 
 
 def _untracked(reduced: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -35,6 +35,7 @@ class Handler(NamedTuple):
 _handlers: dict[str, Handler] = {}
 _exact: set[str] = set()
 _loaded = False
+_MODULES = ("arrays", "arrow", "code", "databases", "files", "links", "matches", "memory", "refused", "running", "states")
 
 
 def register(*types: str, rank: int = REBUILT, tier: int | None = None, subclasses: bool = True) -> Callable[[F], F]:
@@ -100,5 +101,5 @@ def _load() -> None:
     global _loaded
     if not _loaded:
         _loaded = True
-        for name in ("arrays", "code", "databases", "files", "links", "refused", "states"):
+        for name in _MODULES:
             importlib.import_module(f".{name}", __package__)

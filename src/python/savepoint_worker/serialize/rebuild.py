@@ -58,6 +58,19 @@ def function(code: types.CodeType, namespace: dict[str, Any], name: str, closure
     return types.FunctionType(code, namespace, name, None, closure)
 
 
+def function_of_module(owner: types.ModuleType, code: types.CodeType, name: str, closure: Any) -> types.FunctionType:
+    """A function of a module that was made by hand."""
+    return types.FunctionType(code, vars(owner), name, None, closure)
+
+
+def set_enum(made: Any, state: tuple[Any, Any, dict[str, dict[str, Any]]]) -> None:
+    """An Enum, whose members have attributes."""
+    set_class, of_class, carried = state
+    set_class(made, of_class)
+    for name, attributes in carried.items():
+        vars(made[name]).update(attributes)
+
+
 def set_function(made: types.FunctionType, state: dict[str, Any]) -> None:
     for name, value in state.items():
         if name == "__dict__":

@@ -59,3 +59,28 @@ def memmap(path: str, dtype: Any, mode: str, offset: int, shape: tuple[int, ...]
         return numpy.memmap(path, dtype, "r+" if mode == "w+" else mode, offset, shape, order)  # type: ignore[call-overload]
     except (OSError, ValueError) as error:
         raise Unloadable(f"its file {path} cannot be opened as it was: {error}") from None
+
+
+def owner(memory: Any, dtype: Any, shape: tuple[int, ...], order: str) -> Any:
+    """An array over memory of its own."""
+    import numpy
+
+    return numpy.ndarray(shape, dtype, memory, order=order)  # type: ignore[call-overload]
+
+
+def of_class(contents: Any, kind: Any) -> Any:
+    return contents.view(kind)
+
+
+def instance(kind: Any) -> Any:
+    return object.__new__(kind)
+
+
+def set_state(made: Any, state: dict[str, Any]) -> None:
+    vars(made).update(state)
+
+
+def from_function(function: Any, nin: int, nout: int, identity: Any) -> Any:
+    import numpy
+
+    return numpy.frompyfunc(function, nin, nout, identity=identity)

@@ -15,34 +15,24 @@ from .verdict import Unsaveable
 
 register_lost(
     "where a generator or coroutine stands in its code cannot be saved",
-    "builtins.generator",
-    "builtins.coroutine",
-    "builtins.async_generator",
     "builtins.async_generator_asend",
     "builtins.coroutine_wrapper",
 )
 register_lost("running code cannot be saved", "builtins.frame", "builtins.traceback")
-register_lost("a thread cannot be saved", "threading.Thread")
-register_lost(
-    "a task or future of an event loop cannot be saved", "_asyncio.Task", "_asyncio.Future", "asyncio.futures.Future"
-)
 register_lost("the state of an event loop cannot be saved", "asyncio.events.AbstractEventLoop")
-register_lost("a future cannot be saved without the executor that works on it", "concurrent.futures._base.Future")
 register_lost("an executor of processes cannot be saved", "concurrent.futures.process.ProcessPoolExecutor")
 register_lost(
     "an open connection cannot be saved", "_socket.socket", "ssl.SSLObject", "selectors.BaseSelector", "select.epoll"
 )
 register_lost(
     "a process is not part of the kernel's state",
-    "subprocess.Popen",
     "asyncio.subprocess.Process",
     "multiprocessing.process.BaseProcess",
     "multiprocessing.pool.Pool",
     "multiprocessing.managers.BaseManager",
 )
-register_lost("mapped memory cannot be saved", "mmap.mmap", "multiprocessing.shared_memory.SharedMemory")
-register_lost("a match refers to the search that found it; keep its groups, or search again", "re.Match")
-register_lost("a pointer means nothing in another process", "_ctypes._Pointer", "_ctypes.CFuncPtr", "_ctypes.CField")
+register_lost("shared memory is not part of the kernel's state", "multiprocessing.shared_memory.SharedMemory")
+register_lost("a pointer means nothing in another process", "_ctypes.CFuncPtr", "_ctypes.CField")
 register_lost(
     "a live widget is tied to this kernel; run its cell again",
     "ipywidgets.widgets.widget.Widget",
@@ -54,6 +44,7 @@ register_lost(
     "builtins.async_generator_athrow",
     "posix.ScandirIterator",
 )
+register_lost("flags of a decimal context cannot be saved apart from it; keep the context", "decimal.SignalDict")
 
 
 @register("_csv.writer")
