@@ -7,16 +7,15 @@ import type { Principal } from './auth/principal.js'
 import { warningsAbout } from './body.js'
 import type { startKernelSchema } from './schemas.js'
 
-/** Throws `unknown_op` for what would have to change the kernel and is not there: without it, it would be another one. */
+/** Throws `bad_request`. */
 export function kernelRequest(
   body: Static<typeof startKernelSchema>,
   defaultName: string,
   principal: Principal,
 ): KernelRequest {
   const { checkpoint, guard } = (body.savepoint ?? {}) as { readonly checkpoint?: unknown; readonly guard?: unknown }
-  if (checkpoint !== undefined && checkpoint !== null) {
-    const remedy = 'Start the kernel, then restore the checkpoint: POST /api/kernels/{id}/restore.'
-    throw new SavepointError('unknown_op', `A kernel cannot be started from a checkpoint yet. ${remedy}`)
+  if (checkpoint !== undefined && checkpoint !== null && (typeof checkpoint !== 'string' || checkpoint === '')) {
+    throw new SavepointError('bad_request', 'savepoint.checkpoint must be the id or the name of a checkpoint.')
   }
   if (guard !== undefined && guard !== null && typeof guard !== 'boolean') {
     throw new SavepointError('bad_request', 'savepoint.guard must be true or false.')
@@ -30,6 +29,7 @@ export function kernelRequest(
     owner: principal.subject,
     guard: guard ?? null,
     affinity: body.savepoint?.lease?.client ?? null,
+    ...(typeof checkpoint === 'string' ? { checkpoint } : {}),
   }
 }
 

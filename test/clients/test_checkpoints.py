@@ -238,7 +238,9 @@ class Magics(CheckpointCase):
         self.run_ok("value.append(2)\nnewcomer = 1")
         self.run_ok(f"%restore {name}")
         self.assertEqual(self.run_ok("value, 'newcomer' in dir()").result, "([1], False)")
-        self.assertIn(name, self.run_ok("%checkpoints").stdout)
+        shown = self.run_ok("%checkpoints").on("iopub", "display_data")[0]["content"]["data"]
+        self.assertRegex(shown["text/plain"], rf"●  *{name}: in passing +main +← you are here ")
+        self.assertIn(f"<b>{name}: in passing</b>", shown["text/html"])
 
     def test_restore_may_merge_and_choose(self) -> None:
         name = unique("parts")

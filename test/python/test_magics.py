@@ -16,7 +16,7 @@ import IPython  # noqa: E402
 from IPython.core.interactiveshell import InteractiveShell  # noqa: E402
 from traitlets.config import Config  # noqa: E402
 
-from savepoint import Checkpoint, SavepointError  # noqa: E402
+from savepoint import SavepointError  # noqa: E402
 from savepoint_worker.ipython import magics  # noqa: E402
 from savepoint_worker.cells.execution import LeaveCell  # noqa: E402
 
@@ -143,42 +143,6 @@ class Lines(MagicsCase):
             self.run_cell("%rollback mine")
         asked.assert_called_once_with(transaction=None, to="mine", message=True)
 
-    def test_checkpoint_names_what_is_lost(self) -> None:
-        lost = [{"name": f"x{n}", "type": "socket", "reason": "open"} for n in range(7)]
-        made = Checkpoint("cp_1", "mine", namespace_size=9, checkpoint_size=1234567, write_ms=12.34, lost=lost)
-        with mock.patch.object(magics, "checkpoint", return_value=made) as asked:
-            self.assert_prints(
-                "%checkpoint mine --note 'in passing'",
-                r"^Checkpoint 'mine' \(cp_1\): 2 variables, 1\.2 MB, in 12\.3 ms; "
-                r"lost: x0 \(socket: open\), .*, 2 more\.$",
-            )
-        asked.assert_called_once_with("mine", "in passing")
-
-    def test_checkpoints_lists(self) -> None:
-        made = Checkpoint("cp_1", "mine", created_at="2026-01-02T03:04:05.678Z", namespace_size=1, checkpoint_size=5)
-        with mock.patch.object(magics, "checkpoints", return_value=[made]):
-            self.assert_prints("%checkpoints", r"^cp_1 +2026\S+ +5 bytes +1 variable +mine$")
-        with mock.patch.object(magics, "checkpoints", return_value=[]):
-            self.assert_prints("%checkpoints", "^There are no checkpoints")
-
-    def test_restore_says_what_came_of_it_and_ends_the_cell(self) -> None:
-        result = {
-            "restored": 2,
-            "restore_ms": 1.5,
-            "warnings": ["careful"],
-            "lost": [{"name": "a", "type": "b", "reason": "c"}],
-        }
-        complaint = io.StringIO()
-        with (
-            mock.patch.object(magics, "request_restore", return_value=result) as asked,
-            contextlib.redirect_stderr(complaint),
-        ):
-            done, printed = self.run_cell("%restore mine --merge --only a,b")
-        self.assertIn("Restored 2 variables in 1.5 ms; lost: a (b: c).\n", printed)
-        self.assertIn("careful", complaint.getvalue())
-        self.assertIsInstance(done.error_in_exec, LeaveCell)
-        asked.assert_called_once_with("mine", "merge", ["a", "b"])
-
     def test_wrong_arguments_are_refused_with_the_usage(self) -> None:
         for code in (
             "%begin a b",
@@ -188,6 +152,10 @@ class Lines(MagicsCase):
             "%checkpoint 'open",
             "%restore",
             "%restore a --only",
+            "%restore a b",
+            "%branch",
+            "%branch a b c",
+            "%diff",
         ):
             with self.subTest(code):
                 self.assertIn("Write %", self.assert_refused(code, "bad_request"))

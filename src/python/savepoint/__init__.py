@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from .attempts import Outcome, attempt
 from .blocks import Transaction, transaction
-from .durable import Checkpoint, checkpoint, checkpoints, restore
+from .durable import Checkpoint, Difference, Timeline, checkpoint, checkpoints, diff, restore
 from .errors import LostVariableError, RolledBack, SavepointError
 from .forks import fork
 from .guards import guard, redo, snapshots, undo
@@ -29,10 +29,12 @@ from .transactions import begin, commit, release, rollback, savepoint, status
 
 __all__ = [
     "Checkpoint",
+    "Difference",
     "LostVariableError",
     "Outcome",
     "RolledBack",
     "SavepointError",
+    "Timeline",
     "Transaction",
     "attempt",
     "await_input",
@@ -40,6 +42,7 @@ __all__ = [
     "checkpoint",
     "checkpoints",
     "commit",
+    "diff",
     "fork",
     "guard",
     "redo",

@@ -3,49 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
 from . import process
 from .errors import SavepointError
+from .records import Checkpoint, Difference, Timeline
 
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A saved state. Sizes are in bytes, durations (`pause_ms`, `write_ms`) in milliseconds.
-
-    `verdicts` counts the variables by how faithfully they are kept (exact, equal, rebuilt, replayed, lost), and `lost`
-    names those that are not, with the reason.
-    """
-
-    checkpoint_id: str
-    name: str | None = None
-    note: str | None = None
-    state: str = "stored"
-    parent_id: str | None = None
-    branch: str | None = None
-    kernel_id: str | None = None
-    created_at: str | None = None
-    execution_count: int | None = None
-    namespace_size: int | None = None
-    function_count: int | None = None
-    class_count: int | None = None
-    checkpoint_size: int | None = None
-    written_bytes: int | None = None
-    data: Any = None
-    format_version: int | None = None
-    python_version: str | None = None
-    pause_ms: float | None = None
-    write_ms: float | None = None
-    verdicts: dict[str, int] = field(default_factory=dict)
-    lost: list[dict[str, str]] = field(default_factory=list)
-    in_transaction: bool = False
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> Checkpoint:
-        """The checkpoint that a record describes; what this version does not know of it is left out."""
-        known = {each.name for each in fields(cls)}
-        return cls(**{key: value for key, value in record.items() if key in known})
+__all__ = ["Checkpoint", "Difference", "Timeline", "checkpoint", "checkpoints", "diff", "restore"]
 
 
 def checkpoint(
@@ -55,17 +19,21 @@ def checkpoint(
 
     Returns when the checkpoint is stored; with `wait` false as soon as it is being written. What cannot be saved is
     named in `lost`.
-    Raises SavepointError: `name_invalid`, `snapshot_failed`, `storage_failed`, `timeout`.
+    Raises SavepointError: `name_invalid`, `snapshot_failed`, `storage_failed`, `quota_exceeded`, `cancelled`, `timeout`.
     """
     patterns = [exclude] if isinstance(exclude, str) else list(exclude)
     arguments = {"name": name, "note": note, "exclude": patterns, "wait": wait}
     return Checkpoint.of(process.worker().ask("checkpoint", arguments).result)
 
 
-def checkpoints(limit: int = 100) -> list[Checkpoint]:
-    """The checkpoints of this kernel, newest first, at most `limit` of them (1 to 1000)."""
-    listed = process.worker().ask("checkpoints", {"limit": limit}).result
-    return [Checkpoint.of(record) for record in listed["items"]]
+def checkpoints(limit: int = 100, branch: str | None = None) -> Timeline:
+    """The checkpoints that this kernel can restore, newest first, at most `limit` of them (1 to 1000).
+
+    The list is shown as the tree that they are.
+    """
+    listed = process.worker().ask("checkpoints", {"limit": limit, "branch": branch}).result
+    found = [Checkpoint.of(record) for record in listed["items"]]
+    return Timeline(found, listed.get("head"), listed.get("total_count"))
 
 
 def restore(checkpoint: str | Checkpoint, mode: str = "clear", names: Iterable[str] | None = None) -> NoReturn:
@@ -79,12 +47,37 @@ def restore(checkpoint: str | Checkpoint, mode: str = "clear", names: Iterable[s
     process.leave_cell()
 
 
+def diff(a: str | Checkpoint, b: str | Checkpoint | None = None) -> Difference:
+    """What `b` (default: the present) has that the checkpoint `a` has not, and the other way round.
+
+    Each is a checkpoint, its id, or the newest of that name. Raises SavepointError: `unknown_checkpoint`,
+    `damaged_checkpoint`, `snapshot_failed`.
+    """
+    arguments = {"from": meant(a), "to": None if b is None else meant(b)}
+    return Difference.of(process.worker().ask("diff", arguments).result)
+
+
 def request_restore(checkpoint: str | Checkpoint, mode: str, names: Iterable[str] | None) -> dict[str, Any]:
     """Restore, and say what came of it: `{"checkpoint_id", "restored", "lost", "warnings", "restore_ms"}`."""
     if mode not in ("clear", "merge"):
         raise SavepointError("bad_request", f"There is no mode {mode!r}. Use 'clear' or 'merge'.", {"mode": mode})
-    wanted = checkpoint.checkpoint_id if isinstance(checkpoint, Checkpoint) else checkpoint
     chosen = [names] if isinstance(names, str) else list(names) if names is not None else None
-    arguments = {"checkpoint": wanted, "mode": mode, "names": chosen}
+    arguments = {"checkpoint": meant(checkpoint), "mode": mode, "names": chosen}
     result: dict[str, Any] = process.worker().ask("restore", arguments).result
     return result
+
+
+def request_branch(checkpoint: str | Checkpoint, name: str) -> dict[str, Any]:
+    """Restore, and let later checkpoints go to the branch of that name; the same as of a restore, and `branch`."""
+    arguments = {"checkpoint": meant(checkpoint), "name": name}
+    result: dict[str, Any] = process.worker().ask("branch", arguments).result
+    return result
+
+
+def meant(checkpoint: str | Checkpoint) -> str:
+    """The name or id of what a caller gave. Raises SavepointError (`bad_request`)."""
+    wanted = checkpoint.checkpoint_id if isinstance(checkpoint, Checkpoint) else checkpoint
+    if isinstance(wanted, str):
+        return wanted
+    message = f"A checkpoint is named by its id, its name or itself, not by {type(wanted).__name__}."
+    raise SavepointError("bad_request", message)

@@ -85,6 +85,9 @@ def prepare() -> None:
     ):
         (home / folder).mkdir(mode=0o700)
         os.environ[name] = str(home / folder)
+    if kept := os.environ.get("SAVEPOINT_TEST_KEPT"):
+        # What is saved there is found by processes of a later run.
+        os.environ["SAVEPOINT_DATA_DIR"] = str(Path(kept, "data"))
     os.environ.setdefault("SAVEPOINT_PYTHON", sys.executable)
     # jupyter_console and the pager must see a plain terminal whatever the caller's is.
     os.environ.update({"TERM": "xterm", "PAGER": "cat"})

@@ -1,4 +1,4 @@
-"""Line magics for transactions and checkpoints, and what makes `%%transaction` cells ordinary ones.
+"""Line magics for transactions, and what makes `%%transaction` cells ordinary ones.
 
 Each magic prints one line. `%%transaction` is read by the gateway before the cell gets here; here its line only becomes
 a comment, so that the body is a cell like any other and its line numbers stay right.
@@ -10,33 +10,29 @@ import ast
 import functools
 import re
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar, cast
 
 from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from savepoint import SavepointError, begin, checkpoint, checkpoints, release, savepoint, status
-from savepoint.durable import request_restore
-from savepoint.process import leave_cell
+from savepoint import SavepointError, begin, release, savepoint, status
 from savepoint.transactions import request_commit, request_rollback
 
 from ..serialize.process import note_start
 
 #: Magics after which nothing of the cell is run.
-REPLACING = frozenset({"rollback", "restore", "undo", "redo"})
-_REPLACING_LINE = re.compile(r"%\s*(?:rollback|restore|undo|redo)\b|run_line_magic")
+REPLACING = frozenset({"rollback", "restore", "undo", "redo", "branch"})
+_REPLACING_LINE = re.compile(r"%\s*(?:rollback|restore|undo|redo|branch)\b|run_line_magic")
 _TRANSACTION_LINE = re.compile(r"\s*%%transaction(?:\s|$)")
 LINE_CHARACTERS_MAX = 10_000
-#: Names of lost variables that a line shows.
-LOST_SHOWN_MAX = 5
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def register(shell: Any) -> None:
     """Make the magics known to `shell`. Once per shell."""
+    from .checkpoint_magics import CheckpointMagics
     from .guard_magics import GuardMagics
 
     shell.register_magics(TransactionMagics, CheckpointMagics, GuardMagics, SubshellMagics)
@@ -187,47 +183,6 @@ class TransactionMagics(Magics):
         print(f"Open transactions: {chain}." if opened else "No transaction is open.")
 
 
-@magics_class
-class CheckpointMagics(Magics):
-    """%checkpoint, %checkpoints, %restore."""
-
-    @magic
-    def checkpoint(self, line: str) -> None:
-        """%checkpoint [NAME] [--note T]: save the variables durably."""
-        arguments = parse("checkpoint", line, names=1, options=("--note",))
-        made = checkpoint(arguments.name, arguments.options.get("--note"))
-        called = f"'{made.name}' ({made.checkpoint_id})" if made.name is not None else made.checkpoint_id
-        size = _size(made.checkpoint_size or 0)
-        saved = _variables((made.namespace_size or 0) - len(made.lost))
-        print(f"Checkpoint {called}: {saved}, {size}, in {made.write_ms or 0:.1f} ms{_losses(made.lost)}.")
-
-    @magic
-    def checkpoints(self, line: str) -> None:
-        """%checkpoints: the checkpoints of this kernel, newest first."""
-        parse("checkpoints", line)
-        rows = [
-            f"{each.checkpoint_id}  {each.created_at or '':27}  {_size(each.checkpoint_size or 0):>9}"
-            f"  {_variables(each.namespace_size or 0):>13}  {each.name or ''}".rstrip()
-            for each in checkpoints()
-        ]
-        print("\n".join(rows) if rows else "There are no checkpoints.")
-
-    @magic
-    def restore(self, line: str) -> None:
-        """%restore NAME_OR_ID [--merge] [--only a,b]: bring back the variables of a checkpoint."""
-        arguments = parse("restore", line, names=1, options=("--only",), flags=("--merge",))
-        if arguments.name is None:
-            bad_usage("restore", "name the checkpoint to restore")
-        only = arguments.options.get("--only")
-        names = [name.strip() for name in only.split(",") if name.strip()] if only is not None else None
-        result = request_restore(arguments.name, "merge" if arguments.flags else "clear", names)
-        for warning in result["warnings"]:
-            print(f"%restore: {warning}", file=sys.stderr)
-        took = f"in {result['restore_ms']:.1f} ms"
-        print(f"Restored {_variables(result['restored'])} {took}{_losses(result['lost'])}.")
-        leave_cell()
-
-
 # ------------------------------------------------------------------------------------------------ words and arguments
 
 
@@ -236,6 +191,7 @@ class Arguments:
 
     def __init__(self) -> None:
         self.name: str | None = None
+        self.second: str | None = None
         self.options: dict[str, str] = {}
         self.flags: set[str] = set()
 
@@ -243,7 +199,7 @@ class Arguments:
 def parse(
     magic: str, line: str, names: int = 0, options: tuple[str, ...] = (), flags: tuple[str, ...] = ()
 ) -> Arguments:
-    """Read a magic's line: at most `names` (0 or 1) words, options with a value, flags. Raises SavepointError."""
+    """Read a magic's line: at most `names` (0 to 2) words, options with a value, flags. Raises SavepointError."""
     found = Arguments()
     if len(line) > LINE_CHARACTERS_MAX:
         # Splitting takes time that grows with the square of the length.
@@ -261,10 +217,14 @@ def parse(
             found.options[key] = given
         elif word in flags:
             found.flags.add(word)
-        elif word.startswith("--") or names == 0 or found.name is not None:
+        elif word.startswith("--"):
             bad_usage(magic, f"there is no '{word}'")
-        else:
+        elif names > 0 and found.name is None:
             found.name = word
+        elif names > 1 and found.second is None:
+            found.second = word
+        else:
+            bad_usage(magic, f"there is no '{word}'")
     return found
 
 
@@ -287,26 +247,6 @@ def _named(magic: str, line: str) -> str:
     if name is None:
         bad_usage(magic, "name the savepoint")
     return name
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-
-
-def _variables(count: int) -> str:
-    return f"{count} variable" if count == 1 else f"{count} variables"
-
-
-def _losses(lost: list[dict[str, str]]) -> str:
-    if not lost:
-        return ""
-    shown = [f"{each['name']} ({each['type']}: {each['reason']})" for each in lost[:LOST_SHOWN_MAX]]
-    more = [f"{len(lost) - LOST_SHOWN_MAX} more"] if len(lost) > LOST_SHOWN_MAX else []
-    return "; lost: " + ", ".join([*shown, *more])
 
 
 @magics_class
