@@ -98,7 +98,8 @@ class Ours:
         self.session.close()
         self.session = Session(self.shelf)
         self.session.op("restore", checkpoint=self.newest)
-        return self.session.value(f"bool({check})") is True
+        self.session.cell(f"assert {check}")
+        return True
 
     def close(self) -> None:
         self.session.close()

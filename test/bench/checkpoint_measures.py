@@ -139,6 +139,8 @@ class Measures:
                         time.sleep(think_s)
                         if number > 1:
                             self.sample(f"{figure}_{name}{suffix}", took)
+            self.values[f"{figure}_cells"] = 2 * (times + 2)
+            self.values[f"{figure}_checkpoints"] = tracked.op("list", limit=1)[0]["total_count"]
             tracked.forget()
             stored = tracked.shelf.stored()
             tracked.cell(cell)
