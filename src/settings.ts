@@ -9,7 +9,7 @@
 
 import { config, type Environment } from './config.js'
 import { SavepointError } from './errors.js'
-import { integer, list, oneOf, onOff, optional, text, words, type Kind } from './settings/kinds.js'
+import { counts, integer, type Kind, list, oneOf, onOff, optional, text, words } from './settings/kinds.js'
 
 export interface Setting<T> extends Kind<T> {
   /** What it sets, as the reference says it. */
@@ -248,8 +248,9 @@ export const SETTINGS = {
   'checkpoint.interval_s': { ...integer(300, 1, secondsMax), about: 'for `interval`: how long after something ran' },
   'checkpoint.idle_s': { ...integer(60, 1, secondsMax), about: 'for `idle`: how long the kernel is at rest before' },
   'checkpoint.keep': {
-    ...text('', 'rules such as last=10,hourly=24,daily=7; empty: all'),
-    about: 'which automatic checkpoints of a kernel are kept; named ones are always',
+    ...counts(['last', 'hourly', 'daily', 'weekly', 'monthly'], 100_000),
+    about:
+      'which automatic checkpoints of a kernel are kept: the latest, and the last of so many hours, days, weeks, months; unless set: all',
   },
   'checkpoint.max_bytes': {
     ...integer(0, 0, 1_099_511_627_776),

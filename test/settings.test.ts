@@ -34,6 +34,16 @@ describe('settings', () => {
     }
   })
 
+  test('that are counts by name take each name once', () => {
+    const keep = (value: string): unknown =>
+      readSettings({ SAVEPOINT_CHECKPOINT_KEEP: value }).values['checkpoint.keep']
+    expect(keep('')).toEqual({})
+    expect(keep('last=10, hourly=24,daily=7')).toEqual({ last: 10, hourly: 24, daily: 7 })
+    for (const wrong of ['last', 'last=', 'last=x', 'last=1,last=2', 'yearly=1', 'last=100001', 'last=-1']) {
+      expect(refusal({ SAVEPOINT_CHECKPOINT_KEEP: wrong }).message).toContain('such as `last=10,hourly=10`')
+    }
+  })
+
   test('that do not exist are ignored and named', () => {
     const env = { SAVEPOINT_OUTPUT_MERGE_MSS: '5', SAVEPOINT_PYTHON: '/python', PATH: '/bin', SAVEPOINT_ANYTHING: '' }
     expect(readSettings(env).unknown).toEqual(['SAVEPOINT_ANYTHING', 'SAVEPOINT_OUTPUT_MERGE_MSS'])

@@ -21,6 +21,7 @@ import { KernelConnections } from '../host/kernels/connections.js'
 import { stateRoutes } from '../gateway/state/state-routes.js'
 import { Kernels } from '../host/kernels/kernels.js'
 import type { Log } from '../log.js'
+import { checkpointRulesOf } from '../settings/checkpoints.js'
 import { checkpointPolicyOf, kernelLimitsOf, type SettingValues } from '../settings.js'
 import { openStores, type Stores } from '../store/store.js'
 import { UsageMeter } from '../worker/usage.js'
@@ -80,7 +81,7 @@ async function join(options: GatewayOptions, rules: AuthRules, pythonSide: Pytho
   const keys = openKeyFiles(dataDir, values['auth.jwks'], systemClock, log)
   const requestsPerMinute = values['auth.requests_per_minute']
   const gate = createGate({ token, rules, requestsPerMinute }, keys, systemClock, log)
-  const stores = openStores({ dataDir, log, clock: systemClock })
+  const stores = openStores({ dataDir, log, clock: systemClock, ...checkpointRulesOf(values) })
   const kernels = newKernels(options, pythonSide, stores)
   const outboxBytesMax = values['output.waiting_bytes_max']
   const connections = new KernelConnections(

@@ -5,6 +5,7 @@ import { basename, resolve } from 'node:path'
 import { systemClock } from '../clock.js'
 import type { StorePort } from '../host/ports.js'
 import type { Log } from '../log.js'
+import type { CheckpointRules } from '../settings/checkpoints.js'
 import { LOCAL_OWNER } from '../store/owner.js'
 import { openStore, type Store } from '../store/store.js'
 
@@ -16,8 +17,14 @@ export interface KernelStore extends StorePort {
  * Nothing is opened before it is needed: the first cell does not wait for a database. Without an owner it is the local
  * user's.
  */
-export function kernelStore(dataDir: string, kernelId: string, log: Log, owner = LOCAL_OWNER): KernelStore {
-  return kernelStoreOf(openStore({ dataDir, kernelId, owner, log, clock: systemClock }), kernelId)
+export function kernelStore(
+  dataDir: string,
+  kernelId: string,
+  log: Log,
+  owner = LOCAL_OWNER,
+  rules: Partial<CheckpointRules> = {},
+): KernelStore {
+  return kernelStoreOf(openStore({ dataDir, kernelId, owner, log, clock: systemClock, ...rules }), kernelId)
 }
 
 export function kernelStoreOf({ history, checkpoints, close }: Store, kernelId: string): KernelStore {

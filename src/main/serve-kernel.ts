@@ -7,6 +7,7 @@ import { config } from '../config.js'
 import { Host } from '../host/host.js'
 import type { KernelEvent } from '../kernel/effects.js'
 import type { Log } from '../log.js'
+import { checkpointRulesOf } from '../settings/checkpoints.js'
 import { checkpointPolicyOf, kernelLimitsOf } from '../settings.js'
 import { bindChannels, type Channels } from '../sockets/channels.js'
 import type { ConnectionFile } from '../sockets/connection-file.js'
@@ -17,6 +18,7 @@ import type { KernelCommand } from './kernel.js'
 import { relief } from './relief.js'
 import { recordingOf } from './recording.js'
 import { kernelIdOf, kernelStore, lastingKernelIdOf, type KernelStore } from './kernel-store.js'
+import { LOCAL_OWNER } from '../store/owner.js'
 
 export interface KernelParts {
   readonly command: KernelCommand
@@ -65,7 +67,7 @@ export async function serveKernel(parts: KernelParts): Promise<number> {
     throw error
   }
   const kernelId = command.restoreLast ? lastingKernelIdOf(file.path) : kernelIdOf(file.path, session)
-  const store = kernelStore(command.settings.dataDir, kernelId, log)
+  const store = kernelStore(command.settings.dataDir, kernelId, log, LOCAL_OWNER, checkpointRulesOf(command.values))
   try {
     const code = await lifeOf(parts, channels, session, signer, store)
     await channels.close(config.flushMs)

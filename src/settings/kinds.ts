@@ -96,6 +96,34 @@ export function words<const T extends string>(initial: '', known: readonly T[]):
   }
 }
 
+/** Counts by name, as `last=10,daily=7`: of those names, each once. */
+export function counts<const N extends string>(
+  names: readonly N[],
+  max: number,
+): Kind<Readonly<Partial<Record<N, number>>>> {
+  type Counts = Readonly<Partial<Record<N, number>>>
+  const parse = (value: string): Counts | null => {
+    const found = new Map<string, number>()
+    for (const pair of split(value)) {
+      const [, name = '', digits = ''] = /^(\w+)=(\d{1,9})$/.exec(pair) ?? []
+      if (!names.some((each) => each === name) || found.has(name) || Number(digits) > max) return null
+      found.set(name, Number(digits))
+    }
+    return Object.fromEntries(found) as Counts
+  }
+  return {
+    initial: {} as Counts,
+    allowed: `counts up to ${max} of ${names.join(', ')}, such as \`${names
+      .slice(0, 2)
+      .map((name) => `${name}=10`)
+      .join(',')}\``,
+    schema: { type: 'string' },
+    parse,
+    accept: (value) => (typeof value === 'string' ? parse(value) : null),
+    shown: '',
+  }
+}
+
 function split(value: string): readonly string[] {
   return value
     .split(',')
