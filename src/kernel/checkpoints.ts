@@ -93,6 +93,7 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
   const before = state.timeline
   const { pause_ms } = yield* orAbandon(state, checkpoint, forked(state, draft, wish.exclude))
   moveHead(state, { head: checkpoint, branch: at.branch })
+  showsThePresent(state)
   state.changed = wish.exclude.length > state.options.checkpoints.exclude.length
   const writing = { ...known, pause_ms }
   state.writers.writing = { checkpoint, record: writing, parent, announced: wish.automatic }
@@ -108,13 +109,14 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
   function* finish(): Operation<unknown> {
     try {
       const record = yield* orAbandon(state, checkpoint, write())
-      freeWriter(state)
+      state.writers.writing = null
       keepHead(state)
+      freeWriter(state)
       return record
     } catch (error) {
       const announced = state.writers.writing?.announced === true
-      freeWriter(state)
       takeBackHead(state, checkpoint, before)
+      freeWriter(state)
       const { code, message } = error as SavepointError
       if (announced) emitCheckpoint(state, parent, { ...writing, state: 'failed', error: { code, message } })
       throw error
@@ -124,6 +126,14 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
     if (state.writers.writing?.checkpoint === checkpoint) state.writers.writing.announced = true
   }
   return { writing, announce, finish }
+}
+
+/** The guard's newest copy may be of just this moment: who goes back to it is at this checkpoint. */
+function showsThePresent(state: KernelState): void {
+  const { past, pending, present } = state.guard
+  const newest = present === 'frozen' && pending.length === 0 ? past.at(-1) : undefined
+  const snapshot = newest && state.snapshots.get(newest.snapshot)
+  if (snapshot) snapshot.timeline = state.timeline
 }
 
 /** Writes what there is now, has `use` look at it, and gives it up. */

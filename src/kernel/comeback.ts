@@ -105,7 +105,9 @@ function* load(state: KernelState, opened: OpenCheckpoint): Operation<readonly L
   if (!state.worker?.pid) throw new SavepointError('kernel_dead', 'The worker died meanwhile.')
   const id = mint(state)
   const { places, parts } = sourceOf(opened)
-  command(state, { kind: 'restore', id, ...places, mode: 'merge', names: null, lazy: 'auto' }, parts)
+  // Of the cells before, too: the worker takes the place of the one that is gone.
+  const wish = { mode: 'merge', names: null, lazy: 'auto', whole_session: true } as const
+  command(state, { kind: 'restore', id, ...places, ...wish }, parts)
   type Restored = Extract<WorkerEvent, { kind: 'restored' }>
   const { error, lost } = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.restoreLastMs)
   if (error) throw new SavepointError('restore_failed', error.message, error.details)

@@ -150,7 +150,7 @@ function* goBack(
   if (copy?.phase === 'frozen') {
     const error = new SavepointError(known, `${what} The kernel is as it was before.`, { ...details, checkpoint })
     const why: SwitchReason = { reason: { reason: 'error', ename: known, evalue: error.message }, parts: [] }
-    const { limits } = yield* switchTo(state, copy, why)
+    const { limits } = yield* switchTo(state, copy, why, { stuck: code !== 'restore_failed' })
     guardRolledBack(state, copy)
     return new SavepointError(known, error.message, { ...error.details, limits })
   }

@@ -36,6 +36,8 @@ export interface SwitchWishes {
   readonly keep?: boolean
   /** What came later may come back, too. */
   readonly keepLater?: boolean
+  /** The worker does not answer, so that nothing can be had from it. */
+  readonly stuck?: boolean
 }
 
 export interface SwitchReport {
@@ -52,14 +54,18 @@ export function* switchTo(
   state: KernelState,
   snapshot: Snapshot,
   why: SwitchReason,
-  { keep = false, keepLater = false }: SwitchWishes = {},
+  { keep = false, keepLater = false, stuck = false }: SwitchWishes = {},
 ): Operation<SwitchReport> {
   const startedAt = state.now
   const inputs = state.inputs.filter(([count]) => count > snapshot.executionCount)
   const old = state.worker
   if (state.phase !== 'switching') cue(state, 'switch')
   const debugged = dropDebugger(state, 'the kernel was rolled back')
-  const lost = old ? yield* handOver(state, snapshot) : ['connections that were open when the worker died']
+  const lost = !old
+    ? ['connections that were open when the worker died']
+    : stuck
+      ? ['connections that the worker could not hand over']
+      : yield* handOver(state, snapshot)
   const moves = snapshot.mode === 'transplant' && !resumes(state, snapshot)
   const limits = [
     // Nothing that was open comes along to another process.
