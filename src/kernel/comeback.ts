@@ -67,13 +67,14 @@ export function* comeBack(state: KernelState): Operation<boolean> {
       const { code, message } = error as SavepointError
       comeback.failures.push(`The checkpoint ${id} could not be restored. ${code}: ${message}`)
       log(state, 'error', 'checkpoint_not_recovered', { checkpoint: id, code, message })
-      if (!isLoading) continue
+      if (!isLoading && state.worker !== null) continue
       // It may be in the middle of it for ever, with half of the names there.
       if (worker?.pid && state.worker === worker) state.effects.push({ do: 'kill', pid: worker.pid })
       return false
     }
   }
-  return true
+  // It may have died while the store was asked.
+  return state.worker !== null
 }
 
 /** That one, and those before it. */
