@@ -19,7 +19,9 @@ const GONE_WITHIN_MS = 5_000
 export interface RunningGateway {
   readonly url: string
   readonly token: string
-  /** Its processes, without the one that serves. */
+  /** Its processes: the one that serves, and the others. */
+  processes(): number[]
+  /** The others. */
   workerProcesses(): number[]
   /** A request with the token; the answer's body, or null where there is none. Throws when it is refused. */
   ask(method: string, path: string, body?: object): Promise<unknown>
@@ -59,8 +61,11 @@ export async function startLabWithGateway(python: string, sources: URL): Promise
   return { ...lab, stock, gateway, stop }
 }
 
-/** `savepoint serve` on any free port, with folders of its own. Its log goes to stderr. */
-async function startGateway(python: string): Promise<RunningGateway> {
+/**
+ * `savepoint serve` on any free port, with folders of its own, and with this data folder if one is to outlive it. Its
+ * log goes to stderr.
+ */
+export async function startGateway(python: string, data: string | null = null): Promise<RunningGateway> {
   const home = mkdtempSync(join(tmpdir(), 'savepoint-gateway-'))
   const folder = (name: string): string => {
     mkdirSync(join(home, name), { mode: 0o700 })
@@ -73,7 +78,7 @@ async function startGateway(python: string): Promise<RunningGateway> {
     env: {
       ...userEnvironment(),
       SAVEPOINT_PYTHON: python,
-      SAVEPOINT_DATA_DIR: folder('data'),
+      SAVEPOINT_DATA_DIR: data ?? folder('data'),
       IPYTHONDIR: folder('ipython'),
       MPLCONFIGDIR: folder('matplotlib'),
       JUPYTER_RUNTIME_DIR: folder('runtime'),
@@ -114,7 +119,7 @@ async function startGateway(python: string): Promise<RunningGateway> {
       if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
       return text === '' ? null : JSON.parse(text)
     }
-    return { url, token, workerProcesses: () => family(pid).slice(1), ask, stop }
+    return { url, token, processes: () => family(pid), workerProcesses: () => family(pid).slice(1), ask, stop }
   } catch (error) {
     await stop()
     throw error

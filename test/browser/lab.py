@@ -2,7 +2,7 @@
 
 The first line on stdout is JSON: `url`, `token`, `root` (where notebooks are), `notebooks` (of each the ids and tags of its cells, in order).
 SIGTERM, and the end of the process that started it, end it, and its kernels with it. Arguments are options of
-`jupyter lab`.
+`jupyter lab`. In a folder `SAVEPOINT_TEST_KEPT` notebooks and saved data outlive it, for the next one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import everyday  # noqa: E402
 import make_notebook  # noqa: E402
 import mishaps  # noqa: E402
 import nbformat  # noqa: E402
+import tomorrow  # noqa: E402
 from support.subject import KERNEL, scratch  # noqa: E402
 
 SETTINGS = {
@@ -42,7 +43,9 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     # The test may be killed; then nobody would end this server.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    root = scratch("lab")
+    kept = os.environ.get("SAVEPOINT_TEST_KEPT")
+    root = Path(kept, "notebooks") if kept else scratch("lab")
+    root.mkdir(exist_ok=True)
     notebooks = {
         "first_slice": make_notebook.build(KERNEL),
         "everyday": everyday.build(everyday.DAY, KERNEL),
@@ -50,9 +53,11 @@ def main() -> None:
         "debugged": everyday.build(everyday.DEBUGGED, KERNEL),
         "shared": everyday.build(everyday.SHARED, KERNEL),
         "mishaps": mishaps.build(KERNEL),
+        "tomorrow": tomorrow.build(KERNEL),
     }
     for name, notebook in notebooks.items():
-        nbformat.write(notebook, root / f"{name}.ipynb")
+        if not (root / f"{name}.ipynb").exists():
+            nbformat.write(notebook, root / f"{name}.ipynb")
     settings = Path(os.environ["JUPYTER_CONFIG_DIR"], "lab", "user-settings")
     for plugin, values in SETTINGS.items():
         file = settings / f"{plugin}.jupyterlab-settings"

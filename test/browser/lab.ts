@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { described, family, kill } from './processes.js'
 
@@ -18,6 +19,8 @@ export interface Lab {
   readonly root: string
   /** The cells of each notebook, by its name. */
   readonly notebooks: Readonly<Record<string, readonly CellOfNotebook[]>>
+  /** All its processes. */
+  processes(): number[]
   /** Processes of the kernels that it runs now. */
   kernelProcesses(): number[]
   /** Ends the server and what it started. Returns the processes that an orderly end would have left behind: ended, too. */
@@ -31,6 +34,7 @@ export interface LabOptions {
 }
 
 const START_WITHIN_MS = 60_000
+const RETRY_MS = 50
 const STOP_WITHIN_MS = 10_000
 
 /**
@@ -66,9 +70,23 @@ export async function startLab(python: string, sources: URL, options: LabOptions
     })
     const [line] = (await Promise.race([once(lines, 'line', { signal }), ended])) as [string]
     const facts = JSON.parse(line) as Pick<Lab, 'url' | 'token' | 'root' | 'notebooks'>
-    return { ...facts, kernelProcesses: () => family(pid ?? 0).slice(1), stop }
+    await Promise.race([answering(`${facts.url}api?token=${facts.token}`, signal), ended])
+    return { ...facts, processes: () => family(pid ?? 0), kernelProcesses: () => family(pid ?? 0).slice(1), stop }
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+/** It has its port some time before it listens there. */
+async function answering(url: string, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const isThere = await fetch(url, { signal }).then(
+      (answer) => answer.ok,
+      () => false,
+    )
+    if (isThere) return
+    signal.throwIfAborted()
+    await sleep(RETRY_MS)
   }
 }

@@ -6,7 +6,16 @@ import { testPython } from './environments.mjs'
 import { runSuite, sumUp } from './suite.mjs'
 
 /** Programs of test/browser, each ending with its own count. */
-const SUITES = ['first-slice', 'everyday', 'debugger', 'gateway', 'mishaps', 'mishaps-remote']
+const SUITES = [
+  'first-slice',
+  'everyday',
+  'debugger',
+  'gateway',
+  'mishaps',
+  'mishaps-remote',
+  'tomorrow',
+  'tomorrow-remote',
+]
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 
 const chromium = process.env.SAVEPOINT_CHROMIUM || findProgram(NAMES)
