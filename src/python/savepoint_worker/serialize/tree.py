@@ -18,8 +18,9 @@ from .packs import PackReader, PackWriter, pays
 
 Ref = dict[str, Any]
 
-#: Chunks that a reference names itself.
-CHUNKS_MAX = 128
+#: Chunks that a reference names itself. Few: its line is written anew whenever one of the lines beside it changes, and
+#: a digest takes as much room there after compression as it takes in a list, which is written once.
+CHUNKS_MAX = 16
 #: Digests of one chunk that lists others.
 LIST_LENGTH = 2048
 #: Content up to this size is kept in the manifest's own lines.
