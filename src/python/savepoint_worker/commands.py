@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,8 @@ def _effects(worker: Worker, frame: Frame) -> None:
 
 
 def _checkpoint(worker: Worker, frame: Frame) -> None:
-    from . import writer
+    began = time.perf_counter()
+    from . import writer_fork
 
     event: dict[str, Any] = {
         "kind": "forked_writer",
@@ -70,9 +72,10 @@ def _checkpoint(worker: Worker, frame: Frame) -> None:
     }
     flush(worker)
     try:
-        event["pid"], event["pause_ms"] = writer.fork_writer(worker, frame.envelope)
+        event["pid"] = writer_fork.fork_writer(worker, frame.envelope)
     except Exception as error:
         event["error"] = f"{type(error).__name__}: {safe_text(error)}"
+    event["pause_ms"] = (time.perf_counter() - began) * 1000
     worker.link.send(event)
 
 

@@ -148,6 +148,7 @@ def _warm_up(built: WorkerKernel) -> None:
 
     The first worker does not wait for it: it is what somebody who starts a kernel waits for.
     """
+    from . import writer  # noqa: F401
     from .effects import recorder  # noqa: F401
     from .ipython.build import warm_up
 
@@ -159,7 +160,7 @@ def _warm_up(built: WorkerKernel) -> None:
 
 def _prepare_for_many(built: WorkerKernel) -> Worker:
     """What all workers would do first, done once: it is their time, and memory that they share. The worker to be."""
-    from . import cold_memory, rehearsal, room
+    from . import cold_memory, rehearsal, room, writer  # noqa: F401
     from .cells.warmth import prepare_for_workers
     from .effects import recorder  # noqa: F401
     from .ipython.build import warm_up

@@ -9,7 +9,6 @@ first thing that the writer does is to make all inherited descriptors read-only 
 from __future__ import annotations
 
 import gc
-import io
 import json
 import os
 import signal
@@ -19,7 +18,6 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import checkpoints
-from .copies import openmp
 from .copies.freeze import Descriptor, open_descriptors
 from .copies.snapshot import fork_quietly
 from .link import Link, wait_readable
@@ -44,54 +42,14 @@ TELL_INTERVAL_S = 0.5
 NICENESS = 5
 OOM_SCORE = "500"
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTSTP, signal.SIGQUIT, signal.SIGPIPE)
-_BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 class WriteFailed(Exception):
     """There is no checkpoint; the text says why."""
 
 
-def fork_writer(worker: Worker, command: dict[str, Any]) -> tuple[int, float]:
-    """Fork the writer of a checkpoint; its pid, and for how many milliseconds this process was held up.
-
-    `command` is the gateway's: `checkpoint`, `token`, `path`, `exclude`. Raises OSError if no process can be had.
-    """
-    began = time.perf_counter()
-    namespace = worker.shell.user_ns
-    _flush_files(namespace)
-    before_fork = process.before_fork()
-    surroundings.note_threads()
-    # Else a model of a library with such threads waits for ever for them when it is asked what it holds.
-    openmp.pause()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        pid = fork_quietly(alone=False)
-        if pid == 0:
-            _be_writer(worker, command, before_fork)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    worker.snapshots.add_child(pid)
-    if worker.recorder is not None:
-        worker.recorder.own(pid)
-    return pid, (time.perf_counter() - began) * 1000
-
-
-def _flush_files(namespace: dict[str, Any]) -> None:
-    """Write out what the user's files still hold: it is part of the state, and only this process may write it."""
-    for value in list(namespace.values()):
-        if type(value) in _BUFFERED:
-            try:
-                if value.writable() and stat.S_ISREG(os.fstat(value.fileno()).st_mode):
-                    value.flush()
-            except (OSError, ValueError):
-                # Closed, or no file at all, or the disk is full; the user will see when he uses it.
-                continue
-
-
-# ------------------------------------------------------------------------------------------------------ the writer
-
-
-def _be_writer(worker: Worker, command: dict[str, Any], before_fork: dict[str, Any]) -> NoReturn:
+def be_writer(worker: Worker, command: dict[str, Any], before_fork: dict[str, Any]) -> NoReturn:
+    """In a process that was forked to save the worker that it was; ends it. `before_fork`: see `process.before_fork`."""
     began = time.perf_counter()
     link = None
     try:
