@@ -105,6 +105,44 @@ class Conversation(ConsoleCase):
         self.assertIn("[1, 2]", console.run("state"))
 
 
+@ours
+class Tomorrow(ConsoleCase):
+    """Saved in one console, gone on with in another after everything was killed."""
+
+    def kill(self, console: Console) -> None:
+        family = processes.family(console.terminal.pid)
+        for process in family:
+            os.kill(process.pid, signal.SIGKILL)
+        self.assertEqual(processes.wait_until_gone(family, 5), [])
+
+    def test_work_goes_on_and_a_branch_is_tried_and_dropped(self) -> None:
+        console = self.console()
+        console.run("work = {'rows': [1, 2, 3]}")
+        console.run("rows = work['rows']")
+        console.run("def total():\n    return sum(rows)\n")
+        self.assertRegex(console.run("%checkpoint evening --note 'before the weekend'"), r"Checkpoint 'evening' .*: 3 ")
+        self.kill(console)
+        console = self.console()
+        self.assertRegex(console.run("%restore evening"), r"Restored 3 variables in ")
+        self.assertIn("(True, 6)", console.run("work['rows'] is rows, total()"))
+        console.run("rows.append(4)")
+        self.assertIn("+ ", console.run("new = 1\n%diff evening"))
+        console.run("%checkpoint morning")
+        self.assertIn("On branch 'try': restored 3", console.run("%branch evening try"))
+        console.run("rows.clear()")
+        console.run("%checkpoint cleared")
+        tree = console.run("%checkpoints")
+        self.assertRegex(tree, r"● +cleared +try +← you are here")
+        self.assertRegex(tree, r"│ ● +morning +main")
+        self.assertIn("├─╯", tree)
+        self.assertRegex(tree, r"● +evening: before the weekend +main")
+        self.assertIn("Restored", console.run("%restore morning"))
+        self.assertIn("([1, 2, 3, 4], 10)", console.run("rows, total()"))
+        self.assertIn("unknown_checkpoint", console.run("%restore never-saved"))
+        self.assertIn("must_be_last", console.run("%branch evening\n1"))
+        self.assertIn("([1, 2, 3, 4], 10)", console.run("rows, total()"))
+
+
 class Notebook(ConsoleCase):
     """The notebook of the first slice, cell by cell."""
 
