@@ -115,7 +115,7 @@ class Unique(Plain):
         return []
 
     def _count(self, piece: Any) -> None:
-        digest = hashlib.blake2b(piece, digest_size=16).digest()
+        digest = hashlib.sha256(piece).digest()
         if digest not in self.seen:
             self.seen.add(digest)
             self.stored += len(piece)
