@@ -16,6 +16,8 @@ export interface StoredObject {
   readonly preview: string | null
   /** Of its data: equal ones are unchanged; null: nothing was kept, or the format has none. */
   readonly digest: string | null
+  /** No variable, but an attribute that the user gave to a module: `module:path`. */
+  readonly attribute: boolean
 }
 
 /** Variables that share data, and where all of it is. */
@@ -73,6 +75,7 @@ export function storedObject(value: unknown): StoredObject {
     reason: textIn(value, 'reason'),
     preview: textIn(value, 'preview'),
     digest: textIn(value, 'digest'),
+    attribute: value['attribute'] === true,
   }
 }
 

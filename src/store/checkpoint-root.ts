@@ -1,19 +1,29 @@
 /** The root of a checkpoint's tree, and the references in it. */
 
 import { damaged } from './sealed-end.js'
-import { count, isObject, malformed, parseObject, requireFormat, summaryOf } from './checkpoint-json.js'
+import {
+  count,
+  isObject,
+  malformed,
+  parseObject,
+  requireFormat,
+  summaryOf,
+  text,
+  type Json,
+} from './checkpoint-json.js'
 import type { Manifest } from './checkpoint-record.js'
 import { isDigest, type Digest } from './chunk.js'
 import { storeLimits } from './limits.js'
 
 /**
  * A reference to content of any size: the concatenation of `chunks`; with a `depth`, their concatenation is the raw
- * digests of the next level, and so on.
+ * digests of the next level, and so on. What is short stands in the reference itself.
  */
 export interface Ref {
   readonly bytes: number
   readonly chunks: readonly Digest[]
   readonly depth: number
+  readonly inline: Buffer | null
 }
 
 export interface Root {
@@ -66,5 +76,13 @@ function refOf(value: unknown): Ref {
   if (!Number.isInteger(depth) || (depth as number) < 0 || (depth as number) > storeLimits.listDepthMax) {
     throw damaged('a reference in it is malformed')
   }
-  return { bytes: count(value, 'bytes'), chunks, depth: depth as number }
+  const bytes = count(value, 'bytes')
+  return { bytes, chunks, depth: depth as number, inline: inlineOf(value, bytes) }
+}
+
+function inlineOf(json: Json, bytes: number): Buffer | null {
+  if (json['inline'] === undefined) return null
+  const content = Buffer.from(text(json, 'inline'), 'base64')
+  if (content.length === bytes) return content
+  throw damaged('a reference in it is malformed')
 }

@@ -10,6 +10,11 @@ import { storeLimits } from './limits.js'
 import { damaged } from './sealed-end.js'
 import { yieldTurn } from './turns.js'
 
+interface Chunk {
+  readonly digest: Digest
+  readonly bytes: Buffer
+}
+
 /** What walks of several trees have in common: a chunk that was looked into once is not looked into again. */
 export class Walk {
   /** Every chunk that was met. */
@@ -71,14 +76,14 @@ export class Walk {
     let begun: Buffer[] = []
     let begunBytes = 0
     let bytesLeft = ref.bytes
-    for await (const { digest, bytes } of this.#contentOf(ref.chunks, ref.depth)) {
+    for await (const { digest, bytes } of this.#contentOf(ref)) {
       bytesLeft -= bytes.length
       if (bytesLeft < 0) break
       const end = bytes.lastIndexOf(NEWLINE) + 1
       const before = begun
       yield {
         digest,
-        whole: before.length === 0 && end === bytes.length,
+        whole: digest !== '' && before.length === 0 && end === bytes.length,
         lines: () => linesOf(Buffer.concat([...before, bytes.subarray(0, end)])),
       }
       const rest = bytes.subarray(end)
@@ -90,17 +95,16 @@ export class Walk {
     if (begunBytes > 0) yield { digest: '', whole: false, lines: () => [Buffer.concat(begun).toString('utf8')] }
   }
 
-  async *#contentOf(
-    digests: readonly Digest[],
-    depth: number,
-  ): AsyncGenerator<{ readonly digest: Digest; readonly bytes: Buffer }> {
-    for await (const chunk of this.#read(digests)) {
+  async *#contentOf({ inline, chunks, depth }: Omit<Ref, 'bytes'>): AsyncGenerator<Chunk> {
+    // What stands in the reference has no digest, and is never taken for a chunk that was seen.
+    if (inline) yield { digest: '', bytes: inline }
+    for await (const chunk of this.#read(chunks)) {
       if (depth === 0) yield chunk
-      else yield* this.#contentOf(listOf(chunk.bytes), depth - 1)
+      else yield* this.#contentOf({ inline: null, chunks: listOf(chunk.bytes), depth: depth - 1 })
     }
   }
 
-  async *#read(digests: readonly Digest[]): AsyncGenerator<{ readonly digest: Digest; readonly bytes: Buffer }> {
+  async *#read(digests: readonly Digest[]): AsyncGenerator<Chunk> {
     for (let from = 0; from < digests.length; from += storeLimits.chunksAtOnce) {
       const some = digests.slice(from, from + storeLimits.chunksAtOnce)
       const places = await this.#places.find(some)

@@ -18,7 +18,7 @@ import { withPlainFile } from './sealed-end.js'
 import type { Stocked } from './shelf.js'
 
 /** A variable as `objects` of a checkpoint lists it. */
-export type ListedObject = Omit<StoredObject, 'preview' | 'digest'>
+export type ListedObject = Omit<StoredObject, 'preview' | 'digest' | 'attribute'>
 
 export interface DescribedCheckpoint extends CheckpointRecord {
   readonly objects: readonly ListedObject[]
@@ -111,7 +111,7 @@ async function readTree(root: Root, places: Places): Promise<ReadTree> {
     const walk = new Walk(places, reader)
     const objects: StoredObject[] = []
     for await (const groups of groupsOf(walk, root)) {
-      for (const group of groups) for (const object of group.objects) objects.push(object)
+      for (const group of groups) for (const object of group.objects) if (!object.attribute) objects.push(object)
     }
     return { objects, cells: await cellsOf(walk, root) }
   })

@@ -33,6 +33,14 @@ test('a checkpoint lists its variables, in the first format as well', async () =
   ])
 })
 
+test('what is short may stand in the reference itself', async () => {
+  const id = await savedOf(store, { a: 'one' }, {}, { inlineBytesMax: 512 })
+  expect(names((await store.checkpoints.describe(id)).objects)).toEqual(['a'])
+  const later = await savedOf(store, { a: 'two' }, {}, { inlineBytesMax: 512, history: [[2, 'a = 2']] })
+  expect(await store.checkpoints.diff(id, { id: later })).toMatchObject({ changed: [{ name: 'a' }], code: ['a = 2'] })
+  expect(await store.checkpoints.validate(later)).toEqual({ valid: true, damaged: [] })
+})
+
 describe('two checkpoints', () => {
   test('differ by variables and by the cells between', async () => {
     const first = await savedOf(store, { a: 'one', b: 'two', c: 'three' }, {}, { history: [[1, 'a = 1']] })

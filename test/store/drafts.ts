@@ -20,12 +20,15 @@ export interface DraftOptions {
   /** Most chunks of a reference that is no list of lists. */
   readonly inlineMax?: number
   readonly chunkBytes?: number
+  /** Content up to so many bytes stands in its reference. */
+  readonly inlineBytesMax?: number
 }
 
 interface Ref {
   readonly bytes: number
   readonly chunks: readonly Digest[]
   readonly depth?: number
+  readonly inline?: string
 }
 
 /** Gathers chunks as a writer does. */
@@ -72,6 +75,9 @@ export class DraftMaker {
 
   #refOf(pieces: readonly Buffer[], bytes: number, inlineMax: number): Ref {
     this.totalBytes += bytes
+    if (bytes <= (this.#options.inlineBytesMax ?? 0)) {
+      return { bytes, chunks: [], inline: Buffer.concat(pieces).toString('base64') }
+    }
     let chunks = pieces.map((piece) => this.chunk(piece))
     let depth = 0
     while (chunks.length > inlineMax) {
