@@ -102,6 +102,9 @@ async function readTable(handle: Section, end: number): Promise<{ entries: PackE
     if (piece.length < length) throw damaged('a pack of it became shorter while it was read')
     for (let at = 0; at < length; at += ENTRY_BYTES) entries.push(entryAt(piece, at, tableAt))
   }
+  // They lie back to back, so that a table that was moved or cut does not fit.
+  const storedBytes = entries.reduce((sum, { stored }) => sum + stored, 0)
+  if (storedBytes !== tableAt - PACK_MAGIC.length) throw damaged('the table of a pack of it is malformed')
   return { entries, tableAt }
 }
 
