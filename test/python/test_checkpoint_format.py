@@ -182,6 +182,29 @@ class Damage(PacksCase):
         self.assertEqual(sorted(self.lost(report)), ["b", "c"])
         self.assertIn("damaged", self.lost(report)["b"])
 
+    def test_a_group_loses_only_what_needs_the_chunk(self) -> None:
+        # The bytes of an array lie in a buffer, those of a bytearray in the stream.
+        self.save(
+            "import array, random; r = random.Random(1).randbytes; shared = ['shared']\nfirst = [shared]\n"
+            "gone = [shared, bytearray(r(300_000))]; uses = [gone[1]]; r = None"
+        )
+        generator = random.Random(1)
+        self.damage(generator.randbytes(300_000)[200_000:200_020])
+        report = self.restore("assert first[0] is shared == ['shared']")
+        self.assertEqual(sorted(self.lost(report)), ["gone", "uses"])
+
+    def test_a_buffer_costs_only_who_needs_it(self) -> None:
+        self.save(
+            "import random; r = random.Random(1).randbytes; import pickle\n"
+            "class Memory:\n"
+            "    def __init__(self, data): self.data = data\n"
+            "    def __reduce_ex__(self, protocol): return bytearray, (pickle.PickleBuffer(self.data),)\n"
+            "shared = ['shared']; gone = [shared, Memory(r(5000))]; later = [shared, 1]; r = None"
+        )
+        self.damage(random.Random(1).randbytes(5000)[:20])
+        report = self.restore("assert later[0] is shared == ['shared']")
+        self.assertEqual(sorted(self.lost(report)), ["gone"])
+
     def test_a_pack_that_is_gone_costs_what_lies_in_it(self) -> None:
         self.save("a = bytearray(b'a' * 5000)")
         first = self.path

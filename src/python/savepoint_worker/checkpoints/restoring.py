@@ -97,10 +97,10 @@ def _load(stored: Stored, namespace: dict[str, Any], wanted: set[str] | None) ->
         try:
             loaded = loading.load_group(group.read(), namespace, stored.anchors)
         except Exception as error:
-            reasons.update({name: f"its part of the file is damaged ({reason_of(error)})" for name in group.names})
+            reasons.update({name: _reason(error) for name in group.names})
         else:
             found.update(loaded.values)
-            reasons.update({name: reason_of(error) for name, error in loaded.failed.items()})
+            reasons.update({name: _reason(error) for name, error in loaded.failed.items()})
     chosen = [name for name in stored.kinds if wanted is None or name in wanted]
     values = {name: found[name] for name in chosen if name in found}
     lost = [
@@ -120,6 +120,12 @@ def _assign(stored: Stored, values: dict[str, Any]) -> list[Loss]:
         except Exception as error:
             lost.append(Loss(name, stored.kinds[name], reason_of(error)))
     return lost
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SavepointError) and error.code == "damaged_checkpoint":
+        return f"its part of the checkpoint is damaged ({error.message})"
+    return reason_of(error)
 
 
 def _warnings(stored: Stored, wanted: set[str] | None) -> Iterator[str]:

@@ -5,6 +5,23 @@ from __future__ import annotations
 import ctypes
 
 
+class SharedMemory:
+    """Where other processes may write while we read."""
+
+    def __init__(self) -> None:
+        found = []
+        with open("/proc/self/maps", "rb") as file:
+            for line in file:
+                where, permissions, _ = line.split(None, 2)
+                if permissions.endswith(b"s"):
+                    found.append(tuple(int(part, 16) for part in where.split(b"-")))
+        self._ranges = found
+
+    def touches(self, address: int, length: int) -> bool:
+        """Is any of it shared with others?"""
+        return any(start < address + length and address < end for start, end in self._ranges)
+
+
 class _View(ctypes.Structure):
     """`Py_buffer` of Python's C API, the same in all versions."""
 

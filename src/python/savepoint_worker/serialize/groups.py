@@ -13,8 +13,10 @@ import pickle
 import struct
 from typing import Any
 
-from . import joints, tree
-from .addresses import address_of
+from savepoint.errors import SavepointError
+
+from . import chunks, joints, tree
+from .addresses import SharedMemory, address_of
 from .container import damaged, own_memory
 from .loading import Pickle
 from .manifest import encode
@@ -34,6 +36,7 @@ class GroupWriter:
 
     def __init__(self, pack: PackWriter) -> None:
         self._pack = pack
+        self._shared = SharedMemory()
         #: Raw bytes of all that was written.
         self.size = 0
 
@@ -83,8 +86,17 @@ class GroupWriter:
         place = address_of(memory), len(memory)
         if place not in refs:
             self.size += len(memory)
-            refs[place] = tree.add_memory(memory, self._pack, pays(_sample(memory), BUFFER_GAIN_MIN))
+            add = _add_shared if self._shared.touches(*place) else tree.add_memory
+            refs[place] = add(memory, self._pack, pays(_sample(memory), BUFFER_GAIN_MIN))
         return refs[place]
+
+
+def _add_shared(memory: memoryview, pack: PackWriter, compress: bool) -> tree.Ref:
+    """As `tree.add_memory`, piece by piece of a copy: its chunks must not change between hashing and writing."""
+    digests = []
+    for begin, end in chunks.fixed(len(memory)):
+        digests += pack.add([bytes(memory[begin:end])], compress)
+    return tree.refer(len(memory), digests, pack)
 
 
 def _sample(memory: memoryview) -> bytes:
@@ -94,24 +106,33 @@ def _sample(memory: memoryview) -> bytes:
 
 
 def read(line: dict[str, Any], packs: PackReader) -> list[Pickle]:
-    """The variables of a group, ready to be loaded. Raises SavepointError (`damaged_checkpoint`)."""
+    """The variables of a group, ready to be loaded, or with what is damaged. Raises SavepointError for all of them."""
     try:
         names = [entry["name"] for entry in line["objects"]]
         lengths, buffers = line["streams"], line["buffers"]
-        stream = memoryview(_stream(line, packs))
+        whole, error = tree.beginning(line["stream"], packs)
+        stream = memoryview(_with_joints(whole, line.get("joints", {}), packs))
     except (KeyError, TypeError, struct.error):
         raise damaged("A line of the list of variables is malformed.") from None
-    found, end = [], 0
+    found: list[Pickle] = []
+    end = 0
     for name, length, refs in zip(names, lengths, buffers):
         begin, end = end, end + length
-        found.append(Pickle(name, bytes(stream[begin:end]), [_memory(ref, packs) for ref in refs]))
+        if end > len(stream):
+            # Nor can those behind it be loaded: how many objects this one has, to which they may refer, is not known.
+            found.append(Pickle(name, b"", [], error or damaged("A stream is not as long as it should be.")))
+            found += [Pickle(each, b"", [], found[-1].error) for each in names[len(found) :]]
+            break
+        try:
+            found.append(Pickle(name, bytes(stream[begin:end]), [_memory(ref, packs) for ref in refs]))
+        except SavepointError as failure:
+            found.append(Pickle(name, bytes(stream[begin:end]), [], failure))
     return found
 
 
-def _stream(line: dict[str, Any], packs: PackReader) -> bytes:
-    stream = tree.content(line["stream"], packs)
+def _with_joints(stream: bytes, tables: dict[str, tree.Ref], packs: PackReader) -> bytes:
     for pair in reversed(joints.PAIRS):
-        table = line.get("joints", {}).get(pair.decode())
+        table = tables.get(pair.decode())
         if table is not None:
             stream = joints.put_back(stream, pair, tree.content(table, packs))
     return stream

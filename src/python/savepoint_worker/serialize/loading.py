@@ -21,6 +21,20 @@ from .verdict import Unloadable
 _PREAMBLE = pickle.PROTO + b"\5"
 #: Stands in the memo for what could not be made.
 _MISSING = object()
+_PLAIN_BYTES_MAX = 256
+#: How long a stream is that is one operation and STOP; with a text or bytes MEMOIZE is in between.
+_PLAIN_LENGTHS = {
+    **dict.fromkeys((pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE), 4),
+    pickle.BININT1: 5,
+    pickle.BININT2: 6,
+    pickle.BININT: 8,
+    pickle.BINFLOAT: 12,
+    pickle.LONG1: 5,
+    pickle.SHORT_BINUNICODE: 6,
+    pickle.SHORT_BINBYTES: 6,
+}
+#: The byte behind these says how many follow.
+_COUNTED = (pickle.LONG1, pickle.SHORT_BINUNICODE, pickle.SHORT_BINBYTES)
 
 
 class Loaded(NamedTuple):
@@ -36,14 +50,26 @@ class Pickle(NamedTuple):
     name: str
     stream: bytes
     buffers: list[memoryview]
+    #: Why it cannot be loaded. Its stream is there all the same if only a buffer is damaged.
+    error: Exception | None = None
 
 
 def load_group(pickles: Iterable[Pickle], namespace: dict[str, Any], anchored: list[str]) -> Loaded:
     """Make the variables of one group, in their order."""
     loaded = Loaded({}, {})
+    pickles = list(pickles)
+    if len(pickles) == 1 and pickles[0].error is None and len(pickles[0].stream) <= _PLAIN_BYTES_MAX:
+        only = pickles[0]
+        # Most variables of a state with very many are numbers and short texts, which need no memo.
+        value = _plain(only.stream)
+        if value is not _MISSING:
+            return Loaded({only.name: value}, {})
     loader = _Loader(namespace, anchored)
     for each in pickles:
         try:
+            if each.error is not None:
+                loader.pass_over(each.stream)
+                raise each.error
             loaded.values[each.name] = loader.load(each.stream, each.buffers)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
@@ -51,6 +77,17 @@ def load_group(pickles: Iterable[Pickle], namespace: dict[str, Any], anchored: l
             # Whatever else the code of a user's class raises costs only the variable.
             loaded.failed[each.name] = error
     return loaded
+
+
+def _plain(stream: bytes) -> Any:
+    """The number or text that a stream consists of, or _MISSING."""
+    operation, length = stream[2:3], _PLAIN_LENGTHS.get(stream[2:3])
+    if length is None:
+        return _MISSING
+    if operation in _COUNTED:
+        length += stream[3]
+    # Longer ones begin with such a value, and go on with another.
+    return pickle.loads(stream) if len(stream) == length else _MISSING
 
 
 class _Loader:
@@ -78,6 +115,11 @@ class _Loader:
             raise
         self._streams.append(stream)
         return value
+
+    def pass_over(self, stream: bytes) -> None:
+        """The next variable cannot be loaded. Those behind it can, as long as its stream says how many objects it has."""
+        if stream:
+            self._skip(stream)
 
     def _begin(self, memo: list[Any]) -> None:
         """Get ready to load, with these objects in the memo."""

@@ -75,7 +75,8 @@ def save(
         else:
             for pickled in saver.pickle([name]):
                 alone[name] = pickled
-                groups.add(name, saver.shareable())
+                plain = type(variables[name]) in sharing.PLAIN
+                groups.add(name, () if plain else saver.shareable())
     written = []
     for names in groups:
         if len(names) == 1:

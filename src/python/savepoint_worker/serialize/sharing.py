@@ -23,6 +23,8 @@ _INDIFFERENT: frozenset[type] = frozenset(
     [str, bytes, int, float, complex, bool, tuple, frozenset, range, slice, type(None), type(...), type(NotImplemented)]
     + [types.ModuleType, types.CodeType, types.BuiltinFunctionType, types.MethodType, types.MethodDescriptorType]
 )
+#: Of these nothing can be shared that matters, nor are they made of anything.
+PLAIN: frozenset[type] = frozenset([str, bytes, int, float, complex, bool, type(None)])
 #: Cannot be referred to weakly.
 _NEVER_WEAK: frozenset[type] = frozenset([dict, list, bytearray]) | _INDIFFERENT
 #: Of the types that `handlers` knows as exact, these can be changed.

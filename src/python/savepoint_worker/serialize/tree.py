@@ -11,6 +11,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from savepoint.errors import SavepointError
+
 from . import chunks, sharing_out
 from .chunks import CHUNK_BYTES, DIGEST_BYTES
 from .container import damaged
@@ -82,6 +84,21 @@ def content(ref: Ref, packs: PackReader) -> bytes:
     if len(target) != ref["bytes"]:
         raise damaged("Some content is not as long as it should be.")
     return bytes(target)
+
+
+def beginning(ref: Ref, packs: PackReader) -> tuple[bytes, SavepointError | None]:
+    """What a reference stands for, as far as it is not damaged, and what is wrong with the rest."""
+    try:
+        return content(ref, packs), None
+    except SavepointError as error:
+        found = bytearray()
+        try:
+            for digest in digests_of(ref, packs):
+                found += packs.read(digest)
+        except SavepointError:
+            # This is where it ends.
+            pass
+        return bytes(found), error
 
 
 def fill(digests: list[bytes], target: memoryview, packs: PackReader) -> None:
