@@ -24,6 +24,8 @@ const deeds = {
     const base64 = (bytes) => bytes && bytes.toString('base64')
     return { packs, path, format, missing, root: base64(root), map: base64(map) }
   },
+  export: async ({ checkpoint }) => (await store.checkpoints.exportBytes(checkpoint, 1 << 26)).toString('base64'),
+  import: ({ bytes }) => store.checkpoints.importFrom(Buffer.from(bytes, 'base64')),
   validate: ({ checkpoint }) => store.checkpoints.validate(checkpoint),
   remove: ({ checkpoint }) => store.checkpoints.remove(checkpoint),
   collect: () => store.checkpoints.collect(),

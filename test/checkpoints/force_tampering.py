@@ -6,6 +6,7 @@ a variable that has another value than it had, and nobody has said so.
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 from force_support import LONG, REFUSALS, ForceCase, Refused, SavepointError, Store, lost_in, restore, save
 
 TRIES = 10_000 if LONG else 150
+EXPORT_TRIES = 300 if LONG else 10
 #: So often a store is opened that knows nothing, and has to make its index of what it finds.
 FRESH_EVERY = 10 if LONG else 25
 #: So often what could not be restored whole is validated, too, which reads everything.
@@ -181,6 +183,25 @@ class Tampering(ForceCase):
             self.assertEqual(self.try_to_restore(self.ada, "nothing", checkpoint), "right")
             self.assertEqual(self.ada.ask("validate", checkpoint=checkpoint), {"valid": True, "damaged": []})
         print(f"{TRIES} tries: {dict(self.told)}", file=sys.stderr)
+
+    def test_an_export_that_was_changed_is_refused(self) -> None:
+        for checkpoint, wanted in self.saved.items():
+            whole = bytearray(base64.b64decode(self.ada.ask("export", checkpoint=checkpoint)))
+            for number in range(EXPORT_TRIES):
+                changed = bytearray(whole)
+                at = self.random.choice((self.random.randrange(len(whole)), self.random.randrange(3000)))
+                if number % 2:
+                    changed[self.random.choice((at, -at - 1))] ^= 1 << self.random.randrange(8)
+                else:
+                    del changed[self.random.choice((at, len(whole) - 1 - at)) :]
+                with self.subTest(number=number), self.assertRaises(Refused) as raised:
+                    self.ada.ask("import", bytes=base64.b64encode(changed).decode())
+                self.assertIn(raised.exception.code, {*REFUSALS, "too_large"})
+            taken = self.ada.ask("import", bytes=base64.b64encode(whole).decode())
+            self.assertEqual(restore(self.ada, taken["checkpoint_id"])[0], wanted)
+            with self.assertRaises(Refused) as raised:
+                self.stranger.ask("import", bytes=base64.b64encode(whole).decode())
+            self.assertEqual(raised.exception.code, "foreign_checkpoint")
 
     def test_what_belongs_to_somebody_else_is_refused(self) -> None:
         for store, checkpoint in ((self.ada, self.of_eve), *((self.eve, each) for each in self.saved)):
