@@ -150,7 +150,7 @@ export function dropDraft(state: KernelState): void {
 /** Called after each event: clocks run while there is something that no checkpoint has. */
 export function watchClocks(state: KernelState): void {
   const { intervalMs, idleMs } = state.options.checkpoints
-  if (!state.changed || state.auto.due !== null || state.shutdown !== null) return
+  if (!state.changed || state.auto.due !== null || state.writers.taken || state.shutdown !== null) return
   if (intervalMs !== null) tick(state, intervalMs)
   if (idleMs !== null) rest(state, idleMs)
 }

@@ -53,7 +53,8 @@ export function workerDied(state: KernelState, died: DeathCause): void {
   state.questions.length = 0
   log(state, 'warn', 'worker_died', { generation: state.generation, cause: nameOf(cause) })
   // A worker that was lost with the state that it was to restore is followed by another one.
-  const switching = state.phase === 'switching' || state.lastState === 'restoring' || state.restoring !== null
+  const restoring = state.lastState === 'restoring' || state.comeback !== null || state.restoring !== null
+  const switching = state.phase === 'switching' || restoring
   failWaits(state, WORKER_WAITS, new SavepointError('kernel_dead', `The worker ${describe(cause)}.`))
   // During a switch the old worker was about to be ended anyway: the operation goes on without its hand-over.
   if (switching) return

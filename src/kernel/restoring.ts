@@ -75,8 +75,11 @@ function* restoreOnto(state: KernelState, wish: RestoreWish, newBranch: string |
   if (state.transactions.length > 0) {
     throw new SavepointError('transaction_open', 'A transaction is open. Commit it or roll it back, then restore.')
   }
+  refuseSecond(state)
   const opened = yield* store<OpenCheckpoint>(state, { call: 'open_checkpoint', checkpoint: wish.checkpoint })
   const { checkpoint_id, branch: itsBranch } = opened.record
+  if (!state.worker?.pid) throw new SavepointError('kernel_dead', 'The worker died before it could be told.')
+  refuseSecond(state)
   const done = yield* loadOrGoBack(state, opened, wish)
   // What a cell restores is part of what the cell does.
   if (!state.turn?.cell) noteStep(state)
@@ -88,6 +91,12 @@ function* restoreOnto(state: KernelState, wish: RestoreWish, newBranch: string |
     state.changed = true
   }
   return { checkpoint_id, restored: done.restored, lost: done.lost, warnings: done.warnings, restore_ms: done.ms }
+}
+
+/** Requests take their turns, but a task of the user's can ask at any time. */
+function refuseSecond({ restoring }: KernelState): void {
+  if (restoring === null) return
+  throw new SavepointError('kernel_busy', 'A checkpoint is being restored already. Restore another one after it.')
 }
 
 /** The codes of what is found before anything is loaded: nothing has changed then. */

@@ -1,0 +1,78 @@
+"""Checkpoints that nobody asks for: after each cell, at intervals, at rest, at the end."""
+
+from __future__ import annotations
+
+import os
+import unittest
+from typing import Any
+
+from support.case import fresh_kernel, main
+from support.client import Client
+from support.comms import Target, checkpoints
+from support.subject import ours
+
+
+@ours
+class Automatic(unittest.TestCase):
+    def kernel(self, auto: str, **settings: str) -> Client:
+        for name, value in {"AUTO": auto, **settings}.items():
+            os.environ[f"SAVEPOINT_CHECKPOINT_{name}"] = value
+            self.addCleanup(os.environ.pop, f"SAVEPOINT_CHECKPOINT_{name}", None)
+        self.manager, client = fresh_kernel(self, extra_arguments=["--recover"])
+        return client
+
+    def run_ok(self, client: Client, code: str) -> int:
+        cell = client.execute(code)
+        self.assertEqual(cell.status, "ok", cell.content.get("evalue"))
+        return int(cell.content["execution_count"])
+
+    def stored(self, target: Target) -> list[dict[str, Any]]:
+        records = [event["checkpoint"] for event in target.events if event["event"] == "checkpoint"]
+        return [each for each in records if each["state"] == "stored"]
+
+    def test_after_each_cell_and_a_death_costs_that_cell_alone(self) -> None:
+        client = self.kernel("cell", EXCLUDE="secret*")
+        target = checkpoints(client)
+        for code in ("values = []", "values.append(1); secret_key = 1"):
+            count = self.run_ok(client, code)
+            event = target.wait_for_event("checkpoint", state="stored", execution_count=count)["checkpoint"]
+            self.assertEqual((event["name"], event["note"]), (None, f"automatic: after cell {count}"))
+        # Nothing ran since, so there is nothing to save.
+        client.ask("is_complete_request", {"code": "1"})
+        self.assertEqual(len(self.stored(target)), 2)
+        cell = client.execute("values.append(2)\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+        self.assertEqual((cell.ours["recovery"]["restored_from"], cell.ours["recovery"]["lost"]), ("checkpoint", []))
+        self.assertEqual(client.execute("values, 'secret_key' in dir()").result, "([1], False)")
+
+    def test_many_cells_in_a_row_are_not_held_up_and_share_one(self) -> None:
+        client = self.kernel("cell")
+        target = checkpoints(client)
+        # Each takes a while to be written, so that what becomes due meanwhile is one.
+        self.run_ok(client, "class Slow:\n    def __reduce__(self):\n        import time; time.sleep(0.5)\n        return (list, ())")
+        cells = [client.start(f"slow = Slow(); value = {i}") for i in range(10)]
+        for cell in cells:
+            self.assertEqual(cell.wait().status, "ok")
+        last = cells[-1].content["execution_count"]
+        target.wait_for_event("checkpoint", state="stored", execution_count=last)
+        self.assertLess(len(self.stored(target)), 8)
+
+    def test_at_rest(self) -> None:
+        client = self.kernel("idle", IDLE_S="1")
+        target = checkpoints(client)
+        self.run_ok(client, "value = 1")
+        event = target.wait_for_event("checkpoint", state="stored")["checkpoint"]
+        self.assertEqual(event["note"], "automatic: at rest")
+
+    def test_at_the_end(self) -> None:
+        client = self.kernel("shutdown")
+        self.run_ok(client, "value = 'of the end'")
+        self.manager.restart_kernel(now=False)
+        client.kc.wait_for_ready(timeout=60)
+        self.assertEqual(client.execute("'value' in dir()").result, "False")
+        (saved,) = [e for e in checkpoints(client).ask("list")["items"] if e["note"] == "automatic: shutdown"][:1]
+        checkpoints(client).ask("restore", checkpoint=saved["checkpoint_id"])
+        self.assertEqual(client.execute("value").result, "'of the end'")
+
+
+if __name__ == "__main__":
+    main()
