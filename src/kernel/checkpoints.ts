@@ -155,12 +155,19 @@ export function* withDraftOfPresent<T>(state: KernelState, use: (draft: string) 
 type ForkedWriter = Extract<WorkerEvent, { kind: 'forked_writer' }>
 
 function* forked(state: KernelState, draft: CheckpointDraft, exclude: readonly string[]): Operation<ForkedWriter> {
+  refuseWithoutWorker(state)
   const checkpoint = draft.checkpoint_id
   const { replay } = state.options.checkpoints
   command(state, { kind: 'checkpoint', checkpoint, token: mint(state), ...placesOf(draft), exclude, replay })
   const fork = yield* waitFor<ForkedWriter>(`forked_writer:${checkpoint}`, state.options.limits.wakeMs)
   if (fork.error === undefined) return fork
   throw new SavepointError('snapshot_failed', `The process could not be copied for the checkpoint: ${fork.error}.`)
+}
+
+/** While the store was asked, the worker may have died, and another one may be on its way. Throws `kernel_dead`. */
+export function refuseWithoutWorker({ worker, phase }: KernelState): void {
+  if (worker?.pid && phase !== 'switching') return
+  throw new SavepointError('kernel_dead', 'The worker died before anything was done. Ask again.')
 }
 
 /** Where the writer of a draft is to write. */

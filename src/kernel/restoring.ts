@@ -8,7 +8,7 @@
 
 import { SavepointError, type ErrorCode } from '../errors.js'
 import type { LostObject, WorkerEvent } from '../link/protocol.js'
-import { store, isNames } from './checkpoints.js'
+import { isNames, refuseWithoutWorker, store } from './checkpoints.js'
 import type { OpenCheckpoint } from './effects.js'
 import { guardRolledBack, noteStep } from './guard.js'
 import { settle, waitFor, type Operation } from './operation.js'
@@ -78,7 +78,7 @@ function* restoreOnto(state: KernelState, wish: RestoreWish, newBranch: string |
   refuseSecond(state)
   const opened = yield* store<OpenCheckpoint>(state, { call: 'open_checkpoint', checkpoint: wish.checkpoint })
   const { checkpoint_id, branch: itsBranch } = opened.record
-  if (!state.worker?.pid) throw new SavepointError('kernel_dead', 'The worker died before it could be told.')
+  refuseWithoutWorker(state)
   refuseSecond(state)
   const done = yield* loadOrGoBack(state, opened, wish)
   // What a cell restores is part of what the cell does.

@@ -307,7 +307,8 @@ export function newState(options: KernelOptions): KernelState {
     writers: newWriters(),
     auto: newAutoCheckpoints(),
     restoring: null,
-    comeback: options.comeBackTo === undefined ? null : newComeback(options.comeBackTo),
+    // A fork has a state already.
+    comeback: options.comeBackTo === undefined || options.forked ? null : newComeback(options.comeBackTo),
     zygote: options.lazy ? 'none' : 'starting',
     worker: null,
     lastWorker: null,
