@@ -38,7 +38,8 @@ export class WithBuffers {
 /** Answers when it is stored, or, with `wait: false`, as soon as it is being written. */
 export function* createOp(state: KernelState, call: Call): Operation<unknown> {
   const { name, note, exclude, wait } = call.args
-  const { writing, announce, finish } = yield* start(state, { name, note, exclude }, call.parent)
+  const shown = call.content === null && call.args['progress'] === true
+  const { writing, announce, finish } = yield* start(state, { name, note, exclude, shown }, call.parent)
   if (wait !== false) {
     const checkpoint = yield* finish()
     call.afterwards.push(() => emitCheckpoint(state, call.parent, checkpoint))

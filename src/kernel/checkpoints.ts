@@ -16,7 +16,7 @@ import { command } from './send.js'
 import { mint, type KernelState } from './state.js'
 import { checkName } from './terms.js'
 import { headOf, keepHead, moveHead, takeBackHead } from './timeline.js'
-import { freeWriter, turnToWrite } from './writers.js'
+import { endWriting, freeWriter, turnToWrite } from './writers.js'
 
 export interface CheckpointWish {
   readonly name: unknown
@@ -24,6 +24,8 @@ export interface CheckpointWish {
   readonly exclude: unknown
   /** Nobody asked for it: it is told of as it is made. */
   readonly automatic?: boolean
+  /** A cell waits for it, and shows how far it is. */
+  readonly shown?: boolean
 }
 
 export interface Started {
@@ -49,7 +51,15 @@ export function* start(state: KernelState, wish: CheckpointWish, parent: Buffer)
   try {
     const at = yield* headOf(state)
     const draft = yield* beginDraft(state, { name, note, at })
-    return yield* forkWriter(state, draft, { name, note, at, exclude, parent, automatic: wish.automatic === true })
+    return yield* forkWriter(state, draft, {
+      name,
+      note,
+      at,
+      exclude,
+      parent,
+      automatic: wish.automatic === true,
+      shown: wish.shown === true,
+    })
   } catch (error) {
     freeWriter(state)
     throw error
@@ -71,6 +81,7 @@ export interface WriterWish {
   readonly exclude: readonly string[]
   readonly parent: Buffer
   readonly automatic: boolean
+  readonly shown?: boolean
 }
 
 /** Forks the writer of a draft. Who has called this has the turn to write; it ends with `finish`, or here by an error. */
@@ -89,14 +100,15 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
     in_transaction,
     execution_count,
   }
-  state.writers.writing = { checkpoint, record: known, parent, announced: wish.automatic }
+  const line = wish.shown === true ? { parent, width: 0 } : null
+  state.writers.writing = { checkpoint, record: known, parent, announced: wish.automatic, line }
   const before = state.timeline
   const { pause_ms } = yield* orAbandon(state, checkpoint, forked(state, draft, wish.exclude))
   moveHead(state, { head: checkpoint, branch: at.branch })
   showsThePresent(state)
   state.changed = wish.exclude.length > state.options.checkpoints.exclude.length
   const writing = { ...known, pause_ms }
-  state.writers.writing = { checkpoint, record: writing, parent, announced: wish.automatic }
+  state.writers.writing = { checkpoint, record: writing, parent, announced: wish.automatic, line }
   function* write(): Operation<unknown> {
     const { write_ms } = yield* waitFor<{ write_ms: number }>(
       `written:${checkpoint}`,
@@ -109,7 +121,7 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
   function* finish(): Operation<unknown> {
     try {
       const record = yield* orAbandon(state, checkpoint, write())
-      state.writers.writing = null
+      endWriting(state)
       keepHead(state)
       freeWriter(state)
       return record

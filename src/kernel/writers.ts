@@ -7,6 +7,7 @@ import { SavepointError } from '../errors.js'
 import type { WriterEvent } from '../link/protocol.js'
 import { emitCheckpoint } from './events.js'
 import { failWaits, settle, waitFor, type Operation } from './operation.js'
+import { clearLine, showLine, type ProgressLine } from './progress-line.js'
 import { mint, type KernelState } from './state.js'
 
 export interface Writers {
@@ -25,6 +26,8 @@ export interface Writing {
   readonly parent: Buffer
   /** Somebody was told that it is being written. */
   announced: boolean
+  /** Where a cell that waits for it is told how far it is; null: none does. */
+  readonly line: ProgressLine | null
 }
 
 export function newWriters(): Writers {
@@ -56,10 +59,17 @@ export function* turnToWrite(state: KernelState): Operation<void> {
   }
 }
 
+/** Nothing is written any more; the turn is still taken. */
+export function endWriting(state: KernelState): void {
+  const { writers } = state
+  if (writers.writing?.line) clearLine(state, writers.writing.line)
+  writers.writing = null
+}
+
 /** The next one's turn comes. */
 export function freeWriter(state: KernelState): void {
   const { writers } = state
-  writers.writing = null
+  endWriting(state)
   const next = writers.waiting.shift()
   if (next === undefined) writers.taken = false
   else settle(state, next, null)
@@ -71,6 +81,7 @@ export function noteProgress(state: KernelState, event: Extract<WriterEvent, { k
   if (writing?.checkpoint !== event.checkpoint) return
   const { done_bytes, total_bytes, variable } = event
   writing.announced = true
+  if (writing.line) showLine(state, writing.line, event)
   emitCheckpoint(state, writing.parent, { ...writing.record, progress: { done_bytes, total_bytes, variable } })
 }
 

@@ -35,18 +35,18 @@ class CheckpointMagics(MagicsCase):
     def test_checkpoint_names_what_is_lost(self) -> None:
         lost = [{"name": f"x{n}", "type": "socket", "reason": "open"} for n in range(7)]
         stored = Checkpoint("cp_1", "mine", namespace_size=9, checkpoint_size=1234567, write_ms=12.34, lost=lost)
-        with mock.patch.object(magics, "checkpoint", return_value=stored) as asked:
+        with mock.patch.object(magics, "request_checkpoint", return_value=stored) as asked:
             self.assertRegex(
                 self.printed("%checkpoint mine --note 'in passing'"),
                 r"^Checkpoint 'mine' \(cp_1\): 2 variables, 1\.2 MB, in 12\.3 ms; "
                 r"lost: x0 \(socket: open\), .*, 2 more\.$",
             )
-        asked.assert_called_once_with("mine", "in passing")
+        asked.assert_called_once_with({"name": "mine", "note": "in passing", "progress": True})
 
     def test_checkpoint_counts_all_that_is_lost_where_only_some_are_named(self) -> None:
         stored = Checkpoint("cp_1", namespace_size=500, checkpoint_size=5000, written_bytes=70, lost=LOST,
                             verdicts={"exact": 100, "lost": 400})  # fmt: skip
-        with mock.patch.object(magics, "checkpoint", return_value=stored):
+        with mock.patch.object(magics, "request_checkpoint", return_value=stored):
             self.assertRegex(
                 self.printed("%checkpoint"),
                 r"^Checkpoint cp_1: 100 variables, 5\.0 kB \(70 bytes new\), .*lost: a \(b: c\), 399 more\.$",

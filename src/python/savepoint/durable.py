@@ -22,8 +22,7 @@ def checkpoint(
     Raises SavepointError: `name_invalid`, `snapshot_failed`, `storage_failed`, `quota_exceeded`, `cancelled`, `timeout`.
     """
     patterns = [exclude] if isinstance(exclude, str) else list(exclude)
-    arguments = {"name": name, "note": note, "exclude": patterns, "wait": wait}
-    return Checkpoint.of(process.worker().ask("checkpoint", arguments).result)
+    return request_checkpoint({"name": name, "note": note, "exclude": patterns, "wait": wait})
 
 
 def checkpoints(limit: int = 100, branch: str | None = None) -> Timeline:
@@ -55,6 +54,11 @@ def diff(a: str | Checkpoint, b: str | Checkpoint | None = None) -> Difference:
     """
     arguments = {"from": meant(a), "to": None if b is None else meant(b)}
     return Difference.of(process.worker().ask("diff", arguments).result)
+
+
+def request_checkpoint(arguments: dict[str, Any]) -> Checkpoint:
+    """Save as `checkpoint` does; with `progress` true the cell shows how far a long one is."""
+    return Checkpoint.of(process.worker().ask("checkpoint", arguments).result)
 
 
 def request_restore(checkpoint: str | Checkpoint, mode: str, names: Iterable[str] | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 from IPython.core.magic import Magics, magics_class
 from IPython.display import display
 
-from savepoint import SavepointError, checkpoint, checkpoints, diff
-from savepoint.durable import request_branch, request_restore
+from savepoint import SavepointError, checkpoints, diff
+from savepoint.durable import request_branch, request_checkpoint, request_restore
 from savepoint.process import leave_cell
 from savepoint.records import Timeline
 from savepoint.wording import losses, size, variables
@@ -33,7 +33,8 @@ class CheckpointMagics(Magics):
     def checkpoint(self, line: str) -> None:
         """%checkpoint [NAME] [--note T]: save the variables durably."""
         arguments = parse("checkpoint", line, names=1, options=("--note",))
-        made = checkpoint(arguments.name, arguments.options.get("--note"))
+        wish = {"name": arguments.name, "note": arguments.options.get("--note"), "progress": True}
+        made = request_checkpoint(wish)
         called = f"'{made.name}' ({made.checkpoint_id})" if made.name is not None else made.checkpoint_id
         lost = made.verdicts.get("lost", len(made.lost))
         saved = variables((made.namespace_size or 0) - lost)
