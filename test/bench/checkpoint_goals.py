@@ -84,8 +84,8 @@ def _script(report: dict[str, Any]) -> Iterator[tuple[str, str, str | None, bool
     """Bytes of the long script, and of the notebooks."""
     scripts = [name for name in report["notebooks"] if name.startswith("script")]
     whose = report["notebooks"][scripts[0]] if scripts else {}
-    total = {name: told["cells"][-1]["stored"] for name, told in whose.items() if told["cells"] and "failed" not in told}
-    ours = total.get("savepoint")
+    total = {name: told["cells"][-1]["stored"] for name, told in whose.items() if told["cells"]}
+    ours = None if "failed" in whose.get("savepoint", {}) else total.get("savepoint")
     for peer, share, limit in (
         ("kishu", KISHU_SHARE, "at most a third"),
         ("kishu-experimental", 1.0, "at most as much"),
@@ -93,7 +93,9 @@ def _script(report: dict[str, Any]) -> Iterator[tuple[str, str, str | None, bool
     ):
         theirs = total.get(peer)
         known = ours is not None and theirs is not None
-        text = f"{ours / MB:.1f} MB, {theirs / MB:.1f}" if known else None
+        # What was given up would have stored more.
+        so_far = " so far" if "failed" in whose.get(peer, {}) else ""
+        text = f"{ours / MB:.1f} MB, {theirs / MB:.1f}{so_far}" if known else None
         yield f"script of 26 cells, stored, to {peer}", limit, text, known and ours <= theirs * share
     cells = whose.get("savepoint", {}).get("cells", [])
     grown = [
