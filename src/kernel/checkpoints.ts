@@ -46,7 +46,9 @@ export function* start(state: KernelState, wish: CheckpointWish, parent: Buffer)
   refuseWhileDebugged(state)
   const name = checkpointName(wish.name)
   const exclude = [...state.options.checkpoints.exclude, ...patterns(wish.exclude)]
-  const note = typeof wish.note === 'string' ? wish.note : null
+  const note = wish.note ?? null
+  if (note !== null && typeof note !== 'string')
+    throw new SavepointError('bad_request', 'note must be a text, or null.')
   yield* turnToWrite(state)
   try {
     const at = yield* headOf(state)

@@ -100,7 +100,7 @@ function refuseSecond({ restoring }: KernelState): void {
 }
 
 /** The codes of what is found before anything is loaded: nothing has changed then. */
-const UNTOUCHED: readonly string[] = ['damaged_checkpoint', 'format_unsupported', 'foreign_checkpoint']
+const UNTOUCHED: readonly string[] = ['damaged_checkpoint', 'format_unsupported', 'foreign_checkpoint', 'bad_request']
 
 function* loadOrGoBack(state: KernelState, opened: OpenCheckpoint, wish: RestoreWish): Operation<Restored> {
   const { checkpoint_id } = opened.record

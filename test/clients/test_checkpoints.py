@@ -255,6 +255,14 @@ class Magics(CheckpointCase):
         self.assert_refused(self.client.execute("%checkpoint a/b"), "name_invalid")
         self.assert_refused(self.client.execute("%restore nope\nx = 1"), "must_be_last")
 
+    def test_a_name_that_the_checkpoint_does_not_have_costs_nothing(self) -> None:
+        name = unique("typo")
+        self.run_ok("kept = [1]")
+        self.run_ok(f"%checkpoint {name}")
+        self.run_ok("later = 2")
+        self.assert_refused(self.client.execute(f"%restore {name} --only kpt,other"), "bad_request")
+        self.assertEqual(self.run_ok("kept, later").result, "([1], 2)")
+
     def test_counts_go_on_and_in_keeps_every_cell(self) -> None:
         name = unique("counts")
         self.run_ok(f"%checkpoint {name}")

@@ -138,6 +138,7 @@ describe('making a checkpoint', () => {
   test.each([
     [{ name: 'cp_mine' }, 'name_invalid'],
     [{ name: 7 }, 'name_invalid'],
+    [{ note: 7 }, 'bad_request'],
     [{ exclude: 'tmp' }, 'bad_request'],
     [{ exclude: [1] }, 'bad_request'],
   ])('with %j is refused before anything is done', (fields, code) => {

@@ -152,6 +152,7 @@ class Lines(MagicsCase):
             "%checkpoint 'open",
             "%restore",
             "%restore a --only",
+            "%restore a --only ,",
             "%restore a b",
             "%branch",
             "%branch a b c",

@@ -19,6 +19,10 @@ from .stored import Stored
 from .version1 import Version1
 
 
+#: Names that a refusal lists.
+NAMES_SHOWN_MAX = 10
+
+
 class RestoreReport(NamedTuple):
     """What came of a restore: how many variables are there, which are not, and what else did not work."""
 
@@ -52,12 +56,15 @@ def restore_stored(
 
     With mode "clear" the user's other variables are removed, after everything was loaded. Variables that are lost, or
     that cannot be made here, become LostVariables. `whole_session`: this process takes the place of the one that wrote
-    the file, and gets its `In` and `Out`, too. Raises SavepointError (`damaged_checkpoint`, `format_unsupported`) or
-    OSError; then nothing was changed.
+    the file, and gets its `In` and `Out`, too. Raises SavepointError (`bad_request`: it has none of `names`;
+    `damaged_checkpoint`, `format_unsupported`) or OSError; then nothing was changed.
     """
     began = time.perf_counter()
     try:
         wanted = None if names is None else set(names)
+        if wanted and wanted.isdisjoint(stored.kinds):
+            # With mode "clear" a slip of the pen would cost everything that is there.
+            raise SavepointError("bad_request", f"The checkpoint has no variable {_listed(wanted)}. Nothing was restored.")
         warnings = list(_warnings(stored, wanted))
         warnings += _apply(stored, process.BEFORE)
         warnings += _provide_sources(stored)
@@ -120,6 +127,11 @@ def _assign(stored: Stored, values: dict[str, Any]) -> list[Loss]:
         except Exception as error:
             lost.append(Loss(name, stored.kinds[name], reason_of(error)))
     return lost
+
+
+def _listed(names: set[str]) -> str:
+    shown = [f"'{name[:100]}'" for name in sorted(names)[:NAMES_SHOWN_MAX]]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
 
 
 def _reason(error: BaseException) -> str:

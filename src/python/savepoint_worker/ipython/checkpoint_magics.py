@@ -60,6 +60,8 @@ class CheckpointMagics(Magics):
             bad_usage("restore", "name the checkpoint to restore")
         only = arguments.options.get("--only")
         names = [name.strip() for name in only.split(",") if name.strip()] if only is not None else None
+        if names == []:
+            bad_usage("restore", "--only names no variable")
         result = request_restore(arguments.name, "merge" if arguments.flags else "clear", names)
         _tell("restore", "Restored", result)
 
