@@ -16,7 +16,7 @@ import { commitAndTell, finishCell, finishTurn, leftContent, outcomeOf, reportOf
 import { forkAsked, forkedAsked } from './forks.js'
 import { guardOp, snapshotsOp } from './guard-ops.js'
 import { putBackAnswer } from './objects-engine.js'
-import { run, waitFor, type Operation } from './operation.js'
+import { LeftWithoutWorker, run, waitFor, type Operation } from './operation.js'
 import { replyMetadata, type TransactionReport } from './reply-metadata.js'
 import { branch, restore } from './restoring.js'
 import { rollback, rolledBackLine, type RollbackReport } from './rollback.js'
@@ -59,20 +59,20 @@ export function serveAsk(state: KernelState, event: Ask, parts: readonly Buffer[
   } else if (event.op === 'rollback' || isRollbackByCommit(state, event)) {
     run(state, rollbackAsked(state, event.id, parts, call), (outcome) => {
       if (outcome.ok) return
-      if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+      if (outcome.error instanceof LeftWithoutWorker) endWithoutWorker(state, outcome.error)
       else refuseAsk(state, event, outcome.error)
     })
   } else if (event.op === 'undo' || event.op === 'redo') {
     run(state, undoAsked(state, event.op, call), (outcome) => {
       if (outcome.ok) return
-      if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+      if (outcome.error instanceof LeftWithoutWorker) endWithoutWorker(state, outcome.error)
       else refuseAsk(state, event, outcome.error)
     })
   } else if (op) {
     run(state, called(op, state, call), (outcome) => {
       if (!outcome.ok) {
         // A restore has ended the process that asked, and there is no way back.
-        if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+        if (outcome.error instanceof LeftWithoutWorker) endWithoutWorker(state, outcome.error)
         else refuseAsk(state, event, outcome.error)
         return
       }

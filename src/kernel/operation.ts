@@ -42,6 +42,16 @@ export function run<T>(state: KernelState, operation: Operation<T>, done: (outco
   resume(() => operation.next())
 }
 
+/**
+ * An operation failed after it had given up the worker, and there is no other one: whoever ran it has to see to that.
+ * Another error that comes while a worker is replaced is no concern of theirs: somebody else is at it.
+ */
+export class LeftWithoutWorker extends SavepointError {
+  constructor({ code, message, details }: SavepointError) {
+    super(code, message, details)
+  }
+}
+
 export type Outcome<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: SavepointError }
 
@@ -62,7 +72,8 @@ export function failWaits(state: KernelState, prefixes: readonly string[], error
   }
 }
 
-function asSavepointError(error: unknown): SavepointError {
+/** What was thrown, in the form of all errors; what is no error of ours is `internal`. */
+export function asSavepointError(error: unknown): SavepointError {
   if (error instanceof SavepointError) return error
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   return new SavepointError('internal', `The operation failed: ${message}`, {}, { cause: error })

@@ -17,7 +17,7 @@ import { finishTurn } from './execution.js'
 import { FORK_OPS } from './forks.js'
 import { GUARD_OPS } from './guard-ops.js'
 import { askWorker, NAMESPACE_OPS, RawJson, type NamespaceOp } from './namespace.js'
-import { run } from './operation.js'
+import { LeftWithoutWorker, run } from './operation.js'
 import { isObject, parseObject } from './policy.js'
 import { inShort } from './terms.js'
 import { publish, publishStatus, type Body } from './send.js'
@@ -137,7 +137,7 @@ function serve(
       return
     }
     refuse(outcome.error)
-    if (state.phase === 'switching') endWithoutWorker(state, outcome.error)
+    if (outcome.error instanceof LeftWithoutWorker) endWithoutWorker(state, outcome.error)
   })
 }
 

@@ -11,7 +11,7 @@ import type { LostObject, WorkerEvent } from '../link/protocol.js'
 import { isNames, refuseWithoutWorker, store } from './checkpoints.js'
 import type { OpenCheckpoint } from './effects.js'
 import { guardRolledBack, noteStep } from './guard.js'
-import { settle, waitFor, type Operation } from './operation.js'
+import { LeftWithoutWorker, settle, waitFor, type Operation } from './operation.js'
 import { command, log } from './send.js'
 import { discard, permit, type Snapshot } from './snapshots.js'
 import { cue, mint, type KernelState } from './state.js'
@@ -165,9 +165,12 @@ function* goBack(
   }
   if (copy) discard(state, [copy])
   const lost = new SavepointError(known, `${what} There was no copy to go back to.`, { ...details, checkpoint })
-  if (state.worker === null && state.phase !== 'switching') cue(state, 'switch')
+  if (state.worker === null) {
+    if (state.phase !== 'switching') cue(state, 'switch')
+    return new LeftWithoutWorker(lost)
+  }
   // It may be at it for ever, with half of the names changed.
-  else if (code !== 'restore_failed' && state.worker?.pid) state.effects.push({ do: 'kill', pid: state.worker.pid })
+  if (code !== 'restore_failed' && state.worker.pid) state.effects.push({ do: 'kill', pid: state.worker.pid })
   return lost
 }
 

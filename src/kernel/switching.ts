@@ -15,7 +15,7 @@ import { dropDebugger } from './debugger-state.js'
 import { abandonForks } from './forks.js'
 import { abandonPending, guardBeginsAnew } from './guard.js'
 import { restoreLast } from './last-state.js'
-import { run, waitFor, type Operation } from './operation.js'
+import { asSavepointError, LeftWithoutWorker, run, waitFor, type Operation } from './operation.js'
 import { command, publish } from './send.js'
 import { discard, discardLater, drop, permit, permitAgain, type Snapshot, type SnapshotPhase } from './snapshots.js'
 import { loseSubshells, openSubshells, subshellsAtWork } from './subshells.js'
@@ -49,12 +49,25 @@ export interface SwitchReport {
   readonly kept: boolean
 }
 
-/** Makes `snapshot` the kernel's worker. Throws `restore_failed`. */
+/** Makes `snapshot` the kernel's worker. Throws LeftWithoutWorker, with `restore_failed`. */
 export function* switchTo(
   state: KernelState,
   snapshot: Snapshot,
   why: SwitchReason,
-  { keep = false, keepLater = false, stuck = false }: SwitchWishes = {},
+  wishes: SwitchWishes = {},
+): Operation<SwitchReport> {
+  try {
+    return yield* replace(state, snapshot, why, wishes)
+  } catch (error) {
+    throw state.phase === 'switching' ? new LeftWithoutWorker(asSavepointError(error)) : error
+  }
+}
+
+function* replace(
+  state: KernelState,
+  snapshot: Snapshot,
+  why: SwitchReason,
+  { keep = false, keepLater = false, stuck = false }: SwitchWishes,
 ): Operation<SwitchReport> {
   const startedAt = state.now
   const inputs = state.inputs.filter(([count]) => count > snapshot.executionCount)

@@ -7,6 +7,9 @@ from support.client import start_kernel, stop_kernel
 from support.comms import Refused, Target, checkpoints, transactions
 from support.subject import ours
 
+#: Its objects cannot be saved.
+NEVER = "class Never:\n    def __reduce_ex__(self, protocol): raise TypeError('never')"
+
 
 class TimelineCase(KernelCase):
     target: Target
@@ -94,7 +97,7 @@ class Timeline(TimelineCase):
 @ours
 class Operations(TimelineCase):
     def test_one_is_described_checked_and_deleted(self) -> None:
-        saved = self.saved("import socket\nnumber, line = 1, socket.socket()")["checkpoint_id"]
+        saved = self.saved(f"{NEVER}\nnumber, line = 1, Never()")["checkpoint_id"]
         objects = {each["name"]: each for each in self.target.ask("get", checkpoint=saved)["objects"]}
         self.assertEqual((objects["number"]["verdict"], objects["line"]["verdict"]), ("exact", "lost"))
         self.assertTrue(objects["line"]["reason"])
