@@ -12,7 +12,9 @@ import { yieldTurn } from './turns.js'
 
 interface Chunk {
   readonly digest: Digest
-  readonly bytes: Buffer
+  /** Of its raw bytes. */
+  readonly size: number
+  read(): Promise<Buffer>
 }
 
 /** What walks of several trees have in common: a chunk that was looked into once is not looked into again. */
@@ -40,19 +42,18 @@ export class Walk {
 
   /** Content, line by line; `lines` are those that end in one chunk. Throws `damaged_checkpoint`. */
   async *lines(ref: Ref): AsyncGenerator<string[]> {
-    for await (const { lines } of this.#pieces(ref)) yield lines()
+    for await (const { lines } of this.#pieces(ref, () => false)) yield lines()
   }
 
   async #addVariables(ref: Ref): Promise<void> {
     await this.#addRef(ref)
-    for await (const { digest, whole, lines } of this.#pieces(ref)) {
-      const name = `lines ${digest}`
-      // Lines are cut with the chunks, so that nearly all of a list was seen with an earlier checkpoint.
-      if (whole && this.#seen.has(name)) continue
+    // Lines are cut with the chunks, so that nearly all of a list was seen with an earlier checkpoint.
+    const wasSeen = (digest: Digest): boolean => this.#seen.has(`lines ${digest}`)
+    for await (const { digest, whole, lines } of this.#pieces(ref, wasSeen)) {
       for (const line of lines()) {
         for (const inner of refsIn(parsedLine(line))) await this.#addRef(inner)
       }
-      if (whole) this.#seen.add(name)
+      if (whole) this.#seen.add(`lines ${digest}`)
     }
   }
 
@@ -64,21 +65,26 @@ export class Walk {
     for (const digest of digests) this.digests.add(digest)
     if (depth === 0) return
     const left = digests.filter((digest) => !this.#seen.has(`${depth} ${digest}`))
-    for await (const { digest, bytes } of this.#read(left)) {
-      await this.#addLevel(listOf(bytes), depth - 1)
+    for await (const { digest, read } of this.#chunks(left)) {
+      await this.#addLevel(listOf(await read()), depth - 1)
       this.#seen.add(`${depth} ${digest}`)
     }
   }
 
-  /** The chunks of content; `whole`: lines begin and end with it. */
-  async *#pieces(ref: Ref): AsyncGenerator<{ digest: Digest; whole: boolean; lines: () => string[] }> {
+  /** The chunks of content; `whole`: lines begin and end with it. Those that are left out are not read. */
+  async *#pieces(
+    ref: Ref,
+    isLeftOut: (digest: Digest) => boolean,
+  ): AsyncGenerator<{ digest: Digest; whole: boolean; lines: () => string[] }> {
     if (ref.bytes > storeLimits.variablesBytesMax) throw damaged('the list of its variables is too long')
     let begun: Buffer[] = []
     let begunBytes = 0
     let bytesLeft = ref.bytes
-    for await (const { digest, bytes } of this.#contentOf(ref)) {
-      bytesLeft -= bytes.length
+    for await (const { digest, size, read } of this.#contentOf(ref)) {
+      bytesLeft -= size
       if (bytesLeft < 0) break
+      if (begunBytes === 0 && isLeftOut(digest)) continue
+      const bytes = await read()
       const end = bytes.lastIndexOf(NEWLINE) + 1
       const before = begun
       yield {
@@ -97,14 +103,14 @@ export class Walk {
 
   async *#contentOf({ inline, chunks, depth }: Omit<Ref, 'bytes'>): AsyncGenerator<Chunk> {
     // What stands in the reference has no digest, and is never taken for a chunk that was seen.
-    if (inline) yield { digest: '', bytes: inline }
-    for await (const chunk of this.#read(chunks)) {
+    if (inline) yield { digest: '', size: inline.length, read: () => Promise.resolve(inline) }
+    for await (const chunk of this.#chunks(chunks)) {
       if (depth === 0) yield chunk
-      else yield* this.#contentOf({ inline: null, chunks: listOf(chunk.bytes), depth: depth - 1 })
+      else yield* this.#contentOf({ inline: null, chunks: listOf(await chunk.read()), depth: depth - 1 })
     }
   }
 
-  async *#read(digests: readonly Digest[]): AsyncGenerator<Chunk> {
+  async *#chunks(digests: readonly Digest[]): AsyncGenerator<Chunk> {
     for (let from = 0; from < digests.length; from += storeLimits.chunksAtOnce) {
       const some = digests.slice(from, from + storeLimits.chunksAtOnce)
       const places = await this.#places.find(some)
@@ -114,7 +120,7 @@ export class Walk {
           this.listsMissing += 1
           throw damaged('a part of its list of contents is missing')
         }
-        yield { digest, bytes: await this.#reader.read(digest, place) }
+        yield { digest, size: place.raw, read: () => this.#reader.read(digest, place) }
       }
     }
   }

@@ -27,6 +27,7 @@ export class ChunkReader {
   async readBoth(digest: Digest, place: Place): Promise<{ readonly raw: Buffer; readonly stored: Buffer }> {
     const stored = await this.#readStored(place)
     const raw = place.codec === CODECS.raw ? stored : await unpacked(stored, place)
+    if (raw.length !== place.raw) throw wrong(place)
     if (createHash('sha256').update(raw).digest('hex') !== digest) throw wrong(place)
     return { raw, stored }
   }
