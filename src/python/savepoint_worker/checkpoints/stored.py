@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -71,18 +72,30 @@ class Version2:
         except (ValueError, KeyError, TypeError):
             raise damaged("The manifest of the checkpoint cannot be read.") from None
         self._packs = PackReader(packs, places)
+        self.kinds: dict[str, str] = {}
+        self.lost: dict[str, str] = {}
+        self.attributes: set[str] = set()
         try:
-            self._lines, self.warnings = read_lines(self._parts["variables"], self._packs)
+            self._lines, self.warnings = read_lines(self._parts["variables"], self._packs, self._keep)
         except BaseException:
             self._packs.close()
             raise
-        objects = [entry for line in self._lines for entry in line["objects"]]
-        self.attributes = {entry["name"] for entry in objects if entry.get("attribute")}
-        self.kinds = {entry["name"]: entry["type"] for entry in objects}
-        self.lost = {entry["name"]: entry["reason"] for entry in objects if entry["verdict"] == "lost"}
-        missing = count - (len(objects) - len(self.attributes))
+        missing = count - (len(self.kinds) - len(self.attributes))
         if missing > 0:
             self.warnings.append(f"The list of variables is damaged; {missing} of them cannot be named.")
+
+    def _keep(self, line: dict[str, Any]) -> dict[str, Any]:
+        """A line with the names alone of what it says of each variable, which is noted."""
+        objects = line.pop("objects")
+        for entry in objects:
+            name = entry["name"]
+            self.kinds[name] = sys.intern(entry["type"])
+            if entry["verdict"] == "lost":
+                self.lost[name] = entry["reason"]
+            if entry.get("attribute"):
+                self.attributes.add(name)
+        line["names"] = [entry["name"] for entry in objects]
+        return line
 
     def close(self) -> None:
         self._packs.close()
@@ -90,7 +103,7 @@ class Version2:
     def groups(self) -> Iterator[StoredGroup]:
         for line in self._lines:
             if "stream" in line:
-                yield StoredGroup([entry["name"] for entry in line["objects"]], lambda line=line: self._read(line))
+                yield StoredGroup(line["names"], lambda line=line: self._read(line))
 
     def _read(self, line: dict[str, Any]) -> list[Pickle]:
         return groups.read(line, self._packs)

@@ -65,10 +65,11 @@ def _place(path: list[str], namespace: dict[str, Any]) -> tuple[str, Any] | None
     for step in steps:
         if type(holder) is types.ModuleType:
             module, names = vars(holder).get("__name__", ""), []
-        elif issubclass(type(holder), type):
-            module, names = holder.__module__, holder.__qualname__.split(".")
-        else:
+        elif not issubclass(type(holder), type):
             return None
+        elif not names:
+            # Where the user takes it from is the place that other versions have, too; here only its own is known.
+            module, names = holder.__module__, holder.__qualname__.split(".")
         # Nothing is asked of it that could run code of anybody's.
         inside = vars(holder) if type(holder) is types.ModuleType else type.__dict__["__dict__"].__get__(holder)
         holder = inside.get(step, _MISSING)

@@ -106,9 +106,12 @@ def _sample(memory: memoryview) -> bytes:
 
 
 def read(line: dict[str, Any], packs: PackReader) -> list[Pickle]:
-    """The variables of a group, ready to be loaded, or with what is damaged. Raises SavepointError for all of them."""
+    """The variables of a group, ready to be loaded, or with what is damaged. `line` has `names` instead of `objects`.
+
+    Raises SavepointError (`damaged_checkpoint`) if that goes for all of them.
+    """
     try:
-        names = [entry["name"] for entry in line["objects"]]
+        names = line["names"]
         lengths, buffers = line["streams"], line["buffers"]
         whole, error = tree.beginning(line["stream"], packs)
         stream = memoryview(_with_joints(whole, line.get("joints", {}), packs))

@@ -65,23 +65,32 @@ class Hold:
 class Stream:
     """One stream."""
 
+    # There may be as many of them as variables.
+    __slots__ = ("_hold", "_pieces", "_small", "length")
+
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
         self._pieces: list[bytes | tuple[int, int]] = []
-        self._small = bytearray()
+        self._small: bytes | bytearray = b""
         self.length = 0
 
     def append(self, data: bytes) -> None:
         """The next bytes."""
         self.length += len(data)
         if len(data) < _PIECE_BYTES_MIN:
-            self._small += data
+            # Most streams are one such write, which need not be copied.
+            if not self._small:
+                self._small = data
+            elif type(self._small) is bytearray:
+                self._small += data
+            else:
+                self._small = bytearray(self._small + data)
             if len(self._small) < _JOINED_BYTES:
                 return
             data = b""
         if self._small:
             self._pieces.append(self._hold.keep(bytes(self._small)))
-            self._small.clear()
+            self._small = b""
         if data:
             self._pieces.append(self._hold.keep(data))
 
@@ -98,4 +107,4 @@ class Stream:
         """It is not needed any more."""
         self._hold.release(sum(len(piece) for piece in self._pieces if not isinstance(piece, tuple)))
         self._pieces.clear()
-        self._small.clear()
+        self._small = b""

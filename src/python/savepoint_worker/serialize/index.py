@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from savepoint.errors import SavepointError
@@ -69,8 +70,13 @@ def ends_chunk(name: str) -> bool:
     return zlib.crc32(name.encode("utf-8", "replace")) % LINES_A_CHUNK == 0
 
 
-def read_lines(ref: tree.Ref, packs: PackReader) -> tuple[list[Any], list[str]]:
-    """The lines of a part, and what is wrong with those that cannot be read. Raises SavepointError for all of them."""
+def read_lines(
+    ref: tree.Ref, packs: PackReader, keep: Callable[[Any], Any] = lambda line: line
+) -> tuple[list[Any], list[str]]:
+    """The lines of a part, and what is wrong with those that cannot be read. Raises SavepointError for all of them.
+
+    `keep`: what is to be kept of a line; there may be very many.
+    """
     lines, wrong = [], []
     data = bytearray()
     for digest in tree.digests_of(ref, packs):
@@ -82,7 +88,7 @@ def read_lines(ref: tree.Ref, packs: PackReader) -> tuple[list[Any], list[str]]:
     for line in data.decode("utf-8", "replace").split("\n"):
         try:
             if line:
-                lines.append(json.loads(line))
+                lines.append(keep(json.loads(line)))
         except ValueError:
             wrong.append("A line of the manifest cannot be read.")
     return lines, wrong

@@ -26,7 +26,7 @@ class Unloadable(Exception):
     """An object was kept but cannot be made here; the text says why."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Kept:
     """What became of one variable."""
 
@@ -39,7 +39,7 @@ class Kept:
 
     def entry(self) -> dict[str, Any]:
         """As it stands in the manifest's `objects`."""
-        return dict(vars(self))
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def loss(self) -> dict[str, str]:
         """As it stands in the manifest's `lost`."""
