@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 from support.case import fresh_kernel, main
+from support.comms import checkpoints
 from support.subject import ours
 
 
@@ -26,8 +27,9 @@ class RestoreLast(unittest.TestCase):
             self.assertEqual(cell.content["execution_count"], 1)
         # Of the ends, only the newest is kept.
         (folder,) = Path(os.environ["SAVEPOINT_DATA_DIR"]).glob("checkpoints")
-        listed = client.execute("%checkpoints").stdout
-        self.assertEqual(listed.count("cp_") - listed.count("no checkpoint"), len(list(folder.glob("cp_*"))))
+        ends = [each for each in checkpoints(client).ask("list")["items"] if each["note"] == "saved when the kernel ended"]
+        self.assertEqual(len(ends), 1)
+        self.assertEqual(len(list(folder.glob("cp_*"))), 1)
 
     def test_NS_9_a_restart_forgets_them_otherwise(self) -> None:
         manager, client = fresh_kernel(self)
