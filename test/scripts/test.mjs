@@ -62,9 +62,9 @@ function suites() {
     ...units.map((file) => ({ name: `python/${file.slice(5, -3)}`, argv: [python, runner, inTest('python', file)] })),
     { name: 'clients', argv: [python, inTest('clients', 'run.py')], deadlineS: 600 },
     { name: 'rollback', argv: [withMore ?? python, inTest('rollback', 'run.py'), ...(long ? ['--all'] : [])] },
-    { name: 'force', argv: [python, inTest('checkpoints', 'force.py')] },
     // Minutes together, and checks of their own where changes are accepted.
     ...[
+      { name: 'force', argv: [python, inTest('checkpoints', 'force.py')], deadlineS: 300 },
       { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
       {
         name: 'random',
