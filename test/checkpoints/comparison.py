@@ -17,6 +17,9 @@ _UNCHANGING += (ipaddress.IPv4Address, ipaddress.IPv4Network)  # type: ignore[as
 
 def equal(one: Any, other: Any) -> bool:
     """Raises AssertionError, saying what differs, if they are not."""
+    for each in (one, other):
+        if type(each).__name__ == "LostVariable":
+            str(each)
     found = _difference(one, other, "x")
     assert not found, found
     return True

@@ -24,6 +24,7 @@ from .durable import Checkpoint, Difference, Timeline, checkpoint, checkpoints, 
 from .errors import LostVariableError, RolledBack, SavepointError
 from .forks import fork
 from .guards import guard, redo, snapshots, undo
+from .handlers import register_handler, unregister_handler
 from .questions import await_input
 from .transactions import begin, commit, release, rollback, savepoint, status
 
@@ -46,6 +47,7 @@ __all__ = [
     "fork",
     "guard",
     "redo",
+    "register_handler",
     "release",
     "restore",
     "rollback",
@@ -54,4 +56,5 @@ __all__ = [
     "status",
     "transaction",
     "undo",
+    "unregister_handler",
 ]

@@ -58,7 +58,7 @@ SCIPY = Group(
         kind("Bounds and LinearConstraint", "[optimize.Bounds([0], [1]), optimize.LinearConstraint([[1, 2]], 0, 5)]", "(x[0].ub, x[1].A)"),
         kind("LinearOperator", "scipy.sparse.linalg.LinearOperator((2, 2), matvec=lambda v: 2 * v)", "x.matvec(np.ones(2))"),
         kind("OdeSolution", "integrate.solve_ivp(lambda t, y: -y, (0, 1), [1.0], dense_output=True)", "(x.y, x.sol(0.5))"),
-        kind("Rotation", "spatial.transform.Rotation.from_euler('z', [10, 20], degrees=True)", "x.as_quat()"),
+        kind("Rotation", "spatial.transform.Rotation.from_euler('xz', [[10, 20]], degrees=True)", "x.as_quat()"),
         kind("linkage and dendrogram", "__import__('scipy.cluster.hierarchy').cluster.hierarchy.to_tree(__import__('scipy.cluster.hierarchy').cluster.hierarchy.linkage(points))", "(x.get_count(), x.pre_order())"),
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from ..ipython import history
 from ..serialize import attributes, loading, process, session, sources
 from ..serialize.namespace import given_by_engine, user_variables
 from ..serialize.verdict import reason_of
-from .stored import Stored
+from .stored import Stored, StoredGroup
 from .version1 import Version1
 
 
@@ -98,16 +98,25 @@ def _load(stored: Stored, namespace: dict[str, Any], wanted: set[str] | None) ->
     """The variables in the order in which they were made, and those that cannot be had."""
     reasons = dict(stored.lost)
     found: dict[str, Any] = {}
+    waiting = []
     for group in stored.groups():
         if wanted is not None and wanted.isdisjoint(group.names):
             continue
+        failed = _load_group(group, stored, namespace, found)
+        reasons.update({name: _reason(error) for name, error in failed.items()})
+        if any(isinstance(error, NameError) for error in failed.values()):
+            waiting.append(group)
+    if waiting:
+        # Code of the user's that runs while an object is made has asked for a variable that was not there yet.
+        missing = {name: value for name, value in found.items() if name not in namespace}
+        namespace.update(missing)
         try:
-            loaded = loading.load_group(group.read(), namespace, stored.anchors)
-        except Exception as error:
-            reasons.update({name: _reason(error) for name in group.names})
-        else:
-            found.update(loaded.values)
-            reasons.update({name: _reason(error) for name, error in loaded.failed.items()})
+            for group in waiting:
+                failed = _load_group(group, stored, namespace, found)
+                reasons.update({name: _reason(error) for name, error in failed.items()})
+        finally:
+            for name in missing:
+                namespace.pop(name, None)
     chosen = [name for name in stored.kinds if wanted is None or name in wanted]
     values = {name: found[name] for name in chosen if name in found}
     lost = [
@@ -116,6 +125,18 @@ def _load(stored: Stored, namespace: dict[str, Any], wanted: set[str] | None) ->
         if name not in found
     ]
     return values, lost
+
+
+def _load_group(
+    group: StoredGroup, stored: Stored, namespace: dict[str, Any], found: dict[str, Any]
+) -> dict[str, BaseException]:
+    """Put a group's variables into `found`; what was raised by those that failed."""
+    try:
+        loaded = loading.load_group(group.read(), namespace, stored.anchors)
+    except Exception as error:
+        return dict.fromkeys(group.names, error)
+    found.update(loaded.values)
+    return loaded.failed
 
 
 def _assign(stored: Stored, values: dict[str, Any]) -> list[Loss]:

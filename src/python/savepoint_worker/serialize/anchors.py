@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -38,6 +39,7 @@ _OBJECTS: dict[str, Callable[[], Any]] = {
     "random": lambda: getattr(sys.modules.get("random"), "_inst", None),
     "numpy.random": lambda: getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None),
     "loop": lambda: _loop(),
+    "matplotlib.rcParams": lambda: _of_module("matplotlib", "rcParams"),
 }
 CONTAINER_NAMES = tuple(_CONTAINERS)
 
@@ -61,7 +63,14 @@ def kinds() -> set[type]:
 
 def find(name: str) -> Any:
     """The anchored object of that name in this process, or None."""
+    if "." in name and name in _OBJECTS:
+        # Its module need not have been used here yet.
+        importlib.import_module(name.rpartition(".")[0])
     return _OBJECTS[name]() if name in _OBJECTS else None
+
+
+def _of_module(module: str, name: str) -> Any:
+    return getattr(sys.modules.get(module), name, None)
 
 
 def _shell() -> Any:

@@ -5,7 +5,7 @@ called at the load), or NotImplemented to leave the object to pickle, or raises 
 imported, so that a handler for a library costs nothing where the library is not used. A handler must leave the object
 as it is: it may be pickled twice.
 
-To teach the kernel another type, register a handler for it:
+What a user registers (`savepoint.register_handler`) goes before. To teach the kernel itself another type:
 
     @handlers.register("duckdb.DuckDBPyConnection")
     def connection(pickler, value):
@@ -17,6 +17,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn, TypeVar
+
+from savepoint.handlers import Handler as Given
 
 from .verdict import REBUILT, Unsaveable
 
@@ -35,7 +37,10 @@ class Handler(NamedTuple):
 _handlers: dict[str, Handler] = {}
 _exact: set[str] = set()
 _loaded = False
-_MODULES = ("arrays", "arrow", "code", "databases", "files", "links", "matches", "memory", "refused", "running", "states")
+_MODULES = (
+    "arrays", "arrow", "code", "databases", "figures", "files", "learning", "libraries", "links", "logs", "matches",
+    "memory", "polars", "refused", "running", "states",
+)  # fmt: skip
 
 
 def register(*types: str, rank: int = REBUILT, tier: int | None = None, subclasses: bool = True) -> Callable[[F], F]:
@@ -77,6 +82,22 @@ def find(kind: type) -> Handler | None:
     return None
 
 
+def as_registered(given: Given) -> Callable[[Any, Any], Any]:
+    """What to do with objects for which the user has registered a handler."""
+
+    def reduce(pickler: Any, value: Any) -> Any:
+        try:
+            state = given.save(value)
+        except Exception as error:
+            text = f"the handler that is registered for {given.kind} raised {type(error).__name__}: {error}"
+            raise Unsaveable(text, value) from error
+        if state is value:
+            raise Unsaveable(f"the handler that is registered for {given.kind} returned the object itself", value)
+        return _rebuild().by_handler, (*given, state)
+
+    return reduce
+
+
 def is_exact(kind: type) -> bool:
     """Does plain pickle keep this type's objects exactly?"""
     return full_name(kind) in _exact or kind.__module__ == "numpy.dtypes"
@@ -90,6 +111,10 @@ def reduce_class(pickler: Any, value: type) -> Any:
 def full_name(kind: type) -> str:
     """`module.QualifiedName` of a type."""
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _rebuild() -> Any:
+    return importlib.import_module(".rebuild", __package__)
 
 
 def _code() -> Any:

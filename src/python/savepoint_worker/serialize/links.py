@@ -66,5 +66,11 @@ def read_only(pickler: Any, value: Any) -> Any:
     return rebuild.read_only, (mapping,)
 
 
+@register("weakref.finalize")
+def finalizer(pickler: Any, value: Any) -> Any:
+    """One that has not run calls its function when its object goes; one that has is dead."""
+    return rebuild.finalizer, (value.peek(), value.atexit if value.alive else False)
+
+
 def _referents(referent: Any) -> tuple[Any, ...]:
     return () if referent is None else (referent,)

@@ -7,10 +7,13 @@ verdict of the variable.
 
 from __future__ import annotations
 
+import copyreg
 import gc
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
+
+from savepoint.handlers import handler_for
 
 from . import anchors, handlers, rebuild
 from .verdict import EQUAL, EXACT, REBUILT, Unsaveable
@@ -107,11 +110,16 @@ class Planning:
     def _plan_apart_from_anchors(self, kind: type) -> Plan:
         if issubclass(kind, type):
             return Plan(EXACT, 0, handlers.reduce_class)
+        given = handler_for(kind)
+        if given is not None:
+            return Plan(EQUAL if given.verdict == "equal" else REBUILT, 2, handlers.as_registered(given))
         handler = handlers.find(kind)
         if handler is not None:
             return Plan(handler.rank, handler.tier, handler.reduce)
         if kind.__module__ == "__main__" and (kind.__reduce_ex__, kind.__reduce__) != _INHERITED:
             return Plan(EQUAL, 0, _reduce_itself)
+        if _answers_for_anything(kind):
+            return Plan(EQUAL, 0, _reduce_plainly)
         return Plan(EXACT if handlers.is_exact(kind) else EQUAL, 0, None)
 
     def _reduce_anchored(self, plan: Plan, value: Any) -> Any:
@@ -124,6 +132,25 @@ class Planning:
 
 
 _INHERITED = (object.__reduce_ex__, object.__reduce__)
+
+
+def _answers_for_anything(kind: type) -> bool:
+    """Does the class have a `__getattr__`, and leave the rest to `object`? Pickle asks such an object for
+    `__setstate__` before it has anything, and many then ask themselves, for ever."""
+    return (
+        hasattr(kind, "__getattr__")
+        and (kind.__reduce_ex__, kind.__reduce__) == _INHERITED
+        and not hasattr(kind, "__setstate__")
+        and kind not in copyreg.dispatch_table
+    )
+
+
+def _reduce_plainly(pickler: Any, value: Any) -> Any:
+    make, arguments, *rest = value.__reduce_ex__(PROTOCOL)
+    state, items, pairs = (*rest, None, None, None)[:3]
+    if state is None:
+        return NotImplemented
+    return make, arguments, state, items, pairs, rebuild.set_plainly
 
 
 def _reduce_itself(pickler: Any, value: Any) -> Any:

@@ -14,6 +14,8 @@ import typing
 from importlib.util import MAGIC_NUMBER
 from typing import Any
 
+from savepoint.handlers import Handler, take_over
+
 from . import anchors, sources
 from .verdict import Unloadable
 
@@ -91,6 +93,15 @@ def cached_function(wrapped: Any, maxsize: int | None, typed: bool) -> Any:
     return functools.lru_cache(maxsize, typed)(wrapped)
 
 
+def set_plainly(made: Any, state: Any) -> None:
+    """The state of an object whose class answers for attributes that are not there: nothing is asked of it."""
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    if attributes:
+        object.__getattribute__(made, "__dict__").update(attributes)
+    for name, value in (slots or {}).items():
+        object.__setattr__(made, name, value)
+
+
 def set_attributes(made: Any, attributes: dict[str, Any]) -> None:
     vars(made).update(attributes)
 
@@ -113,6 +124,12 @@ def set_exception(error: BaseException, state: tuple[Any, Any, Any, bool]) -> No
         vars(error).update(attributes)
     elif attributes is not None:
         error.__setstate__(attributes)  # type: ignore[attr-defined]
+
+
+def by_handler(kind: str, save: Any, load: Any, verdict: str, state: Any) -> Any:
+    """An object of a class for which the user had registered a handler, which serves here from now on, too."""
+    take_over(Handler(kind, save, load, verdict))
+    return load(state)
 
 
 # --------------------------------------------------------------------------------------------------------- states
@@ -191,6 +208,19 @@ def weak_set(items: list[Any]) -> Any:
     import weakref
 
     return weakref.WeakSet(items)
+
+
+def finalizer(call: Any, atexit: bool) -> Any:
+    import weakref
+
+    if call is None:
+        made = weakref.finalize(_Nothing, print)
+        made.detach()
+        return made
+    referent, function, arguments, named = call
+    made = weakref.finalize(referent, function, *arguments, **named)
+    made.atexit = atexit
+    return made
 
 
 def view_of_dict(mapping: dict[Any, Any], name: str) -> Any:
