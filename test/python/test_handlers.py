@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import unittest
 
 from checkpoint_case import CheckpointCase
@@ -46,6 +47,28 @@ class Registered(CheckpointCase):
         self.save(CLIENT + named + "\nfrom fractions import Fraction\nclass Mine(Fraction): pass\nx = Mine(1, 3)")
         self.assertEqual(self.objects()["x"]["verdict"], "equal")
         self.restore("from fractions import Fraction\nassert type(x) is Fraction and x == Fraction(1, 3)")
+
+
+class OtherWays(CheckpointCase):
+    @unittest.skipUnless(importlib.util.find_spec("dill"), "dill is not installed")
+    def test_dill_is_asked_for_the_one_object_that_fails(self) -> None:
+        make = "import operator\nclass C: pass\nshared = [1]\nx = {'odd': (lambda: 0).__get__, 'shared': shared}"
+        self.save(make)
+        self.assertIn(self.objects()["x"]["tier"], ("dill", "by_value"))
+        self.restore("assert x['shared'] is shared")
+
+    def test_an_object_with_an_endless_getattr_comes_back(self) -> None:
+        shy = (
+            "class Shy:\n    def __init__(self): object.__setattr__(self, 'kept', {'a': 1})\n"
+            "    def __getattr__(self, name): return self.kept[name]\nx = Shy()"
+        )
+        self.save(shy)
+        self.restore("assert x.a == 1 and type(x) is Shy")
+
+    def test_code_that_runs_at_the_load_sees_the_other_variables(self) -> None:
+        late = "class Late:\n    def __reduce__(self): return make, ()\ndef make(): return found[key]\nx = Late()\nkey = 'k'; found = {'k': 5}"
+        self.save(late)
+        self.restore("assert x == 5")
 
 
 class Refused(unittest.TestCase):

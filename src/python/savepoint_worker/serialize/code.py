@@ -14,6 +14,7 @@ from importlib.util import MAGIC_NUMBER
 from typing import Any
 
 from . import rebuild
+from .again import from_source, only_by_statement
 from .handlers import register
 from .memory import reduce_ctypes_class
 from .verdict import EXACT, REBUILT, Unsaveable
@@ -110,6 +111,8 @@ def reduce_class(pickler: Any, value: type) -> Any:
         if made is not None:
             _by_value(pickler, value)
             return made
+    if only_by_statement(value):
+        return from_source(pickler, value)
     reduced = pickler.by_value.reducer_override(value)
     if reduced is NotImplemented or reduced[0] is type:
         return reduced

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple, Protocol
 
 from savepoint.handlers import handler_for
 
-from . import anchors, handlers, rebuild
+from . import again, anchors, handlers, rebuild
 from .verdict import EQUAL, EXACT, REBUILT, Unsaveable
 
 PROTOCOL = 5
 #: Bytes of a buffer below which a copy in the stream is cheaper than a place of its own.
 BUFFER_BYTES_MIN = 4096
+#: Objects for which another way is tried, in one checkpoint.
+ATTEMPTS_MAX = 100
 
 
 class Sink(Protocol):
@@ -53,6 +55,10 @@ class Planning:
         #: Only asked how an object would be reduced; nothing is ever written to its file.
         self.by_value = cloudpickle.Pickler(_Nowhere(), protocol=PROTOCOL)
         self._plans: dict[type, Plan] = {}
+        #: What was looked at last: the culprit, if pickling fails.
+        self.last: Any = None
+        #: Objects that have failed, by id, and what is tried instead.
+        self._instead: dict[int, tuple[Any, Callable[[Any, Any], Any]]] = {}
         self._anchors = anchors.objects()
         self._anchored_kinds = anchors.kinds()
         seeds = [value if value is not None else object() for value in anchors.containers(namespace)]
@@ -90,6 +96,9 @@ class Planning:
         self.tier = max(self.tier, tier)
 
     def reducer_override(self, value: Any) -> Any:
+        self.last = value
+        if self._instead and id(value) in self._instead:
+            return self._instead[id(value)][1](self, value)
         kind = type(value)
         plan = self._plans.get(kind)
         if plan is None:
@@ -99,6 +108,17 @@ class Planning:
         if plan.tier > self.tier:
             self.tier = plan.tier
         return NotImplemented if plan.reduce is None else plan.reduce(self, value)
+
+    def may_try_again(self, error: BaseException) -> bool:
+        """Is there another way for the object that has just failed? Then pickle the variable again."""
+        value, self.last = self.last, None
+        if value is None or isinstance(error, (Unsaveable, RecursionError, MemoryError)) or id(value) in self._instead:
+            return False
+        way = again.another_way(value)
+        if way is None or len(self._instead) >= ATTEMPTS_MAX:
+            return False
+        self._instead[id(value)] = (value, way)
+        return True
 
     def _plan(self, kind: type) -> Plan:
         plan = self._plan_apart_from_anchors(kind)

@@ -144,6 +144,8 @@ class _Saver:
                             raise
                         done.clear()
             except BaseException as error:
+                if self._used.may_try_again(error):
+                    continue
                 # Whatever the user's code raises, SystemExit included, costs only the variable whose code it is.
                 self.lose(names.pop(len(done)), error)
         return []
@@ -161,6 +163,7 @@ class _Saver:
         self._unframer.begin()
         pickler.begin_variable()
         pickler.dump(value)
+        pickler.last = None
         self.sources |= pickler.sources
         stream, buffers = self._stream, self._buffers
         size = stream.length + sum(buffer.raw().nbytes for buffer in buffers)

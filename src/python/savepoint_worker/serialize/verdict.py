@@ -9,7 +9,7 @@ from typing import Any
 VERDICTS = ("exact", "equal", "rebuilt", "replayed", "lost")
 EXACT, EQUAL, REBUILT, REPLAYED, LOST = range(len(VERDICTS))
 #: How it was done, in the order in which it is tried.
-TIERS = ("pickle", "by_value", "handler")
+TIERS = ("pickle", "by_value", "handler", "dill", "source")
 REASON_LENGTH_MAX = 300
 TYPE_LENGTH_MAX = 120
 
