@@ -8,6 +8,7 @@ here; dill would make some of them into things that look alive and are not.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import linecache
 import types
 from collections.abc import Iterator
@@ -79,22 +80,30 @@ def _names_at_once(tree: ast.AST) -> Iterator[str]:
                 yield from _names_at_once(each)
 
 
-def by_dill(pickler: Any, value: Any) -> Any:
-    """As dill keeps it, if it makes an object of the same class of that. Raises whatever dill does."""
-    if not surroundings.is_expendable():
-        raise Unsaveable("it can only be tried in a process of its own", value)
-    import dill
-
-    contents = dill.dumps(value, recurse=True)
-    if type(dill.loads(contents)) is not type(value):
-        raise Unsaveable("dill makes something else of it", value)
-    pickler.rate(REBUILT, DILL_TIER)
-    pickler.note("what an object shares with others is its own now")
-    return rebuild_again.by_dill, (contents,)
-
-
-def another_way(value: Any) -> Any:
-    """How else an object could be kept that has failed: a function like a handler's, or None."""
+def another_way(value: Any, error: BaseException) -> Any:
+    """How else an object could be kept that has failed with `error`: a function like a handler's, or None."""
     if isinstance(value, (type, types.FunctionType)):
         return from_source if _statement(value) is not None else None
+    if importlib.util.find_spec("dill") is None or not surroundings.is_expendable():
+        return None
+
+    def by_dill(pickler: Any, value: Any) -> Any:
+        contents = _kept_by_dill(value)
+        if contents is None:
+            raise error
+        pickler.rate(REBUILT, DILL_TIER)
+        pickler.note("what an object shares with others is its own now")
+        return rebuild_again.by_dill, (contents,)
+
     return by_dill
+
+
+def _kept_by_dill(value: Any) -> bytes | None:
+    """What dill makes of it, if that makes an object of the same class again."""
+    import dill
+
+    try:
+        contents: bytes = dill.dumps(value, recurse=True)
+        return contents if type(dill.loads(contents)) is type(value) else None
+    except Exception:
+        return None

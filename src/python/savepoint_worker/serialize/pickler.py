@@ -10,6 +10,7 @@ from __future__ import annotations
 import copyreg
 import gc
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -114,7 +115,7 @@ class Planning:
         value, self.last = self.last, None
         if value is None or isinstance(error, (Unsaveable, RecursionError, MemoryError)) or id(value) in self._instead:
             return False
-        way = again.another_way(value)
+        way = again.another_way(value, error)
         if way is None or len(self._instead) >= ATTEMPTS_MAX:
             return False
         self._instead[id(value)] = (value, way)
@@ -166,7 +167,13 @@ def _answers_for_anything(kind: type) -> bool:
 
 
 def _reduce_plainly(pickler: Any, value: Any) -> Any:
-    make, arguments, *rest = value.__reduce_ex__(PROTOCOL)
+    try:
+        make, arguments, *rest = value.__reduce_ex__(PROTOCOL)
+    except Exception:
+        # Python 3.10 asks the object itself for `__getstate__`.
+        if sys.version_info >= (3, 11) or isinstance(value, (list, dict, set)) or not hasattr(type(value), "__dict__"):
+            raise
+        make, arguments, rest = copyreg.__newobj__, (type(value),), [object.__getattribute__(value, "__dict__")]  # type: ignore[attr-defined]
     state, items, pairs = (*rest, None, None, None)[:3]
     if state is None:
         return NotImplemented

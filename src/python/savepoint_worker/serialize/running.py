@@ -59,7 +59,10 @@ def _generator(value: Any, state: str, code: types.CodeType, frame: types.FrameT
         each for each in gc.get_referents(value) if type(each) is types.FunctionType and each.__code__ is code
     ]
     if len(functions) != 1:
-        raise Unsaveable("the function that it comes from cannot be had in this version of Python", value)
+        # Python 3.10 does not show it; without variables of other functions, another one does as well.
+        if code.co_freevars:
+            raise Unsaveable("the function that it comes from cannot be had in this version of Python", value)
+        functions = [types.FunctionType(code, frame.f_globals, code.co_name)]
     given = frame.f_locals
     try:
         names = iter(code.co_varnames)
