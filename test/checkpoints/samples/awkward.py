@@ -26,7 +26,7 @@ pipeline with a lambda; defaultdict of a lambda; ZoneInfo; List[int]; NewType; T
 
 def _sample(case: Awkward) -> Sample:
     alias = bool(re.search(r"\bis _|_base\[|_b\[|_d\[", case.check))
-    return Sample(case.name, case.make, case.check, alias=alias, package=case.needs or "", brief=not case.needs)
+    return Sample(case.name, case.make, case.check, alias=alias, package=case.needs or "")
 
 
 _names = [name.strip() for name in LIST.replace("\n", " ").split(";")]
