@@ -1,7 +1,7 @@
 /**
  * `npm test`: everything that needs no more than Node and Python.
  *
- *   --only NAME   the suites whose name begins with NAME (jest, python, clients, rollback, force, random, gateway, conformance,
+ *   --only NAME   the suites whose name begins with NAME (jest, python, clients, rollback, objects, force, random, gateway, conformance,
  *                 start, libraries); can be given again
  *   --long        also what takes minutes: RUN_SLOW=1 for every suite, and longer deadlines
  */
@@ -62,6 +62,7 @@ function suites() {
     ...units.map((file) => ({ name: `python/${file.slice(5, -3)}`, argv: [python, runner, inTest('python', file)] })),
     { name: 'clients', argv: [python, inTest('clients', 'run.py')], deadlineS: 600 },
     { name: 'rollback', argv: [withMore ?? python, inTest('rollback', 'run.py'), ...(long ? ['--all'] : [])] },
+    { name: 'objects', argv: [withMore ?? python, inTest('checkpoints', 'run.py'), ...(long ? ['--all'] : [])] },
     // Minutes together, and checks of their own where changes are accepted.
     ...[
       { name: 'force', argv: [python, inTest('checkpoints', 'force.py')], deadlineS: 300 },
