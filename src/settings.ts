@@ -257,10 +257,6 @@ export const SETTINGS = {
     about: 'bytes that the checkpoints of one user may have; 0: as many as come',
   },
   'checkpoint.exclude': { ...list('patterns of names'), about: 'variables that no checkpoint holds' },
-  'checkpoint.replay': {
-    ...onOff(false),
-    about: 'whether a restore may run the cell again that made what cannot be saved',
-  },
   'checkpoint.restore_s': {
     ...integer(config.kernel.restoreMs / 1_000, 1, secondsMax),
     about: 'how long a restore may take before the kernel goes back to what it was',
@@ -337,7 +333,6 @@ export function checkpointPolicyOf(values: SettingValues) {
     idleMs: auto.includes('idle') ? values['checkpoint.idle_s'] * 1_000 : null,
     shutdown: auto.includes('shutdown'),
     exclude: values['checkpoint.exclude'],
-    replay: values['checkpoint.replay'],
   }
 }
 

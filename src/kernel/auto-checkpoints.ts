@@ -26,8 +26,6 @@ export interface CheckpointPolicy {
   readonly shutdown: boolean
   /** Patterns of names that no checkpoint holds. */
   readonly exclude: readonly string[]
-  /** What cannot be serialized may be made again by running its cell. */
-  readonly replay: boolean
 }
 
 export const NO_POLICY: CheckpointPolicy = {
@@ -36,7 +34,6 @@ export const NO_POLICY: CheckpointPolicy = {
   idleMs: null,
   shutdown: false,
   exclude: [],
-  replay: false,
 }
 
 export interface AutoCheckpoints {

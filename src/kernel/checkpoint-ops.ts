@@ -16,7 +16,7 @@ export const CHECKPOINT_OPS: Ops = {
   get: { run: asked('describe_checkpoint'), fields: ['checkpoint'] },
   validate: { run: asked('validate_checkpoint'), fields: ['checkpoint'] },
   delete: { run: deleteOp, fields: ['checkpoint'] },
-  restore: { run: (state, { args }) => restore(state, args), fields: ['checkpoint', 'mode', 'names', 'lazy'] },
+  restore: { run: (state, { args }) => restore(state, args), fields: ['checkpoint', 'mode', 'names'] },
   branch: { run: (state, { args }) => branch(state, args), fields: ['checkpoint', 'name'] },
   diff: { run: diffOp, fields: ['from', 'to'] },
   export: { run: exportOp, fields: ['checkpoint'] },

@@ -171,8 +171,7 @@ type ForkedWriter = Extract<WorkerEvent, { kind: 'forked_writer' }>
 function* forked(state: KernelState, draft: CheckpointDraft, exclude: readonly string[]): Operation<ForkedWriter> {
   refuseWithoutWorker(state)
   const checkpoint = draft.checkpoint_id
-  const { replay } = state.options.checkpoints
-  command(state, { kind: 'checkpoint', checkpoint, token: mint(state), ...placesOf(draft), exclude, replay })
+  command(state, { kind: 'checkpoint', checkpoint, token: mint(state), ...placesOf(draft), exclude })
   const fork = yield* waitFor<ForkedWriter>(`forked_writer:${checkpoint}`, state.options.limits.wakeMs)
   if (fork.error === undefined) return fork
   throw new SavepointError('snapshot_failed', `The process could not be copied for the checkpoint: ${fork.error}.`)

@@ -107,7 +107,7 @@ function* load(state: KernelState, opened: OpenCheckpoint): Operation<readonly L
   const id = mint(state)
   const { places, parts } = sourceOf(opened)
   // Of the cells before, too: the worker takes the place of the one that is gone.
-  const wish = { mode: 'merge', names: null, lazy: 'auto', whole_session: true } as const
+  const wish = { mode: 'merge', names: null, whole_session: true } as const
   command(state, { kind: 'restore', id, ...places, ...wish }, parts)
   type Restored = Extract<WorkerEvent, { kind: 'restored' }>
   const { error, lost } = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.restoreLastMs)

@@ -42,7 +42,6 @@ interface RestoreWish {
   readonly checkpoint: string
   readonly mode: 'clear' | 'merge'
   readonly names: readonly string[] | null
-  readonly lazy: 'auto' | boolean
 }
 
 /**
@@ -60,15 +59,13 @@ export function* branch(state: KernelState, args: Args): Operation<RestoreResult
   return { ...result, branch: name }
 }
 
-function wishOf({ checkpoint, mode = 'clear', names = null, lazy = 'auto' }: Args): RestoreWish {
+function wishOf({ checkpoint, mode = 'clear', names = null }: Args): RestoreWish {
   if (typeof checkpoint !== 'string')
     throw new SavepointError('bad_request', 'Name the checkpoint to restore: its id or its name.')
   if (mode !== 'clear' && mode !== 'merge') throw new SavepointError('bad_request', "mode must be 'clear' or 'merge'.")
   if (names !== null && !isNames(names))
     throw new SavepointError('bad_request', 'names must be a list of variable names, or null.')
-  if (lazy !== 'auto' && typeof lazy !== 'boolean')
-    throw new SavepointError('bad_request', "lazy must be 'auto', true or false.")
-  return { checkpoint, mode, names, lazy }
+  return { checkpoint, mode, names }
 }
 
 function* restoreOnto(state: KernelState, wish: RestoreWish, newBranch: string | null): Operation<RestoreResult> {
@@ -106,10 +103,10 @@ function* loadOrGoBack(state: KernelState, opened: OpenCheckpoint, wish: Restore
   const { checkpoint_id } = opened.record
   const way = wayBack(state)
   const id = mint(state)
-  const { mode, names, lazy } = wish
+  const { mode, names } = wish
   const { places, parts } = sourceOf(opened)
   const permitted = way ? { permit: way.permit } : {}
-  command(state, { kind: 'restore', id, ...places, mode, names, lazy, ...permitted }, parts)
+  command(state, { kind: 'restore', id, ...places, mode, names, ...permitted }, parts)
   const copy = way?.snapshot ?? null
   state.restoring = { key: `restored:${id}`, wayBack: copy }
   const outcome = yield* outcomeOf(waitFor<Restored>(`restored:${id}`, state.options.limits.restoreMs))

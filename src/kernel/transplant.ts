@@ -115,12 +115,7 @@ function* moveInto(state: KernelState, { path, pack }: CheckpointDraft, root: Bu
     pack === undefined
       ? sourceOf({ format: 1, path, packs: [], root: null, map: null })
       : sourceOf({ format: 2, path: '', packs: [pack], root, map: NO_MAP })
-  // The file is gone when this is done: nothing of it can be read later.
-  command(
-    state,
-    { kind: 'restore', id, ...places, mode: 'clear', names: null, lazy: false, whole_session: true },
-    parts,
-  )
+  command(state, { kind: 'restore', id, ...places, mode: 'clear', names: null, whole_session: true }, parts)
   type Restored = Extract<WorkerEvent, { kind: 'restored' }>
   const done = yield* waitFor<Restored>(`restored:${id}`, state.options.limits.checkpointMs)
   if (done.error) throw new SavepointError('restore_failed', done.error.message, done.error.details)

@@ -162,8 +162,6 @@ export type WorkerCommand =
       /** A file of SHA-256 digests, 32 bytes each, of chunks that are kept already; null: there are none. */
       readonly known?: string | null
       readonly exclude: readonly string[]
-      /** What cannot be serialized may be made again by running its cell. */
-      readonly replay?: boolean
       /** Save `In` and `Out`, too: for another process in the same session. */
       readonly whole_session?: boolean
     }
@@ -182,8 +180,6 @@ export type WorkerCommand =
       readonly packs?: readonly string[]
       /** Freeze a copy first, reported by `taken`; that it cannot be had does not keep the checkpoint from being loaded. */
       readonly permit?: SnapshotPermit
-      /** Whether large buffers are read when they are first touched. */
-      readonly lazy?: 'auto' | boolean
       readonly mode: 'clear' | 'merge'
       readonly names: readonly string[] | null
       /** As in `checkpoint`. */

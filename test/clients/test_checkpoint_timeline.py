@@ -90,7 +90,6 @@ class Timeline(TimelineCase):
         self.refused("name_invalid", "branch", checkpoint="nope", name="a/b")
         self.refused("name_invalid", "branch", checkpoint="nope")
         self.refused("unknown_checkpoint", "diff", **{"from": "nope"})
-        self.refused("bad_request", "restore", checkpoint="x", lazy="very")
         self.refused("bad_request", "import")
 
 

@@ -49,7 +49,7 @@ class Served {
         restoreLast: false,
         kernelInfo: null,
         checkpoints: NO_POLICY,
-      offersSubshells: false,
+        offersSubshells: false,
         records: null,
         limits: LIMITS,
       },

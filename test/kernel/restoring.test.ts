@@ -45,7 +45,7 @@ describe('a restore', () => {
   test('hands the worker root and map, gives up its copy when it is done, and moves the head', () => {
     const { kernel, id } = loading()
     const { command, parts } = kernel.told.findLast((told) => told.command.kind === 'restore') ?? {}
-    expect(command).toMatchObject({ format: 2, packs: ['/p'], mode: 'clear', lazy: 'auto' })
+    expect(command).toMatchObject({ format: 2, packs: ['/p'], mode: 'clear' })
     expect(parts).toEqual([OPENED.root, OPENED.map])
     restored(kernel)
     expect(answer(kernel, id)).toMatchObject({ ok: true, result: { checkpoint_id: 'cp_1', restore_ms: 9 } })

@@ -106,8 +106,6 @@ def _restore(worker: Worker, frame: Frame) -> None:
         )
         # What a restore did is told in its own report, not as the next cell's doing.
         execution.watch_of(worker.kernel).changes()
-        if frame.envelope.get("lazy") is True:
-            report.warnings.append("Loading memory when it is first touched is not built: all of it was loaded at once.")
         event |= {"restored": report.restored, "lost": report.lost, "warnings": report.warnings, "ms": report.ms}
     except BaseException as error:
         code = getattr(error, "code", "restore_failed")
