@@ -46,6 +46,21 @@ class Timeline(TimelineCase):
         self.assertEqual(self.target.ask("list")["head"], first["checkpoint_id"])
         self.assertEqual(self.saved("value = 3")["parent_id"], first["checkpoint_id"])
 
+    def test_what_was_restored_is_as_it_was_saved(self) -> None:
+        for code in (
+            "def double(value):\n    'Twice.'\n    return value * 2 + 1000",
+            "class Model:\n    'A model.'\n    kind = 'linear'\n    def __init__(self): self.weights = [1.5]\nmodel = Model()",
+            "import abc, enum\nclass Shape(abc.ABC):\n    @abc.abstractmethod\n    def area(self): ...\nclass Hue(enum.Enum):\n    RED = 1\n    BLUE = 2",
+            "rows = [{'key': str(each), 'value': each} for each in range(100)]",
+            "import numpy as np; grid = np.arange(12.0).reshape(3, 4); column = grid[:, 1]",
+        ):
+            with self.subTest(code):
+                saved = self.saved(code)
+                self.target.ask("restore", checkpoint=saved["checkpoint_id"])
+                changes = self.target.ask("diff", **{"from": saved["checkpoint_id"], "to": None})
+                self.assertEqual(changes["changed"], [])
+            self.run_ok("%reset -f")
+
     def test_some_names_alone_move_nothing(self) -> None:
         first, second = self.saved("value = 1; other = 1"), self.saved("value = 2")
         self.target.ask("restore", checkpoint=first["checkpoint_id"], mode="merge", names=["value"])

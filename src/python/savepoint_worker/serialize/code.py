@@ -20,6 +20,13 @@ from .memory import reduce_ctypes_class
 from .verdict import EXACT, REBUILT, Unsaveable
 
 _BY_VALUE_TIER = 1
+#: The last format without references, which it would write by the number of those that hold an object: the same code
+#: is to be the same bytes after a restore.
+_MARSHAL_VERSION = 2
+_NAMES = frozenset(
+    ["__module__", "__qualname__", "__name__", "__package__", "__file__"]
+    + ["__abstractmethods__", "__slots__", "__match_args__"]
+)
 _OWN_OF_MEMBER = frozenset(["_value_", "_name_", "__objclass__", "_sort_order_"])
 
 
@@ -35,6 +42,7 @@ def function(pickler: Any, value: types.FunctionType) -> Any:
         if reduced is not NotImplemented:
             _by_value(pickler, value)
             pickler.sources.add(value.__code__.co_filename)
+            _name_by_one(reduced)
         return reduced
     _by_value(pickler, value)
     code, name, closure = _parts(value)
@@ -42,8 +50,23 @@ def function(pickler: Any, value: types.FunctionType) -> Any:
     return rebuild.function, arguments, _state(value), None, None, rebuild.set_function
 
 
+def _name_by_one(reduced: tuple[Any, ...]) -> None:
+    """As `_one` does; in place, since functions of one file share the dict that becomes their globals."""
+    _, arguments, state, *_ = reduced
+    for names in (*arguments, *(state[1:] if isinstance(state, tuple) else ())):
+        if type(names) is dict:
+            names.update({key: _one(names[key]) for key in _NAMES & names.keys()})
+
+
 def _parts(value: types.FunctionType) -> tuple[types.CodeType, str, Any]:
-    return value.__code__, value.__name__, value.__closure__
+    return value.__code__, _one(value.__name__), value.__closure__
+
+
+def _one(text: Any) -> Any:
+    """The same object for equal names: what was loaded holds other ones than what was compiled."""
+    if type(text) in (tuple, frozenset) and all(type(each) is str for each in text):
+        return type(text)(map(sys.intern, text))
+    return sys.intern(text) if type(text) is str else text
 
 
 def _state(value: types.FunctionType) -> dict[str, Any]:
@@ -52,8 +75,8 @@ def _state(value: types.FunctionType) -> dict[str, Any]:
         "__kwdefaults__": value.__kwdefaults__,
         "__annotations__": value.__annotations__,
         "__doc__": value.__doc__,
-        "__module__": value.__module__,
-        "__qualname__": value.__qualname__,
+        "__module__": _one(value.__module__),
+        "__qualname__": _one(value.__qualname__),
         "__type_params__": getattr(value, "__type_params__", ()),
         "__dict__": vars(value),
     }
@@ -73,11 +96,11 @@ def code(pickler: Any, value: types.CodeType) -> Any:
     pickler.rate(REBUILT, _BY_VALUE_TIER)
     pickler.sources.add(value.co_filename)
     try:
-        bytecode = marshal.dumps(value)
+        bytecode = marshal.dumps(value, _MARSHAL_VERSION)
     except ValueError:
         # Somebody put an object among its constants that the compiler would not.
         raise Unsaveable("bytecode with constants that are no literals cannot be saved") from None
-    place = (value.co_filename, value.co_firstlineno, value.co_name, value.co_freevars, value.co_flags)
+    place = (_one(value.co_filename), value.co_firstlineno, _one(value.co_name), value.co_freevars, value.co_flags)
     return rebuild.code, (MAGIC_NUMBER, bytecode, place)
 
 
@@ -117,7 +140,7 @@ def reduce_class(pickler: Any, value: type) -> Any:
     if reduced is NotImplemented or reduced[0] is type:
         return reduced
     _by_value(pickler, value)
-    reduced = _untracked(reduced)
+    reduced = _with_names_of_one(_untracked(reduced))
     return _with_members(value, reduced) if issubclass(value, enum.Enum) else reduced
 
 
@@ -133,6 +156,25 @@ def _with_members(value: type[enum.Enum], reduced: tuple[Any, ...]) -> tuple[Any
         return reduced
     make, arguments, state, *_ = reduced
     return make, arguments, (reduced[5], state, carried), None, None, rebuild.set_enum
+
+
+def _with_names_of_one(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same, each name that it goes by being one object, wherever it stands."""
+    make, arguments, *rest = reduced
+    arguments = tuple(_names_of_one(each) if isinstance(each, dict) else _one(each) for each in arguments)
+    state = rest[0] if rest else None
+    if isinstance(state, tuple) and state and isinstance(state[0], dict):
+        rest[0] = (_names_of_one(state[0]), *state[1:])
+    return (make, arguments, *rest)
+
+
+def _names_of_one(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        _one(key): _one(value) if key in _NAMES else value
+        for key, value in attributes.items()
+        # What copyreg remembers of a class once one of its objects was copied.
+        if key != "__slotnames__"
+    }
 
 
 def _untracked(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
