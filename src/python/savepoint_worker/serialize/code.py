@@ -96,12 +96,20 @@ def code(pickler: Any, value: types.CodeType) -> Any:
     pickler.rate(REBUILT, _BY_VALUE_TIER)
     pickler.sources.add(value.co_filename)
     try:
-        bytecode = marshal.dumps(value, _MARSHAL_VERSION)
+        bytecode = _bytecode(value)
     except ValueError:
         # Somebody put an object among its constants that the compiler would not.
         raise Unsaveable("bytecode with constants that are no literals cannot be saved") from None
     place = (_one(value.co_filename), value.co_firstlineno, _one(value.co_name), value.co_freevars, value.co_flags)
     return rebuild.code, (MAGIC_NUMBER, bytecode, place)
+
+
+def _bytecode(value: types.CodeType) -> bytes:
+    try:
+        return marshal.dumps(value, _MARSHAL_VERSION)
+    except ValueError:
+        # From Python 3.14 on, slices may be among the constants, which that format does not have.
+        return marshal.dumps(value)
 
 
 @register("builtins.cell", tier=_BY_VALUE_TIER)
