@@ -7,6 +7,7 @@ import { stop } from './shutdown.js'
 import { cue, mint, type KernelState } from './state.js'
 import { openSubshells } from './subshells.js'
 import { welcome } from './succession.js'
+import type { Timeline } from './timeline.js'
 import { transplant } from './transplant.js'
 
 /** What the clients of a kernel know of it, and those of its forks are to find. */
@@ -18,6 +19,8 @@ export interface ForkFacts {
   readonly debugInfo: Buffer | null
   /** Libraries whose calls would hang in a copy. */
   readonly hangs: readonly string[]
+  /** Where it stood among the checkpoints. */
+  readonly timeline: Timeline
 }
 
 /** What a forked kernel begins with: its first worker is that copy. */

@@ -134,8 +134,8 @@ function wishOf(state: KernelState, args: Args): Wish {
   const comms = [...state.comms].filter(([, { ours }]) => !ours)
   const { info } = state.debugging
   if (at === null) {
-    const facts = { executionCount: state.executionCount, comms: named(comms), debugInfo: info, hangs: [] }
-    return { count, at, facts }
+    const { executionCount, timeline } = state
+    return { count, at, facts: { executionCount, comms: named(comms), debugInfo: info, hangs: [], timeline } }
   }
   const snapshot = typeof at === 'string' ? state.snapshots.get(at) : undefined
   if (snapshot?.phase !== 'frozen') {
@@ -150,9 +150,9 @@ function wishOf(state: KernelState, args: Args): Wish {
       { snapshot: at },
     )
   }
-  const { executionCount, id, hangs } = snapshot
+  const { executionCount, id, hangs, timeline } = snapshot
   const known = comms.filter(([comm]) => snapshot.comms.has(comm))
-  return { count, at: id, facts: { executionCount, comms: named(known), debugInfo: info, hangs } }
+  return { count, at: id, facts: { executionCount, comms: named(known), debugInfo: info, hangs, timeline } }
 }
 
 function named(comms: readonly (readonly [string, { readonly target: string }])[]): ForkFacts['comms'] {

@@ -301,7 +301,7 @@ export function newState(options: KernelOptions): KernelState {
     kernelInfo: options.kernelInfo,
     lastState: options.restoreLast ? 'to_restore' : 'done',
     notices: [],
-    timeline: UNMOVED,
+    timeline: options.forked?.timeline ?? UNMOVED,
     before: null,
     changed: false,
     writers: newWriters(),

@@ -7,6 +7,7 @@ import { NO_POLICY } from '../../src/kernel/auto-checkpoints.js'
 import type { Effect, KernelEvent, OpOutcome } from '../../src/kernel/effects.js'
 import type { KernelOptions, KernelState, Line } from '../../src/kernel/state.js'
 import { start, step } from '../../src/kernel/step.js'
+import { UNMOVED } from '../../src/kernel/timeline.js'
 import type { RequestChannel } from '../../src/wire/message.js'
 import { bytes, incoming, msgIdOf, parsed } from '../support/messages.js'
 import { Random } from './random.js'
@@ -40,7 +41,14 @@ const TRANSACTION_OPS = [
 const CHECKPOINT_OPS = ['create', 'list', 'restore', 'branch', 'diff', 'cancel', 'delete', 'export']
 const NAMESPACE_OPS = ['list', 'set', 'fly']
 const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
-const FORKED = { snapshot: 'fk_1', executionCount: 3, comms: [['w1', 'widget']] as const, debugInfo: null, hangs: [] }
+const FORKED = {
+  snapshot: 'fk_1',
+  executionCount: 3,
+  comms: [['w1', 'widget']] as const,
+  debugInfo: null,
+  hangs: [],
+  timeline: UNMOVED,
+}
 const REQUESTS = ['complete_request', 'history_request', 'comm_info_request', 'kernel_info_request', 'odd_request']
 
 export class Disorder {

@@ -1,5 +1,6 @@
 import { TRANSACTION_TARGET } from '../../src/kernel/comms.js'
 import type { KernelEvent } from '../../src/kernel/effects.js'
+import { knownHead, UNMOVED } from '../../src/kernel/timeline.js'
 import { bytes } from '../support/messages.js'
 import { TestKernel } from '../support/test-kernel.js'
 
@@ -48,7 +49,7 @@ describe('a fork', () => {
     const request = ask(kernel)
     expect(kernel.lastCommand('snapshot').permit).toMatchObject({ snapshot: 'fk_1', apart: true })
     took(kernel, 'fk_1')
-    const facts = { executionCount: 1, comms: [['w', 'widget']], debugInfo: null, hangs: [] }
+    const facts = { executionCount: 1, comms: [['w', 'widget']], debugInfo: null, hangs: [], timeline: UNMOVED }
     expect(kernel.did('make_kernels')).toEqual([{ do: 'make_kernels', id: 'fk_1', copies: ['fk_1'], facts }])
     expect(answer(kernel, request)).toBeUndefined()
     made(kernel)
@@ -262,6 +263,7 @@ describe('a kernel that is a fork', () => {
     comms: [['w', 'widget']] as const,
     debugInfo: bytes({ isStarted: false }),
     hangs: [],
+    timeline: { at: { head: 'cp_1', branch: 'try' }, cells: [] },
   }
 
   test('begins with the copy as its worker, and with what clients knew', () => {
@@ -279,6 +281,7 @@ describe('a kernel that is a fork', () => {
     expect(kernel.reply(info).content['comms']).toEqual({ w: { target_name: 'widget' } })
     kernel.execute('x')
     expect(kernel.lastRequest().execution_count).toBe(8)
+    expect(knownHead(kernel.state)).toEqual({ head: 'cp_1', branch: 'try' })
   })
 
   test('says with its first reply what it is without', () => {
