@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the tests with real clients: all, or the files named (`run.py streams console`).
+"""Runs the tests with real clients: all, the files named (`run.py streams console`), those that take long (`--lasting`),
+or all but these (`--brief`).
 
 Each file has a process, kernels and a private folder of its own, and two run at a time. What a file printed comes when
 it has ended. The last line is `N passed, N failed`; the exit code is 1 when anything failed.
@@ -24,6 +25,11 @@ FILE_WITHIN_S = 3600 if os.environ.get("RUN_SLOW") else 200
 AFTERMATH_S = 15
 #: What takes longest begins first, so that nothing long is left to run alone.
 LONGEST = ("ipykernel", "hostile_clients", "leftovers", "disorder", "debugger", "interrupts", "input")
+#: Minutes together: kernels that are killed, waited for, or taken through whole sessions.
+LASTING = (
+    *("hostile_clients", "leftovers", "debugger", "console", "hostile_cells", "bad_input", "twins"),
+    *("lazy_worker", "environments", "disorder", "restore_last", "beside_ipykernel"),
+)
 
 
 class Outcome(NamedTuple):
@@ -38,6 +44,10 @@ class Outcome(NamedTuple):
 def main() -> int:
     known = {file.stem.removeprefix("test_"): file for file in sorted(HERE.glob("test_*.py"))}
     names = sys.argv[1:] or [*LONGEST, *(name for name in known if name not in LONGEST)]
+    if names == ["--brief"]:
+        names = [name for name in known if name not in LASTING]
+    elif names == ["--lasting"]:
+        names = list(LASTING)
     if unknown := [name for name in names if name not in known]:
         print(f"There is no {', '.join(unknown)} here. There are: {', '.join(known)}", file=sys.stderr)
         return 2

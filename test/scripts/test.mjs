@@ -1,8 +1,8 @@
 /**
  * `npm test`: everything that needs no more than Node and Python.
  *
- *   --only NAME   the suites whose name begins with NAME (jest, python, clients, rollback, objects, force, random, gateway, conformance,
- *                 start, libraries); can be given again
+ *   --only NAME   the suites whose name begins with NAME (jest, python, clients, lasting-clients, rollback, objects,
+ *                 force, random, gateway, conformance, start, libraries); can be given again
  *   --long        also what takes minutes: RUN_SLOW=1 for every suite, and longer deadlines
  */
 import { readdirSync } from 'node:fs'
@@ -60,11 +60,12 @@ function suites() {
     { name: 'jest', argv: [process.execPath, inTest('scripts', 'jest.mjs')] },
     // Each file in a process of its own: these tests fork, and change signals and file descriptors.
     ...units.map((file) => ({ name: `python/${file.slice(5, -3)}`, argv: [python, runner, inTest('python', file)] })),
-    { name: 'clients', argv: [python, inTest('clients', 'run.py')], deadlineS: 600 },
+    { name: 'clients', argv: [python, inTest('clients', 'run.py'), ...(long ? [] : ['--brief'])], deadlineS: 600 },
     { name: 'rollback', argv: [withMore ?? python, inTest('rollback', 'run.py'), ...(long ? ['--all'] : [])] },
     { name: 'objects', argv: [withMore ?? python, inTest('checkpoints', 'run.py'), ...(long ? ['--all'] : [])] },
     // Minutes together, and checks of their own where changes are accepted.
     ...[
+      { name: 'lasting-clients', argv: [python, inTest('clients', 'run.py'), '--lasting'], deadlineS: 400 },
       { name: 'force', argv: [python, inTest('checkpoints', 'force.py')], deadlineS: 300 },
       { name: 'gateway', argv: [python, inTest('gateway-clients', 'run.py')], deadlineS: 300 },
       {
@@ -74,7 +75,7 @@ function suites() {
       },
       { name: 'conformance', argv: [python, inTest('conformance', 'kernel_test.py')] },
       { name: 'conformance-others', argv: [python, inTest('conformance', 'run.py')], deadlineS: 600 },
-    ].filter(({ name }) => long || only.some((wanted) => name.startsWith(wanted))),
+    ].filter(({ name }) => (long && name !== 'lasting-clients') || only.some((wanted) => name.startsWith(wanted))),
     { name: 'start', argv: [process.execPath, inTest('main', 'fresh-start.mjs')] },
     ...(libraries === null
       ? []
