@@ -2,7 +2,7 @@
 
 import { SavepointError } from '../errors.js'
 import type { CheckpointStore } from '../gateway/state/ports.js'
-import type { Checkpoints } from '../store/checkpoints.js'
+import type { Checkpoints } from '../store/checkpoints/checkpoints.js'
 
 export interface CheckpointStoreOptions {
   /** Of a file that is taken in. */

@@ -1,5 +1,5 @@
-import type { HistoryEntry } from '../../src/store/history.js'
-import type { HistoryRow } from '../../src/store/history-query.js'
+import type { HistoryEntry } from '../../src/store/history/history.js'
+import type { HistoryRow } from '../../src/store/history/history-query.js'
 import type { Store } from '../../src/store/store.js'
 import { Bench, codeOf } from './support.js'
 

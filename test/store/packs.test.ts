@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inflateSync } from 'node:zlib'
-import type { OpenedCheckpoint } from '../../src/store/opening.js'
+import type { OpenedCheckpoint } from '../../src/store/checkpoints/opening.js'
 import { draftOf, knownIn, savedOf, writeDraft } from './drafts.js'
 import { Bench, FACTS, codeOf } from './support.js'
 

@@ -118,7 +118,7 @@ def _rebuild() -> Any:
 
 
 def _code() -> Any:
-    return importlib.import_module(".code", __package__)
+    return importlib.import_module(".kinds.code", __package__)
 
 
 def _load() -> None:
@@ -127,4 +127,4 @@ def _load() -> None:
     if not _loaded:
         _loaded = True
         for name in _MODULES:
-            importlib.import_module(f".{name}", __package__)
+            importlib.import_module(f".kinds.{name}", __package__)

@@ -1,0 +1,1 @@
+"""How objects of each kind are kept: one file a library, or what belongs together."""
