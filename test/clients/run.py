@@ -28,7 +28,8 @@ LONGEST = ("ipykernel", "hostile_clients", "leftovers", "disorder", "debugger", 
 #: Minutes together: kernels that are killed, waited for, or taken through whole sessions.
 LASTING = (
     *("hostile_clients", "leftovers", "debugger", "console", "hostile_cells", "bad_input", "twins"),
-    *("lazy_worker", "environments", "disorder", "restore_last", "beside_ipykernel"),
+    *("lazy_worker", "environments", "disorder", "restore_last", "beside_ipykernel", "lifecycle", "history", "effects"),
+    *("widgets", "transaction_trouble", "transactions_objects"),
 )
 
 
