@@ -12,7 +12,8 @@ import type { KernelEvent } from './effects.js'
 import { run, settle, waitFor } from './operation.js'
 import { cancelAtOnce, serveOp } from './ops.js'
 import { ownRequest } from './own-request.js'
-import { isFull, queueFull } from './requests.js'
+import { isFull } from './requests.js'
+import { queueFull } from './answers.js'
 import type { KernelState, OpRequest, Request, Turn } from './state.js'
 
 type OpEvent = Extract<KernelEvent, { on: 'op' }>

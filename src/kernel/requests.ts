@@ -10,6 +10,7 @@
 
 import { SavepointError } from '../errors.js'
 import { json } from '../wire/message.js'
+import { answering, answerInfo, bracketed, queueFull, refuse, replyError, type Handler } from './answers.js'
 import { takeMoment } from './auto-checkpoints.js'
 import { startZygote, waking } from './awakening.js'
 import { commOf, handOverComms, isComm } from './beside.js'
@@ -25,7 +26,7 @@ import { startOp } from './op-requests.js'
 import { closeOurComm, greet, servedAtOnce, serveComm } from './ops.js'
 import { parseObject } from './policy.js'
 import { interruptRestore } from './restoring.js'
-import { command, log, publish, publishStatus, reply } from './send.js'
+import { command, log, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { watchInterrupt } from './stubborn.js'
 import {
@@ -160,7 +161,6 @@ function startRequest(state: KernelState, request: Request): void {
 }
 
 type TurnHandler = (state: KernelState, turn: Turn) => void
-type Handler = (state: KernelState, request: Request) => void
 
 const IN_TURN = tableOf<TurnHandler>({
   // Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#history
@@ -310,30 +310,6 @@ function tableOf<H>(handlers: Readonly<Record<string, H>>): ReadonlyMap<string, 
   return new Map(Object.entries(handlers))
 }
 
-function bracketed(handler: Handler): Handler {
-  return (state, request) => {
-    publishStatus(state, 'busy', request.message.headerBytes)
-    answering(state, request, () => handler(state, request))
-    publishStatus(state, 'idle', request.message.headerBytes)
-  }
-}
-
-/** A request that cannot be served gets an error reply; true if it was served. */
-function answering(state: KernelState, request: Request, serve: () => void): boolean {
-  try {
-    serve()
-    return true
-  } catch (error) {
-    if (!(error instanceof SavepointError)) throw error
-    replyError(state, request, error)
-    return false
-  }
-}
-
-export function answerInfo(state: KernelState, request: Request, content: Buffer): void {
-  bracketed(() => reply(state, request, { content }))(state, request)
-}
-
 /**
  * Was this sent before the request that is being served? Two channels keep no order between them, but a client's dates
  * do: an interrupt that was meant for an idle kernel must not hit the cell that its client sent next.
@@ -389,24 +365,4 @@ function connectReply(state: KernelState, request: Request): void {
 function shutdownReply(state: KernelState, request: Request): void {
   const { restart } = parseObject(request.message.contentBytes)
   stop(state, { code: 0, restart: restart === true, request })
-}
-
-export function queueFull(): SavepointError {
-  return new SavepointError('queue_full', 'Too many requests wait for this kernel. Wait for replies first.')
-}
-
-function refuse(state: KernelState, request: Request, error: SavepointError): void {
-  log(state, 'warn', 'request_refused', { code: error.code, type: request.message.header.msg_type })
-  bracketed(() => {
-    throw error
-  })(state, request)
-}
-
-function replyError(state: KernelState, request: Request, error: SavepointError): void {
-  if (!request.message.header.msg_type.endsWith('_request')) return
-  const content = errorContent(error)
-  if (request.message.header.msg_type === 'execute_request') {
-    publish(state, 'error', request.message.headerBytes, { content: json(content) })
-  }
-  reply(state, request, { content: json({ status: 'error', ...content }) })
 }
