@@ -6,9 +6,11 @@
  */
 
 import { closeSync, openSync, renameSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type LibsqlDatabase from 'libsql'
 import { SavepointError } from '../errors.js'
+import { makeFolder } from '../folders.js'
 import type { Log } from '../log.js'
 import { errnoOf } from './durable-files.js'
 import { storeLimits } from './limits.js'
@@ -38,6 +40,7 @@ export class Database {
   #connection: Connection
   #inode: number | null
   #closed = false
+  #reopening: Promise<void> | null = null
 
   private constructor(path: string, log: Log, connection: Connection, inode: number | null) {
     this.#path = path
@@ -99,11 +102,34 @@ export class Database {
     }
   }
 
-  #whenFree<T>(work: (sql: Sql) => T): Promise<T> {
-    return untilFree(() => {
+  async #whenFree<T>(work: (sql: Sql) => T): Promise<T> {
+    if (this.#isGone()) await this.#reopen()
+    return await untilFree(() => {
       if (this.#closed) throw new SavepointError('storage_failed', `The database ${this.#path} is closed.`)
       return work(this.#connection)
     })
+  }
+
+  /** What is written to a file that was removed or moved is lost without a word. */
+  #isGone(): boolean {
+    if (this.#path === MEMORY || this.#closed) return false
+    return statSync(this.#path, { throwIfNoEntry: false })?.ino !== this.#inode
+  }
+
+  /** Somebody removed the data folder, or put another one in its place: goes on with what is there now. */
+  #reopen(): Promise<void> {
+    this.#reopening ??= (async () => {
+      makeFolder(dirname(this.#path), 0o700)
+      const { connection, inode } = await connectOrReplace(this.#path, this.#log)
+      this.#connection.close()
+      this.#connection = connection
+      this.#inode = inode
+      this.generation += 1
+      this.#log('error', 'database_gone', { path: this.#path, effect: 'what was in it is gone; an empty one is used' })
+    })().finally(() => {
+      this.#reopening = null
+    })
+    return this.#reopening
   }
 
   async #replace(): Promise<void> {

@@ -15,6 +15,8 @@ export const storeLimits = Object.freeze({
   /** Rows of one answer, and rows that are kept when history lives in memory. */
   historyAnswerRowsMax: 10_000,
   historyMemoryRowsMax: 10_000,
+  /** How often a database that could not be used is tried again. */
+  historyRetryMs: 1_000,
   /** A longer search pattern is refused: matching one costs time that grows with its stars. */
   historyPatternCharsMax: 1_000,
 

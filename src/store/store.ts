@@ -26,6 +26,8 @@ export interface StoreOptions {
   readonly keep?: KeepRules | null
   /** Bytes that the checkpoints of one owner may take; 0: any number, as by default. */
   readonly bytesMax?: number
+  /** Lines of a history that will never be kept. */
+  readonly onHistoryLost?: (lines: number) => void
 }
 
 export interface Store {
@@ -37,8 +39,8 @@ export interface Store {
 
 /** Stores of many kernels in one process, which share one database: to open one for each takes milliseconds. */
 export interface Stores {
-  /** `owner` null: of no kernel, and sees what everybody keeps. */
-  of(kernelId: string, owner: string | null): Store
+  /** `owner` null: of no kernel, and sees what everybody keeps. `session`: see HistoryOptions. */
+  of(kernelId: string, owner: string | null, session?: string): Store
   /** To be called when all of the stores are closed. Never rejects. */
   close(): Promise<void>
 }
@@ -57,7 +59,7 @@ export function openStore({ kernelId, owner = LOCAL_OWNER, ...options }: StoreOp
 }
 
 export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): Stores {
-  const { dataDir, log, clock, keep = null, bytesMax = 0 } = options
+  const { dataDir, log, clock, keep = null, bytesMax = 0, onHistoryLost: onLost = () => {} } = options
   const turns = new Turns(storeLimits.readingMax, storeLimits.readingWaitMax)
   const exports = new Turns(storeLimits.exportingMax, 0)
   let opening: Promise<Database> | null = null
@@ -76,8 +78,9 @@ export function openStores(options: Omit<StoreOptions, 'kernelId' | 'owner'>): S
   const stock = new Stock({ dataDir, log, clock, openDatabase, opened })
   const collector = new Collector(stock, turns, log, clock)
   return {
-    of(kernelId, owner) {
-      const history = new History({ kernelId, owner: owner ?? LOCAL_OWNER, log, clock, openDatabase })
+    of(kernelId, owner, session) {
+      const begun = session === undefined ? {} : { session }
+      const history = new History({ ...begun, kernelId, owner: owner ?? LOCAL_OWNER, log, clock, openDatabase, onLost })
       const checkpoints = new Checkpoints({ owner, log, clock, stock, turns, exports, collector, keep, bytesMax })
       return {
         history,

@@ -71,8 +71,12 @@ export class Checkpoints {
    * Checks, signs and keeps what the writer wrote. On a failure its files are removed. Throws `unknown_checkpoint` (no
    * such reservation), `damaged_checkpoint` (what was written is none), `cancelled` (abandoned meanwhile),
    * `quota_exceeded`, `storage_failed` (with `details.retry`: begin again with `fresh`, once).
+   *
+   * One that is stored already is answered by what it is: who asks may be the successor of who did.
    */
   async seal(id: string, facts: SealFacts): Promise<CheckpointRecord> {
+    const stored = this.#reservations.has(id) ? null : await this.get(id)
+    if (stored) return stored
     const { keep } = this.#options
     const record = await this.#reservations.seal(
       () => this.#stocked(),

@@ -41,6 +41,10 @@ export class Reservations {
     this.#clock = clock
   }
 
+  has(id: string): boolean {
+    return this.#unfinished.has(id)
+  }
+
   /** Throws `name_invalid`, `bad_request`, `queue_full`: what needs no disk to be known. */
   check({ name, note }: BeginRequest): void {
     if (name !== null) checkCheckpointName(name)

@@ -119,8 +119,9 @@ export interface Lease {
  * work twice: a lease that its holder did not give back ends by itself.
  */
 export function takeLease(sql: Sql, { owner, holder }: Lease, nowMs: number, untilMs: number): boolean {
-  const taken = 'SELECT 1 FROM collections WHERE subject = ? AND holder IS NOT NULL AND until_ms > ?'
-  if (sql.all(taken, owner, nowMs).length > 0) return false
+  // One that would last longer than any was taken before the clock was set back.
+  const taken = 'SELECT 1 FROM collections WHERE subject = ? AND holder IS NOT NULL AND until_ms > ? AND until_ms <= ?'
+  if (sql.all(taken, owner, nowMs, untilMs).length > 0) return false
   const statement = `INSERT INTO collections (subject, generation, holder, until_ms) VALUES (?, 0, ?, ?)
     ON CONFLICT (subject) DO UPDATE SET holder = excluded.holder, until_ms = excluded.until_ms, due = 0`
   sql.run(statement, owner, holder, untilMs)

@@ -4,7 +4,7 @@ import type { Clock } from '../../clock.js'
 import type { Log } from '../../log.js'
 import { bringIntoStep } from '../checkpoints/checkpoint-reindex.js'
 import type { Database } from '../database.js'
-import { openShelf, storageFailure, type Shelf, type Stocked } from '../checkpoints/shelf.js'
+import { exists, openShelf, storageFailure, type Shelf, type Stocked } from '../checkpoints/shelf.js'
 import { closeUnfinishedFolder } from '../unfinished-files.js'
 
 export interface StockOptions {
@@ -28,14 +28,18 @@ export class Stock {
   }
 
   /** The folders alone. Throws `storage_failed`. */
-  shelf(): Promise<Shelf> {
+  async shelf(): Promise<Shelf> {
     const { dataDir, log, clock } = this.#options
+    const before = this.#shelf
+    const open = await before
+    // Somebody removed the data folder: what is there now is looked at anew.
+    if (open && !(await exists(open.unfinishedFolder)) && this.#shelf === before) this.#shelf = null
     // Remembered only while it succeeds, so that a folder that was put right is used without a restart.
     this.#shelf ??= openShelf(dataDir, log, clock).catch((error: unknown) => {
       this.#shelf = null
       throw storageFailure(error, dataDir)
     })
-    return this.#shelf
+    return await this.#shelf
   }
 
   /** Folders and database, its tables in step with the files that were there when it was opened. Throws `storage_failed`. */

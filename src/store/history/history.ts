@@ -1,8 +1,9 @@
 /**
  * The history of one kernel: every cell that is stored, under IPython's numbering of sessions and lines.
  *
- * Writing waits until there is something to write together, so that a cell costs no transaction. A database that
- * cannot be used costs the user one warning and the history of earlier sessions, never a cell.
+ * Writing waits until there is something to write together, so that a cell costs no transaction. As long as the
+ * database cannot be used, the present sessions live in one in memory: that costs the user one warning, and earlier
+ * sessions, never a cell. The database is tried again now and then, and gets what it has missed.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -10,6 +11,7 @@ import type { Clock } from '../../clock.js'
 import { SavepointError } from '../../errors.js'
 import type { Log } from '../../log.js'
 import { Database, type Sql } from '../database.js'
+import { addMissed, missedRows } from './missed.js'
 import { queryHistory, type HistoryRequest, type HistoryRow } from './history-query.js'
 import { storeLimits } from '../limits.js'
 
@@ -17,10 +19,14 @@ export interface HistoryOptions {
   readonly kernelId: string
   /** Whose kernel it is: nobody else's cells are shown. */
   readonly owner: string
+  /** What its first session is known by, for who goes on with it in another process; absent: nobody does. */
+  readonly session?: string
   readonly log: Log
   readonly clock: Clock
   /** Called when the database is first needed; may be called again after it failed. */
   readonly openDatabase: () => Promise<Database>
+  /** Lines that will never be kept. */
+  readonly onLost?: (lines: number) => void
 }
 
 export interface HistoryEntry {
@@ -51,16 +57,21 @@ export class History {
   #session: Session
   #pending: Pending[] = []
   #overflowed = false
+  /** That lines are lost is told. */
+  #telling = false
   #cancelTimer: (() => void) | null = null
   /** The last write that was begun; each begins when the one before has ended. Never rejects. */
   #writing: Promise<void> = Promise.resolve()
   /** Null once the database failed and not even one in memory could be had. */
   #memory: Database | null | undefined
   #fallingBack: Promise<void> | null = null
+  #returning: Promise<void> | null = null
+  /** When the database was tried last, by the monotonic clock. */
+  #triedAt = 0
 
   constructor(options: HistoryOptions) {
     this.#options = options
-    this.#session = this.#newSession()
+    this.#session = this.#newSession(options.session)
   }
 
   /** The number of the present session, given now if it has none. */
@@ -113,7 +124,13 @@ export class History {
   /** Writes what is pending, and ends. The database is its opener's to close. */
   async close(): Promise<void> {
     await this.flush()
-    this.#memory?.close()
+    if (this.#memory === undefined) return
+    await this.#return()
+    const memory = this.#memory as Database | null | undefined
+    if (!memory) return
+    this.#memory = null
+    this.#lost(await memory.read((sql) => Number(sql.all('SELECT count(*) AS n FROM history')[0]?.['n'])))
+    memory.close()
   }
 
   #add(pending: Pending): void {
@@ -122,6 +139,7 @@ export class History {
       this.#pending.shift()
       if (!this.#overflowed) this.#options.log('warn', 'history_rows_dropped', { reason: 'the database is too slow' })
       this.#overflowed = true
+      this.#options.onLost?.(1)
     }
     // The flushes that are begun here never reject; each failure has been dealt with inside.
     if (this.#pending.length === storeLimits.historyFlushRows) void this.flush()
@@ -136,8 +154,10 @@ export class History {
       await this.#using((database) => database.write((sql) => this.#insert(sql, batch)))
       this.#overflowed = false
     } catch (error) {
-      this.#options.log('warn', 'history_rows_lost', { rows: batch.length, reason: reasonOf(error) })
+      this.#lost(batch.filter((pending) => 'entry' in pending).length, error)
+      return
     }
+    this.#telling = false
   }
 
   #insert(sql: Sql, batch: readonly Pending[]): void {
@@ -155,11 +175,14 @@ export class History {
         sql.run('INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)', session, pending.line, storable(pending.output))
       }
     }
-    if (this.#memory) keepNewest(sql)
+    if (this.#memory) this.#options.onLost?.(keepNewest(sql))
   }
 
   /** Does `work` with the database, or, when that fails, with one in memory. Null when there is none at all. */
   async #using<T>(work: (database: Database) => Promise<T>): Promise<T | null> {
+    if (this.#memory !== undefined && this.#options.clock.now() - this.#triedAt >= storeLimits.historyRetryMs) {
+      await this.#return()
+    }
     if (this.#memory === undefined) {
       try {
         return await work(await this.#options.openDatabase())
@@ -175,7 +198,9 @@ export class History {
 
   async #fallBack(error: unknown): Promise<void> {
     const { log } = this.#options
-    log('warn', 'history_in_memory', { reason: reasonOf(error), effect: 'the history of this kernel ends with it' })
+    const effect = 'the history of this kernel ends with it unless the database can be used again before'
+    log('warn', 'history_in_memory', { reason: reasonOf(error), effect })
+    this.#triedAt = this.#options.clock.now()
     try {
       this.#memory = await Database.openInMemory(log)
       await this.#copySession(this.#memory)
@@ -183,6 +208,44 @@ export class History {
       this.#memory ??= null
       log('warn', 'history_incomplete', { reason: reasonOf(cause) })
     }
+  }
+
+  /** Gives the database what it has missed, if it can be used by now. Never rejects. */
+  #return(): Promise<void> {
+    this.#returning ??= this.#bringBack().finally(() => {
+      this.#returning = null
+      this.#triedAt = this.#options.clock.now()
+    })
+    return this.#returning
+  }
+
+  async #bringBack(): Promise<void> {
+    const memory = this.#memory
+    if (memory === undefined) return
+    const { kernelId, owner, log } = this.#options
+    try {
+      const database = await this.#options.openDatabase()
+      const missed = memory === null ? [] : await memory.read(missedRows)
+      const numbers = await database.write((sql) => addMissed(sql, missed, kernelId, owner))
+      this.#memory = undefined
+      this.#fallingBack = null
+      // A session has the number there that it had before, or one that was free.
+      this.#session.number = numbers.get(this.#session.owner) ?? this.#session.number
+      for (const { session } of this.#pending) session.number = numbers.get(session.owner) ?? session.number
+      memory?.close()
+      log('info', 'history_kept_again', { lines: missed.length })
+    } catch {
+      // It is told already, and tried again.
+    }
+  }
+
+  /** Told once, until something could be kept again. */
+  #lost(lines: number, error?: unknown): void {
+    if (lines === 0) return
+    this.#options.onLost?.(lines)
+    const reason = error === undefined ? 'the database could not be used until the end' : reasonOf(error)
+    if (!this.#telling) this.#options.log('warn', 'history_rows_lost', { rows: lines, reason })
+    this.#telling = true
   }
 
   /** A database that can no longer be written can often still be read; the present session is taken from it. */
@@ -208,8 +271,8 @@ export class History {
     await memory.write((sql) => this.#insert(sql, copies))
   }
 
-  #newSession(): Session {
-    return { owner: randomUUID(), startedAt: this.#options.clock.date().toISOString(), number: null, lastLine: 0 }
+  #newSession(owner = randomUUID() as string): Session {
+    return { owner, startedAt: this.#options.clock.date().toISOString(), number: null, lastLine: 0 }
   }
 }
 
@@ -224,17 +287,22 @@ function ensureSession(sql: Sql, session: Session, kernelId: string, subject: st
     const owner = sql.all('SELECT owner FROM sessions WHERE session = ?', session.number)[0]?.['owner']
     if (owner === session.owner) return session.number
     if (owner !== undefined) session.number = null
+  } else {
+    // An earlier process may have begun it.
+    const begun = sql.all('SELECT session FROM sessions WHERE owner = ?', session.owner)[0]?.['session']
+    if (begun !== undefined) return (session.number = Number(begun))
   }
   const statement = 'INSERT INTO sessions (session, owner, kernel_id, subject, started_at) VALUES (?, ?, ?, ?, ?)'
   session.number = sql.run(statement, session.number, session.owner, kernelId, subject, session.startedAt)
   return session.number
 }
 
-function keepNewest(sql: Sql): void {
-  for (const table of ['history', 'outputs']) {
-    const newest = `(SELECT max(rowid) FROM ${table}) - ${storeLimits.historyMemoryRowsMax}`
-    sql.run(`DELETE FROM ${table} WHERE rowid <= ${newest}`)
-  }
+/** How many lines made room. */
+function keepNewest(sql: Sql): number {
+  const newest = (table: string): string => `(SELECT max(rowid) FROM ${table}) - ${storeLimits.historyMemoryRowsMax}`
+  const old = sql.all(`SELECT count(*) AS n FROM history WHERE rowid <= ${newest('history')}`)[0]?.['n']
+  for (const table of ['history', 'outputs']) sql.run(`DELETE FROM ${table} WHERE rowid <= ${newest(table)}`)
+  return Number(old)
 }
 
 /** IPython stores a cell without its last line breaks. SQLite ends a text at a NUL. */
