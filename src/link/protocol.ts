@@ -11,8 +11,11 @@
  * the wire.
  */
 
+import type { Resumed } from './resumption.js'
 import type { ExternalEffect, RollbackReason, SnapshotMode, SnapshotPermit } from './snapshots.js'
 
+export type * from './helper-protocol.js'
+export type * from './resumption.js'
 export type * from './snapshots.js'
 export type { KernelIdentity, ZygoteCommand, ZygoteEvent } from './zygote-protocol.js'
 
@@ -28,16 +31,30 @@ export interface Envelope {
 
 // ---------------------------------------------------------------------------------------------- from any process
 
-/** First frame of every connection. `token` is the one-time right to be this kernel's worker of this generation. */
+/** First frame of every connection. `token` is the right to be this kernel's worker of this generation. */
 export interface Hello {
   readonly kind: 'hello'
   readonly role: 'zygote' | 'worker' | 'writer' | 'debugger'
   readonly kernel: string
   readonly token: string
   readonly pid: number
+  /** It was here before, and its gateway went away. Of a zygote: an empty object, followed by `inventory`. */
+  readonly resumed?: Partial<Resumed>
 }
 
 // ------------------------------------------------------------------------------------------------------- worker
+
+/** A command with its number among those that the kernel decided upon: 1, 2, ... in each generation. */
+export type Numbered<C extends Envelope> = C & { readonly n?: number }
+
+/** Limits of one process, which code that runs in it is told of by errors of its own. Absent: no limit. */
+export interface OwnLimits {
+  /** Of data: what it allocates, and the stacks of its threads. */
+  readonly memory_bytes?: number
+  readonly file_bytes?: number
+  /** Processors that it may run on. */
+  readonly cores?: number
+}
 
 /** Sent to a worker. */
 export type WorkerCommand =
@@ -49,6 +66,8 @@ export type WorkerCommand =
       readonly cwd: string | null
       /** What code in the kernel takes for its connection file, whose name tells the kernel's id. */
       readonly connection_file: string | null
+      /** What the process puts on itself; absent: nothing. See `own_limits.py`. */
+      readonly limits?: OwnLimits
     }
   | {
       /** First frame to a worker. Parts: [] or, for a woken snapshot, [pickled exception, pickled value] (may be empty). */
@@ -247,6 +266,8 @@ export type WorkerEvent =
       readonly system_seconds?: number
       /** The cell that is begun behind this reply. */
       readonly begins?: number
+      /** Highest `n` of a command that it has got; absent: none was numbered. */
+      readonly got?: number
     }
   | { /** A message beside a cell was served. */ readonly kind: 'served'; readonly seq: number }
   | {
@@ -353,33 +374,3 @@ export interface LostObject {
   readonly type: string
   readonly reason: string
 }
-
-/** Sent by a checkpoint writer, which ends after any but `writing`. Parts of `written`: [manifest, or its root, as JSON]. */
-export type WriterEvent =
-  | {
-      /** How far it is, at most every half second; `total_bytes` is null until it is known. */ readonly kind: 'writing'
-      readonly checkpoint: string
-      readonly done_bytes: number
-      readonly total_bytes: number | null
-      readonly variable: string | null
-    }
-  | { readonly kind: 'written'; readonly checkpoint: string; readonly ms: number }
-  | { readonly kind: 'write_failed'; readonly checkpoint: string; readonly reason: string }
-
-// ----------------------------------------------------------------------------------------------------- debugger
-
-/** Sent to the debugger's thread of a worker, which ends when its connection is closed. Parts: [content]. */
-export interface DebuggerCommand {
-  readonly kind: 'debug_request'
-  readonly seq: number
-}
-
-/** Sent by the debugger's thread. */
-export type DebuggerEvent =
-  | {
-      /** Parts: [content]. `attached`: debugpy is at work, so that the process cannot be copied. */ readonly kind: 'debug_reply'
-      readonly seq: number
-      readonly attached: boolean
-    }
-  | { /** Parts: [content]. */ readonly kind: 'debug_event' }
-  | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }

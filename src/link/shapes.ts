@@ -1,11 +1,11 @@
 /**
- * What a worker or a writer may say, checked where it comes in: user code can reach the link, and whatever it writes
+ * What a process that dials in, a worker or a writer may say, checked where it comes in: user code can reach the link, and whatever it writes
  * there must not go further than here.
  *
  * Only what is relied upon is checked; a field that nobody knows is left alone.
  */
 
-import type { Envelope, WorkerEvent, WorkerNotice, WriterEvent } from './protocol.js'
+import type { Envelope, Hello, WorkerEvent, WorkerNotice, WriterEvent } from './protocol.js'
 
 type Check = (value: unknown) => boolean
 interface Shape {
@@ -58,6 +58,7 @@ const WORKER: Readonly<Record<(WorkerEvent | WorkerNotice)['kind'], Shape>> = {
       returned: optional(list(number)),
       going_on: optional(list(number)),
       begins: optional(number),
+      got: optional(number),
       faults: optional(number),
       seconds: optional(number),
       cpu_seconds: optional(number),
@@ -120,6 +121,23 @@ const WRITER: Readonly<Record<WriterEvent['kind'], Shape>> = {
   },
   written: { fields: { checkpoint: text, ms: number }, parts: 0 },
   write_failed: { fields: { checkpoint: text, reason: text }, parts: 0 },
+}
+
+const HELLO: Shape = {
+  fields: {
+    kind: oneOf('hello'),
+    role: oneOf('zygote', 'worker', 'writer', 'debugger'),
+    kernel: text,
+    token: text,
+    pid: number,
+    resumed: optional(record({ generation: optional(number), sent: optional(number), got: optional(number) })),
+  },
+  parts: 0,
+}
+
+/** The envelope as that of a process which introduces itself, or null if it is none. */
+export function hello(envelope: Envelope): Hello | null {
+  return fits(envelope as unknown as Readonly<Record<string, unknown>>, HELLO.fields) ? (envelope as Hello) : null
 }
 
 /** The envelope as an event of a worker, or null if it is none. */

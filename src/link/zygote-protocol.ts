@@ -1,5 +1,8 @@
 /** What a zygote is told, and what it says: see `protocol`. */
 
+import type { OwnLimits } from './protocol.js'
+import type { Dismissal, Inventory } from './resumption.js'
+
 /** Sent to a zygote. */
 export type ZygoteCommand =
   | {
@@ -11,6 +14,10 @@ export type ZygoteCommand =
       /** Socket at which it waits for the next gateway, for at most `linger_s`; null: it does not. */
       readonly rendezvous: string | null
       readonly linger_s: number
+      /** So long it and its workers go on without a gateway, and redial; 0: they end with it. */
+      readonly orphan_s?: number
+      /** A worker that keeps more than so many bytes for a gateway that is away waits. */
+      readonly spool_bytes_max?: number
       /** Modules to import first; one that cannot be is named in `ready`. */
       readonly preload?: readonly string[]
       /** Use the kernel once before `ready`. */
@@ -33,6 +40,7 @@ export type ZygoteCommand =
       readonly interrupts?: string
       /** See `lease`. */
       readonly connection_file?: string | null
+      readonly limits?: OwnLimits
       /** It waits for `lease` as long as it takes, before `welcome`. */
       readonly ready?: boolean
     }
@@ -65,6 +73,7 @@ export type ZygoteCommand =
       /** End every worker and snapshot, then the zygote itself, or let it wait for a successor of this gateway. */ readonly kind: 'stop'
       readonly linger: boolean
     }
+  | Dismissal
 
 /** What a frozen copy exchanges when it becomes the worker of another kernel. */
 export interface KernelIdentity {
@@ -116,3 +125,4 @@ export type ZygoteEvent =
       readonly error?: string
     }
   | { /** Nothing is left of that kernel. */ readonly kind: 'ended'; readonly kernel: string }
+  | Inventory

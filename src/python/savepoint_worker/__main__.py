@@ -17,7 +17,7 @@ def main(arguments: "list[str]") -> int:
     parser = ArgumentParser(prog="savepoint_worker", allow_abbrev=False)
     zygote = parser.add_subparsers(dest="command", required=True).add_parser("zygote", allow_abbrev=False)
     zygote.add_argument("--link", required=True, help="unix socket of the gateway")
-    zygote.add_argument("--token", required=True, help="the right to be its zygote")
+    zygote.add_argument("--token", required=True, help="the right to be its zygote; - for that in SAVEPOINT_LINK_TOKEN")
     zygote.add_argument("--kernel", default="", help="id of the kernel")
     zygote.add_argument("--kernel-args", default="[]", help="options for IPython, as a JSON list")
     zygote.add_argument("--stack", help="folder to import IPython and ipykernel from; - for none")
@@ -29,7 +29,14 @@ def main(arguments: "list[str]") -> int:
         help="the gateway is only starting, and sends the other settings later",
     )
     zygote.add_argument("--starter", type=int, help="pid of the gateway, if that is our parent")
+    zygote.add_argument("--confined", action="store_true", help="it runs in a sandbox")
     options = parser.parse_args(arguments)
+    # Command lines can be read by everybody on the machine.
+    token = os.environ.pop("SAVEPOINT_LINK_TOKEN", "") if options.token == "-" else options.token
+    if options.confined:
+        from .confinement import confine
+
+        confine()
     stack = None if options.stack == "-" else options.stack
     restore_search_path(stack)
     # The token is nobody's business from here on, and programs that parse their arguments shall find none.
@@ -39,7 +46,7 @@ def main(arguments: "list[str]") -> int:
     from .startup import start
     from .zygote import Options
 
-    asked = Options(options.link, options.token, options.kernel, options.rendezvous, options.linger)
+    asked = Options(options.link, token, options.kernel, options.rendezvous, options.linger)
     start(asked, None if options.settings_follow else json.loads(options.kernel_args), stack, options.starter)
     return 0
 

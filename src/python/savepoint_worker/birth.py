@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from . import own_limits
 
 
 class WorkerSpec(NamedTuple):
@@ -24,6 +26,12 @@ class WorkerSpec(NamedTuple):
     ready: bool = False
     #: What `%connect_info` and others take for the kernel's connection file; None: what the zygote was told.
     connection_file: str | None = None
+    #: So long it goes on without a gateway; 0: it ends with it.
+    orphan_s: float = 0
+    #: It keeps at most so much for it on disk.
+    spool_bytes_max: int = 1 << 30
+    #: See `own_limits`; None: there are none, or they come with the lease.
+    limits: dict[str, Any] | None = None
 
 
 def undo_folder(seat: str) -> str:
@@ -43,7 +51,7 @@ def put_on(env: dict[str, str | None], cwd: str | None) -> None:
 
 
 def enter(spec: WorkerSpec) -> None:
-    """Put on everything that the kernel is to have, standard streams included. Raises OSError."""
+    """Put on everything that the kernel is to have, standard streams included. Raises OSError and ValueError."""
     put_on(spec.env, spec.cwd)
     if spec.stdout is not None and os.path.isdir(undo_folder(spec.stdout)):
         # Of a worker that was lost with its transactions.
@@ -54,6 +62,9 @@ def enter(spec: WorkerSpec) -> None:
             descriptor = open_fifo(path)
             os.dup2(descriptor, number)
             os.close(descriptor)
+    own_limits.expose(own_limits.WORKER)
+    if spec.limits:
+        own_limits.put_on(spec.limits)
 
 
 def open_fifo(path: str) -> int:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from .debug.teardown import remove_texts
+from .processes import children, endings
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -35,3 +36,25 @@ def end(worker: Worker) -> NoReturn:
 def _end_at_last() -> None:
     time.sleep(TIMEOUT_S)
     os._exit(0)
+
+
+def end_abandoned(status: int) -> NoReturn:
+    """End this process, which no gateway wants any more, with the user's processes below it.
+
+    Frozen copies are the zygote's to end.
+    """
+    try:
+        hidden = children.hidden()
+        session = os.getsid(0)
+        below = endings.descendants([pid for pid in children.children_of(os.getpid()) if pid not in hidden])
+        # What the user moved to a session of its own is meant to stay.
+        endings.end([pid for pid in below if _session_of(pid) == session])
+    finally:
+        os._exit(status)
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return -1

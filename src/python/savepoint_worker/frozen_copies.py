@@ -41,7 +41,7 @@ def wake(wards: Wards, command: dict[str, Any], tell: Tell) -> None:
     finally:
         theirs.close()
         wards.forget(snapshot)
-    wards.adopt(snapshot.pid, Child(kernel, ours))
+    wards.adopt(snapshot.pid, Child(kernel, ours, snapshot.token if identity is None else identity["token"]))
     if identity is not None:
         # If it ends before it has said who it is, this tells what that was to be.
         tell({"kind": "forked", "kernel": kernel, "token": identity["token"], "pid": snapshot.pid})
@@ -67,7 +67,7 @@ def copy(wards: Wards, command: dict[str, Any], tell: Tell) -> None:
         return
     finally:
         theirs.close()
-    wards.expect(Duplicate(kernel, snapshot, name, ours))
+    wards.expect(Duplicate(kernel, snapshot, name, ours, found.token))
 
 
 def hear(wards: Wards, duplicate: Duplicate, tell: Tell) -> None:
@@ -89,7 +89,7 @@ def hear(wards: Wards, duplicate: Duplicate, tell: Tell) -> None:
         wards.forget(duplicate)
         _refuse(kernel, snapshot, name, reason, tell)
         return
-    wards.keep(Snapshot(kernel, name, pid, wards.release(duplicate)))
+    wards.keep(Snapshot(kernel, name, pid, wards.release(duplicate), duplicate.token))
     tell({"kind": "copied", "kernel": kernel, "snapshot": snapshot, "name": name, "pid": pid})
 
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 
 from . import interrupts
 from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
+from .presence import start_thread, starts
 
 ANSWERS = frozenset({"input", "answer"})
 URGENT = frozenset({"debug"})
@@ -111,9 +112,17 @@ class Inbox:
         self.on_commands_while_waiting: Callable[[], None] = lambda: None
         #: Called, in whatever thread reads, for each frame that must not wait for the main thread.
         self.on_urgent: Callable[[Frame], None] = lambda frame: None
+        #: Called when every loop is to look at the link anew.
+        self.on_wake: Callable[[], None] = lambda: None
         #: The cell that may be begun behind the one that runs.
         self.ahead: Frame | None = None
-        self._reading = threading.RLock()
+        #: Held by whoever reads.
+        self.lock = threading.RLock()
+        self._pumps = False
+        #: A thread of `glance` is at work; which was the last, as the system numbers it.
+        self.glances = False
+        self.glancer = 0
+        self._glancer_exists: Callable[[], object] = lambda: None
         self._expected: dict[str, Expected | Promised] = {}
 
     def reset(self, link: Link) -> None:
@@ -121,7 +130,9 @@ class Inbox:
         self.link = link
         self.commands.clear()
         self.ahead = None
-        self._reading = threading.RLock()
+        self.lock = threading.RLock()
+        self._pumps = self.glances = False
+        link.be_read(self)
         for expected in self._expected.values():
             expected.close()
         self._expected = {}
@@ -148,44 +159,96 @@ class Inbox:
         if self._expected.get(promised.identity) is promised:
             del self._expected[promised.identity]
 
+    def wake_all(self) -> None:
+        """Let everybody who waits for the link look at it anew: another connection is in its place."""
+        for expected in list(self._expected.values()):
+            if isinstance(expected, Expected):
+                expected.wake()
+        self.on_wake()
+
+    def glance(self) -> None:
+        """For who sends much: take what has come, soon, unless somebody is at it, maybe this thread itself."""
+        if self._pumps or self.is_glancing():
+            return
+        if threading.get_ident() != threading.main_thread().ident:
+            self._glance()
+            return
+        # What a signal handler of the user's raises in the main thread would tear apart what has come.
+        self._glancer_exists = starts
+        self.glances = True
+        try:
+            self._glancer_exists = start_thread(self._glance_aside)
+        except (RuntimeError, MemoryError):
+            # There is no room for another thread: the loop reads at last.
+            self.glances = False
+
+    def is_glancing(self) -> bool:
+        """Does a thread of `glance` exist that is not at its end yet?"""
+        if self.glances and self._glancer_exists() is None:
+            self.glances = False
+        return self.glances
+
+    def _glance_aside(self, _given: object) -> None:
+        self.glancer = threading.get_native_id()
+        self._glance()
+
+    def _glance(self) -> None:
+        try:
+            if self.lock.acquire(blocking=False):
+                try:
+                    self.pump()
+                finally:
+                    self.lock.release()
+        finally:
+            self.glances = False
+
     @interrupts.held
     def pump(self) -> None:
         """Take what has come, without waiting, and hand it out."""
-        requests = 0
-        fresh = False
-        with self._reading:
-            interrupts.begin_reading()
+        with self.lock:
+            self._pumps = True
             try:
-                frames = self.link.receive_ready()
-            except (LinkClosed, BadFrame):
-                self.on_lost()
-                return
-            for frame in frames:
-                kind = frame.envelope["kind"]
-                if kind in ANSWERS:
-                    expected = self._expected.get(frame.envelope["id"])
-                    # An answer that nobody waits for any more came too late.
-                    if expected is not None:
-                        expected.frame = frame
-                        expected.wake()
-                elif "subshell" in frame.envelope:
-                    self.on_subshell(frame)
-                elif "beside" in frame.envelope:
-                    self.on_beside(frame)
-                    fresh = True
-                elif kind in URGENT:
-                    self.on_urgent(frame)
-                elif "behind" in frame.envelope:
-                    self.ahead = frame
-                elif kind == "withdraw":
-                    self.ahead = None
-                else:
-                    self.commands.append(frame)
-                    requests += kind == "request"
-                    fresh = True
-            interrupts.end_reading(requests)
+                fresh = self._hand_out()
+            finally:
+                self._pumps = False
         if fresh:
             for expected in list(self._expected.values()):
                 if expected._in_main:
                     expected.wake()
             self.on_commands()
+
+    def _hand_out(self) -> bool:
+        """Hand out what has come. Was there anything that the worker is to look at?"""
+        requests = 0
+        fresh = False
+        interrupts.begin_reading()
+        try:
+            frames = self.link.receive_ready()
+        except (LinkClosed, BadFrame):
+            self.on_lost()
+            return False
+        for frame in frames:
+            kind = frame.envelope["kind"]
+            if kind in ANSWERS:
+                expected = self._expected.get(frame.envelope["id"])
+                # An answer that nobody waits for any more came too late.
+                if expected is not None:
+                    expected.frame = frame
+                    expected.wake()
+            elif "subshell" in frame.envelope:
+                self.on_subshell(frame)
+            elif "beside" in frame.envelope:
+                self.on_beside(frame)
+                fresh = True
+            elif kind in URGENT:
+                self.on_urgent(frame)
+            elif "behind" in frame.envelope:
+                self.ahead = frame
+            elif kind == "withdraw":
+                self.ahead = None
+            else:
+                self.commands.append(frame)
+                requests += kind == "request"
+                fresh = True
+        interrupts.end_reading(requests)
+        return fresh

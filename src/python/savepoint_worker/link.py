@@ -26,12 +26,18 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .inbox import Inbox
 
 Bytes = bytes | bytearray | memoryview
 #: A frame on its way: its buffers, and how many bytes of them each call has sent so far.
 Queued = tuple[list[Bytes], list[int]]
 
+#: How a worker ends that no gateway wants any more.
+EXIT_LINK_LOST = 70
 FRAME_BYTES_MAX = 2**31 - 1
 ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
@@ -172,7 +178,17 @@ class FrameReader:
 
 
 class Link:
-    """One connection to the gateway. Sending is thread-safe; reading is for one reader at a time."""
+    """One connection to the gateway. Sending is thread-safe; reading is for one reader at a time.
+
+    When the gateway is gone, so is this. A worker that outlives it has another kind of link (`lasting`).
+    """
+
+    #: Highest number of a command that has come.
+    got = 0
+    #: Does it outlive the gateway?
+    survives = False
+    #: What ends this process when no gateway wants it.
+    on_abandoned: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(True)
@@ -186,13 +202,17 @@ class Link:
         self.closed = False
 
     @classmethod
-    def dial(cls, path: str, role: str, kernel: str, token: str) -> Link:
-        """Connect to the gateway's socket at `path` and introduce this process. Raises OSError."""
+    def dial(cls, path: str, role: str, kernel: str, token: str, resumed: dict[str, int] | None = None) -> Link:
+        """Connect to the gateway's socket at `path` and introduce this process. Raises OSError.
+
+        `resumed`: what is to be said of a process that comes back.
+        """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(path)
             link = cls(connection)
-            link.send({"kind": "hello", "role": role, "kernel": kernel, "token": token, "pid": os.getpid()})
+            hello = {"kind": "hello", "role": role, "kernel": kernel, "token": token, "pid": os.getpid()}
+            link.send(hello if resumed is None else {**hello, "resumed": resumed})
         except BaseException:
             connection.close()
             raise
@@ -206,6 +226,16 @@ class Link:
         """End the connection. Closing twice is the same as once."""
         self.closed = True
         self._socket.close()
+
+    def be_read(self, reader: Inbox) -> None:
+        """From now on `reader` takes what comes."""
+
+    def settle(self) -> None:
+        """Wait until no thread of the link's is at work, before a fork. Not in such a thread."""
+
+    def own(self) -> frozenset[int]:
+        """Descriptors that the link has beside the connection."""
+        return frozenset()
 
     # ------------------------------------------------------------------------------------------------- sending
 
@@ -254,9 +284,9 @@ class Link:
     def _send_queued(self) -> None:
         while self._queue:
             buffers, sent = self._queue[0]
-            rest = _unsent(buffers, sum(sent))
+            rest = unsent(buffers, sum(sent)) if sent else buffers
             if not rest:
-                self._queue.popleft()
+                self._be_sent()
                 continue
             try:
                 # `extend` stores the count without returning to Python code in between, where a handler could raise.
@@ -265,9 +295,23 @@ class Link:
                 if error.errno is None:
                     # Not the system's: a signal handler raised it (a TimeoutError is an OSError, too).
                     raise
-                self.closed = True
-                self._queue.clear()
-                raise LinkClosed(error.errno, "The gateway is gone.") from error
+                self._break(error)
+                return
+            # Most frames are one buffer, and sent at once.
+            if len(buffers) == 1 and sent[0] == len(buffers[0]):
+                self._be_sent()
+
+    def _be_sent(self) -> None:
+        """The first frame of the queue was sent, or is as good as sent."""
+        self._queue.popleft()
+
+    def _break(self, error: OSError | None) -> None:
+        """The connection is no more, as a sender finds (`error`), or a reader. Raises LinkClosed."""
+        self.closed = True
+        self._queue.clear()
+        if error is None:
+            raise LinkClosed("The gateway closed the link.")
+        raise LinkClosed(error.errno, "The gateway is gone.") from error
 
     # ----------------------------------------------------------------------------------------------- receiving
 
@@ -310,13 +354,21 @@ class Link:
         except OSError as error:
             if error.errno is None:
                 raise
-            self.closed = True
-            raise LinkClosed(error.errno, "The gateway is gone.") from error
+            self._end_of_stream(error)
+            return False
         if not count:
-            self.closed = True
-            raise LinkClosed("The gateway closed the link.")
-        self._received.extend(self._reader.push(chunk) if room is None else self._reader.filled(count))
+            self._end_of_stream(None)
+            return False
+        self._take(self._reader.push(chunk) if room is None else self._reader.filled(count))
         return room is not None or count == READ_BYTES
+
+    def _end_of_stream(self, error: OSError | None) -> None:
+        """Nothing more will come. Raises LinkClosed."""
+        self._break(error)
+
+    def _take(self, frames: list[Frame]) -> None:
+        """Keep what has come for whoever asks."""
+        self._received.extend(frames)
 
 
 def wait_readable(descriptors: list[int], timeout: float | None = None) -> list[int]:
@@ -330,7 +382,7 @@ def wait_readable(descriptors: list[int], timeout: float | None = None) -> list[
     return [descriptor for descriptor, _ in poll.poll(None if timeout is None else max(0, int(timeout * 1000 + 0.999)))]
 
 
-def _unsent(buffers: list[Bytes], sent: int) -> list[Bytes]:
+def unsent(buffers: list[Bytes], sent: int) -> list[Bytes]:
     """What remains of `buffers` after their first `sent` bytes."""
     if not sent:
         return buffers

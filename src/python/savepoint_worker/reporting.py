@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from .cells.module_files import note_module_files
+from . import own_limits
+from .cells.module_files import note_cells, note_module_files
 
 #: Where the files of the worker and of the `savepoint` module are.
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -81,6 +82,10 @@ class Reporter:
 
     def show(self, exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
         """Show the exception that is being handled, or the one given, as IPython does."""
+        with own_limits.Spare():
+            self._tell(exc_tuple, *arguments, **options)
+
+    def _tell(self, exc_tuple: Any, *arguments: Any, **options: Any) -> None:
         error: BaseException | None = exc_tuple[1] if exc_tuple is not None else sys.exc_info()[1]
         if isinstance(error, LeaveCell):
             return
@@ -93,6 +98,7 @@ class Reporter:
         here = self._here
         before, here.shown = here.shown, None
         note_module_files()
+        note_cells(getattr(self._shell.compile, "_filename_map", None))
         try:
             self._show(exc_tuple, *arguments, **options)
         except Exception:

@@ -224,6 +224,8 @@ def reply(
                 besides.serve_soon()
         facts |= _cost(request)
         facts |= guarded(worker, history.told, worker.shell, request.execution_count) or {}
+    if worker.link.got:
+        facts["got"] = worker.link.got
     try:
         begins = {} if next_cell is None else {"begins": next_cell.seq}
         answer = _encoded(request, content, metadata, facts | begins)

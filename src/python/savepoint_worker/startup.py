@@ -9,7 +9,9 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import signal
+import socket
 import sys
 import time
 from functools import partial
@@ -52,6 +54,7 @@ def start(options: Options, arguments: list[str] | None, stack: str | None, star
             sys.exit(1)
         arguments = settings["arguments"]
         named = {name: settings[name] for name in ("kernel", "rendezvous", "linger_s")}
+        named |= {name: settings[name] for name in ("orphan_s", "spool_bytes_max") if name in settings}
         options = options._replace(**named)
         preload, warm = settings.get("preload", []), settings.get("warm", False)
     else:
@@ -193,6 +196,8 @@ def _serve_gateways(zygote: Zygote) -> WorkerSpec | None:
             rendezvous = Rendezvous(options.rendezvous)
         zygote.end_all()
         zygote.close_link()
+        if ended != STOPPED:
+            _remove_folder_of_the_dead(options.link)
         if rendezvous is None:
             return None
         with rendezvous:
@@ -205,3 +210,19 @@ def _serve_gateways(zygote: Zygote) -> WorkerSpec | None:
             zygote.introduce(link, zygote.info)
         except OSError:
             return None
+
+
+def _remove_folder_of_the_dead(link_path: str) -> None:
+    """A kernel that was killed cannot remove its folder; that of a gateway is the next gateway's."""
+    folder = os.path.dirname(link_path)
+    name = os.path.basename(folder)
+    if name[:1] != "k" or not name[1:].isdigit():
+        return
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(link_path)
+        except ConnectionRefusedError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            # It is gone already.
+            pass

@@ -56,6 +56,10 @@ class Subshell:
         else:
             self._call(self._frames.put_nowait, frame)
 
+    def look(self) -> None:
+        """Read what has come, in its own thread."""
+        self._call(self.worker.inbox.pump)
+
     def will_serve(self, seq: int) -> bool:
         """Does the request `seq` wait here for its turn?"""
         waiting = tuple(self._frames._queue)  # type: ignore[attr-defined]
@@ -194,6 +198,11 @@ class Subshells:
             if subshell.request is not None and subshell.request.msg_id == msg_id:
                 return subshell.request, subshell
         return None
+
+    def wake(self) -> None:
+        """Let all of them look at the link."""
+        for subshell in self.all():
+            subshell.look()
 
     def sockets(self) -> list[socket.socket]:
         """The connections of their loops."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import select
 import socket
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from .processes.custodian import close_all
 
 
 class Child(NamedTuple):
-    """A worker: `kernel` is whose, `connection` leads to it."""
+    """A worker: `kernel` is whose, `connection` leads to it, `token` is what it dials in with."""
 
     kernel: str
     connection: socket.socket
+    token: str = ""
 
     def fileno(self) -> int:
         """The descriptor of the connection; -1 once closed."""
@@ -27,8 +28,10 @@ class Child(NamedTuple):
 class Snapshot:
     """A frozen copy: `end` wakes it, and hangs up when it is gone."""
 
-    def __init__(self, kernel: str, name: str, pid: int, end: socket.socket) -> None:
+    def __init__(self, kernel: str, name: str, pid: int, end: socket.socket, token: str = "") -> None:
         self.kernel = kernel
+        #: What it dials in with if it is woken as its own kernel's.
+        self.token = token
         self.name = name
         self.pid = pid
         self.end = end
@@ -55,6 +58,7 @@ class Duplicate(NamedTuple):
     snapshot: str
     name: str
     end: socket.socket
+    token: str = ""
 
     def fileno(self) -> int:
         """The descriptor of its wake end; -1 once closed."""
@@ -160,3 +164,17 @@ class Wards:
     def _watch(self, ward: Ward, events: int) -> None:
         self._watched[ward.fileno()] = ward
         self.poll.register(ward.fileno(), events)
+
+    def inventory(self) -> dict[str, Any]:
+        """What there is of each kernel, for the event `inventory`."""
+        places: dict[str, dict[str, Any]] = {}
+
+        def place(kernel: str) -> dict[str, Any]:
+            return places.setdefault(kernel, {"kernel": kernel, "workers": [], "snapshots": []})
+
+        for pid, child in self.workers.items():
+            place(child.kernel)["workers"].append({"pid": pid, "token": child.token})
+        for snapshot in self.snapshots.values():
+            if not snapshot.discarded:
+                place(snapshot.kernel)["snapshots"].append(snapshot.name)
+        return {"places": list(places.values())}

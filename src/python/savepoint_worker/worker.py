@@ -16,7 +16,7 @@ import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import commands, ending, interrupts, lease, moments, own_handlers, requests
+from . import commands, ending, interrupts, lasting, lease, moments, own_handlers, requests
 from .asks import Answer, Asks
 from .besides import Besides
 from .birth import WorkerSpec, enter
@@ -27,7 +27,7 @@ from .ipython import history
 from .ipython.build import become_worker
 from .ipython.kernel import WorkerKernel
 from .ipython.session import pack
-from .link import BadFrame, Frame, Link, LinkClosed, wait_readable
+from .link import EXIT_LINK_LOST, BadFrame, Frame, Link, LinkClosed, wait_readable
 from .loops import renew_pipe
 from .moments import Woken
 from .objects.engine import Held
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from .debug.thread import DebuggerThread
     from .effects.recorder import Recorder
 
-WELCOME_TIMEOUT_S = 30.0
-EXIT_LINK_LOST = 70
 #: How long the one who answers the bell looks for what was announced.
 RING_S = 0.2
 
@@ -98,17 +96,20 @@ class Worker:
             interrupts.install()
             doorbell.install(_read_link)
             enter(spec)
-            link = Link.dial(spec.link_path, "worker", spec.kernel, spec.token)
+            link = lasting.dial(spec, spec.token, patient=not spec.ready)
             worker = prepared or cls(kernel)
             worker.spec, worker.link = spec, link
             if prepared is not None:
                 renew_pipe(worker.loop)
             if spec.ready:
                 # However long that takes; when the gateway is gone, the link says so.
-                lease.apply(worker, link.receive())
+                leased = link.receive()
+                # It is somebody's now, and may have been told more in the same breath.
+                link.survives = True
+                lease.apply(worker, leased)
             elif spec.connection_file is not None:
                 lease.rename(worker, spec.connection_file)
-            worker._begin(link.receive(WELCOME_TIMEOUT_S))
+            worker._begin(lease.welcome(link))
             worker._run()
         except (LinkClosed, BadFrame, TimeoutError):
             _lose_link()
@@ -129,6 +130,7 @@ class Worker:
         self.inbox.on_beside = self.besides.add
         self.inbox.on_subshell = self.subshells.hear
         self.inbox.on_lost = _lose_link
+        self.inbox.on_wake = self._wake_loops
         self.inbox.on_commands_while_waiting = self._perform_while_waiting
         self.inbox.on_urgent = self._start_debugger
         for channel in (self.kernel.shell_stream, self.kernel.stdin_socket, self.kernel.iopub_socket):
@@ -174,6 +176,7 @@ class Worker:
 
     def _connect(self, link: Link) -> None:
         self.link = link
+        link.on_abandoned = self._abandoned
         self.inbox.reset(link)
         self.outlet.attach(link)
         self.kernel.session.link = link
@@ -229,6 +232,10 @@ class Worker:
     def _on_readable(self) -> None:
         self.inbox.pump()
         self._perform_commands()
+
+    def _wake_loops(self) -> None:
+        self.loop.call_soon_threadsafe(self._on_readable)
+        self.subshells.wake()
 
     def _request_waits(self) -> bool:
         return bool(wait_readable([self.link.fileno()], 0))
@@ -342,6 +349,9 @@ class Worker:
             os._exit(status)
 
     # ------------------------------------------------------------------------------------------------- internal
+
+    def _abandoned(self) -> None:
+        ending.end_abandoned(EXIT_LINK_LOST)
 
     def _set_execution_count(self, number: int) -> None:
         # To set a trait costs more than to look at it, and mostly it is counted right already.

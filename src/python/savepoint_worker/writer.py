@@ -17,7 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import checkpoints
+from . import checkpoints, own_limits
 from .copies.freeze import Descriptor, open_descriptors
 from .copies.snapshot import fork_quietly
 from .link import Link, wait_readable
@@ -53,6 +53,7 @@ def be_writer(worker: Worker, command: dict[str, Any], before_fork: dict[str, An
     began = time.perf_counter()
     link = None
     try:
+        own_limits.lift()
         _become_harmless()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         link = Link.dial(worker.spec.link_path, "writer", worker.spec.kernel, command["token"])

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 from . import frozen_copies
 from .birth import WorkerSpec
 from .link import BadFrame, Frame, Link, LinkClosed
+from .orphanhood import Orphanhood
 from .processes import children, custodian, lifeline
 from .processes.custodian import close_all
 from .processes.endings import Ending, end_descendants
@@ -49,6 +50,9 @@ class Options(NamedTuple):
     #: Where a gateway that comes after this one finds the zygote, and how long it is waited for.
     rendezvous: str | None
     linger_s: float
+    #: So long it and all below it go on without a gateway, and look for one at `link`.
+    orphan_s: float = 0
+    spool_bytes_max: int = 1 << 30
 
 
 class Zygote:
@@ -64,6 +68,7 @@ class Zygote:
         self.wards = Wards()
         #: How processes ended, oldest first, as os.waitpid tells it.
         self.statuses: OrderedDict[int, int] = OrderedDict()
+        self.orphanhood = Orphanhood(options.orphan_s)
         #: Kernels whose processes are being ended.
         self.endings: dict[str, Ending] = {}
         #: Work for the first quiet moment.
@@ -96,7 +101,8 @@ class Zygote:
             "ipython": IPython.__version__,
             "ipykernel": ipykernel.__version__,
         }
-        link.send({"kind": "ready", **versions, **self.facts}, self.info)
+        self.facts = {**versions, **self.facts}
+        link.send({"kind": "ready", **self.facts}, self.info)
 
     def serve(self) -> WorkerSpec | str:
         """Serve the gateway. Returns how that ended, or, in a forked child, which worker to be."""
@@ -109,28 +115,59 @@ class Zygote:
                 warm, self.when_quiet = self.when_quiet, None
                 warm()
                 continue
-            numbers = {number for number, _ in ready}
-            wards = self.wards.among(numbers)
             try:
-                # What workers registered or handed over comes before the news of their end, and before commands.
-                self._hear_workers(wards)
-                if self._signals[0].fileno() in numbers:
-                    self._reap()
-                for ward in wards:
-                    if isinstance(ward, Snapshot):
-                        self._lose(ward)
-                if self.endings:
-                    self._go_on_ending()
-                if self.link.fileno() in numbers:
-                    ended = self._obey(self.link.receive_ready())
-                    if ended is not None:
-                        return ended
+                ended = self._serve_once({number for number, _ in ready})
+                if ended is not None:
+                    return ended
             except (LinkClosed, BadFrame):
+                if not self.orphanhood.begin():
+                    return LINK_LOST
+                self.close_link()
+            if self.orphanhood.is_over():
                 return LINK_LOST
+            if self.link is None and self.orphanhood.is_due():
+                self._redial()
+
+    def _serve_once(self, numbers: set[int]) -> WorkerSpec | str | None:
+        """See to those whose descriptors are `numbers`. Raises LinkClosed, BadFrame."""
+        assert self._signals is not None
+        wards = self.wards.among(numbers)
+        # What workers registered or handed over comes before the news of their end, and before commands.
+        self._hear_workers(wards)
+        if self._signals[0].fileno() in numbers:
+            self._reap()
+        for ward in wards:
+            if isinstance(ward, Snapshot):
+                self._lose(ward)
+        if self.endings:
+            self._go_on_ending()
+        if self.link is not None and self.link.fileno() in numbers:
+            frames = self.link.receive_ready()
+            self.orphanhood.end()
+            return self._obey(frames)
+        return None
+
+    def _redial(self) -> None:
+        """Look for a gateway, and tell it what there is."""
+        options = self.options
+        # A worker that has just ended is told of as dead, not as one that will dial in as well.
+        self._hear_workers(self.wards.speaking())
+        self._reap()
+        try:
+            link = Link.dial(options.link, "zygote", options.kernel, options.token, {})
+            link.send({"kind": "inventory", "ready": self.facts, **self.wards.inventory(), **self.orphanhood.told()}, self.info)
+        except OSError:
+            # Nobody is there yet.
+            return
+        self.link = link
+        self.orphanhood.meet()
+        self.wards.poll.register(link, select.POLLIN)
 
     def _patience_ms(self) -> float | None:
         if self.endings:
             return max(0.0, min(ending.due for ending in self.endings.values()) - time.monotonic()) * 1000
+        if self.orphanhood:
+            return self.orphanhood.patience_ms()
         return QUIET_MS if self.when_quiet is not None and self.wards.workers else None
 
     def become_child(self) -> None:
@@ -191,6 +228,8 @@ class Zygote:
                     self._end(command["kernel"])
                 case "kill":
                     self._kill(command["pid"], command["signal"])
+                case "dismissed":
+                    return STOPPED
                 case "stop":
                     return STOPPED_TO_LINGER if command.get("linger") else STOPPED
         return None
@@ -214,7 +253,7 @@ class Zygote:
             ours.close()
             return self._worker_spec(command, theirs.detach())
         theirs.close()
-        self.wards.adopt(pid, Child(command["kernel"], ours))
+        self.wards.adopt(pid, Child(command["kernel"], ours, command["token"]))
         self._tell({"kind": "forked", **answer, "pid": pid})
         return None
 
@@ -230,7 +269,10 @@ class Zygote:
             interrupts=command.get("interrupts"),
             ready=command.get("ready", False),
             connection_file=command.get("connection_file"),
+            limits=command.get("limits"),
             custodian_fd=custodian_fd,
+            orphan_s=self.options.orphan_s,
+            spool_bytes_max=self.options.spool_bytes_max,
         )
 
     def _kill(self, pid: int, number: int) -> None:
@@ -262,6 +304,7 @@ class Zygote:
                     self._tell({"kind": "ended", "kernel": kernel})
 
     def _tell(self, event: dict[str, Any]) -> None:
+        # Without a gateway nobody is told; the next one is shown what there is.
         if self.link is not None:
             self.link.send(event)
 
@@ -293,7 +336,8 @@ class Zygote:
         match message["kind"], descriptors:
             case "snapshot", [end, *rest]:
                 close_all(rest)
-                self.wards.keep(Snapshot(child.kernel, message["snapshot"], message["pid"], socket.socket(fileno=end)))
+                name, pid, token = message["snapshot"], message["pid"], message["token"]
+                self.wards.keep(Snapshot(child.kernel, name, pid, socket.socket(fileno=end), token))
             case "hand_over", _:
                 snapshot = self.wards.snapshots.get((child.kernel, message["snapshot"]))
                 if snapshot is None:
@@ -344,6 +388,8 @@ class Zygote:
                 self._lose(snapshot)
         code = os.waitstatus_to_exitcode(status)
         how = {"code": code if code >= 0 else None, "signal": -code if code < 0 else None}
+        if child is not None:
+            self.orphanhood.remember({"kernel": child.kernel, "token": child.token, "pid": pid, **how})
         self._tell({"kind": "died", "kernel": None if child is None else child.kernel, "pid": pid, **how})
 
     def _lose(self, snapshot: Snapshot) -> None:

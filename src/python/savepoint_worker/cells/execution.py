@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from IPython.core import history
 from IPython.core.interactiveshell import InteractiveShell, _asyncio_runner
 
-from .. import interrupts
+from .. import interrupts, own_limits
 from ..reporting import LeaveCell, Reporter, safe_text
 from . import exit_codes, modes
 from .changes import Changes, Watch
@@ -123,12 +123,14 @@ async def execute(kernel: Any, content: dict[str, Any], metadata: dict[str, Any]
         outlet.flush()
         outlet.listener = _output_history(shell, count)
     began = time.perf_counter()
+    own_limits.tighten()
     try:
         await (interrupts.run(cell.run()) if in_main else cell.run())
         escaped = None
     except BaseException as raised:
         # IPython reports what the cell's own code raises. This was raised in IPython itself, or by a listener.
         escaped = raised
+    own_limits.relax()
     seconds = time.perf_counter() - began
     if cell.store_history and shell.execution_count == count and not _is_blank(cell.code):
         # The number was shown to clients already.

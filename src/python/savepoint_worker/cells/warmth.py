@@ -143,6 +143,7 @@ def prepare_for_workers(shell: Any) -> None:
     global _inherited
     prepare(shell.InteractiveTB)
     Foresight(None, shell.Completer).prepare_now()
+    note_module_files()
     _inherited = True
 
 

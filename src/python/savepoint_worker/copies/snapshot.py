@@ -24,6 +24,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from .. import own_limits
 from ..effects.own_fork import own_fork
 from ..link import wait_readable
 from ..processes import children, custodian
@@ -114,10 +115,12 @@ def take(worker: Worker, permit: dict[str, Any]) -> Woken | None:
     snapshots: Snapshots = worker.snapshots
     event: dict[str, Any] = {"kind": "taken", "snapshot": permit["snapshot"], "pid": 0, "ms": 0.0}
     children.reap_all()
+    own_limits.give_back()
     snapshots.pages.look_before_fork()
     started = time.perf_counter()
-    # A thread of ours that sends output would be taken for one of the user's.
+    # A thread of ours that sends output, or has just found a gateway, would be taken for one of the user's.
     worker.outlet.quiesce()
+    worker.link.settle()
     if len(sys._current_frames()) > 1:
         imports.settle()
     # What is undone by a rollback is no business of another kernel's.
@@ -173,7 +176,7 @@ def _take(worker: Worker, permit: dict[str, Any], found: Found) -> tuple[int, li
         raise NotFrozen("a debugger is attached; disconnect it first")
     end, copys_end = custodian.pair()
     with end, copys_end:
-        kept = frozenset((copys_end.fileno(),))
+        kept = worker.link.own() | {copys_end.fileno()}
         # Other threads may open something before the fork; then the copy looks for itself.
         steps = survey(kept | {end.fileno()}, output_fifos(worker)) if found.quiet else None
         worker.snapshots.has_files = steps is None or any(step.action == "reopen" for step in steps)
@@ -198,7 +201,7 @@ def _take(worker: Worker, permit: dict[str, Any], found: Found) -> tuple[int, li
         copys_end.close()
         try:
             pid_of_copy, limits = _wait_until_frozen(end) if wait else (pid, [])
-            worker.snapshots.custodian.register(permit["snapshot"], pid_of_copy, end)
+            worker.snapshots.custodian.register(permit, pid_of_copy, end)
         except BaseException:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -259,7 +262,7 @@ def _be_frozen(
             if permit.get("apart"):
                 duplicate.step_aside()
             if steps is None:
-                steps = survey(frozenset((end.fileno(),)), output_fifos(worker))
+                steps = survey(worker.link.own() | {end.fileno()}, output_fifos(worker))
             frozen = freeze(steps, original.own)
             ranges, limits = memory
             frozen = frozen._replace(shared=shared.save(ranges), limits=[*frozen.limits, *limits])
@@ -270,7 +273,9 @@ def _be_frozen(
         if awaited:
             custodian.send(end, {"kind": "frozen", "limits": frozen.limits, "pid": os.getpid()})
         worker.snapshots.pages.copy_downwards(end.fileno())
+        own_limits.expose(own_limits.FROZEN)
         waking = wake.wait(end, frozen)
+        own_limits.expose(own_limits.WORKER)
         return wake.come_back(worker, permit, waking, frozen, original)
     except BaseException as error:
         # There may be nobody to tell, as connections go; the FIFO that children print to is always there.

@@ -12,6 +12,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import lasting
 from ..link import Link
 from ..loops import renew_pipe
 from ..processes import children, custodian, lifeline
@@ -89,7 +90,7 @@ def come_back(worker: Worker, permit: dict[str, Any], waking: Waking, frozen: Fr
         frozen.limits.extend(f"the lock on {lock.target}" for lock in frozen.locks)
     _renew_loop(worker.loop)
     imports.repair()
-    link = Link.dial(worker.spec.link_path, "worker", worker.spec.kernel, token)
+    link = lasting.dial(worker.spec, token, patient=True)
     woken = worker.come_back(link, link.receive(WELCOME_TIMEOUT_S))
     if waking.identity is not None:
         link.send({"kind": "left_behind", "limits": left_behind(frozen, original)})

@@ -21,7 +21,6 @@ import io
 import os
 import threading
 import time
-from _thread import start_new_thread
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from json.encoder import encode_basestring_ascii
@@ -33,6 +32,7 @@ from jupyter_client.session import extract_header
 
 from .. import interrupts
 from ..link import Bytes, Link, encode_frame
+from ..presence import start_thread, starts
 from .session import without_halves
 
 SILENCE_S = 0.005
@@ -66,9 +66,11 @@ class Outlet:
         self.helper_runs = False
         self.sent_at = 0.0
         self._lock = threading.RLock()
+        #: The thread that sends. What it has taken is pending no more, and may not be overtaken.
         self._flusher = 0
         self._helper_lock = threading.Lock()
         self._helper_task = 0
+        self._helper_exists: Callable[[], object] = lambda: None
         self._helper_stops = threading.Event()
         os.register_at_fork(before=self.quiesce, after_in_child=self._forget)
 
@@ -94,7 +96,7 @@ class Outlet:
 
         The caller delivers the interrupt that may have come meanwhile.
         """
-        if self.pending:
+        if self.pending or self._flusher:
             self._drain()
         link = self.link
         if link is None:
@@ -110,14 +112,14 @@ class Outlet:
             self.start_helper()
 
     def flush(self) -> None:
-        """Send all that is pending. Safe from any thread and from signal handlers."""
-        if self.pending or self.held:
+        """Send all that is pending, and wait for what another thread is sending. Safe anywhere, in signal handlers too."""
+        if self.pending or self.held or self._flusher:
             self._drain()
             interrupts.deliver()
 
     def show(self) -> None:
         """As `flush`; clients are shown at once what was written, since user code has asked for it."""
-        if self.pending or self.held:
+        if self.pending or self.held or self._flusher:
             self._drain(flushed=True)
             interrupts.deliver()
         elif self.waiting is not None and monotonic() - self.sent_at < SILENCE_S:
@@ -149,17 +151,21 @@ class Outlet:
                 self._flusher = 0
 
     def _send_pending(self, flushed: bool) -> None:
-        # Other threads may add to it meanwhile; what is counted here is there, and stays in front.
+        # Other threads may add to it meanwhile; what is counted here is there, and stays in front. What there is no
+        # memory for stays pending.
         items = self.pending[:]
-        del self.pending[: len(items)]
         names, parents, texts = items[0::3], items[1::3], items[2::3]
         if names.count(names[0]) == len(names) == parents.count(parents[0]):
-            self.send(names[0], parents[0], "".join(texts), flushed)
+            text = "".join(texts)
+            del self.pending[: len(items)]
+            self.send(names[0], parents[0], text, flushed)
             return
         keys = [(name, parent.get("msg_id")) for name, parent in zip(names, parents, strict=True)]
         for _, group in groupby(range(len(keys)), key=keys.__getitem__):
             first, *rest = group
-            self.send(names[first], parents[first], "".join(texts[first : first + 1 + len(rest)]), flushed)
+            text = "".join(texts[first : first + 1 + len(rest)])
+            del self.pending[: 3 * (1 + len(rest))]
+            self.send(names[first], parents[first], text, flushed)
 
     def send(self, name: str, parent: dict[str, Any], text: str, flushed: bool = False) -> None:
         """Send `text` as frames of kind `stream`, now. Without a link it goes to the file descriptor."""
@@ -186,14 +192,15 @@ class Outlet:
         with self._helper_lock:
             if not self.helper_runs:
                 self._helper_stops = threading.Event()
+                self._helper_exists = starts
                 self.helper_runs = True
                 try:
-                    start_new_thread(self._help, (self._helper_stops,))
-                except RuntimeError:
+                    self._helper_exists = start_thread(self._help, self._helper_stops)
+                except (RuntimeError, MemoryError):
                     # No more threads to be had; the text waits for the next write or the end of the cell.
                     self.helper_runs = False
 
-    def _help(self, stops: threading.Event) -> None:
+    def _help(self, _given: object, stops: threading.Event) -> None:
         self._helper_task = threading.get_native_id()
         silent = 0
         while not stops.wait(HELPER_PERIOD_S):
@@ -203,6 +210,9 @@ class Outlet:
                     self.flush()
                 except OSError:
                     break
+                except MemoryError:
+                    # It is still pending.
+                    pass
                 continue
             silent += 1
             if silent >= HELPER_SILENT_PERIODS:
@@ -215,9 +225,10 @@ class Outlet:
 
     def quiesce(self) -> None:
         """End the helper thread and wait until it is gone, so that a fork finds one thread less."""
-        while self.helper_runs:
+        while self.helper_runs and self._helper_exists() is not None:
             self._helper_stops.set()
             time.sleep(0.00005)
+        self.helper_runs = False
         task, self._helper_task = self._helper_task, 0
         # The thread still exists for an instant after its last line; CPython counts threads after a fork, and warns.
         deadline = monotonic() + 0.01

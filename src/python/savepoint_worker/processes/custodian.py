@@ -2,7 +2,7 @@
 
 Both are SOCK_SEQPACKET socketpairs: one message is one JSON object and the descriptors that go with it. To the zygote:
 
-    {"kind": "snapshot", "snapshot", "pid"}                [wake end]     keep this: the copy is frozen
+    {"kind": "snapshot", "snapshot", "token", "pid"}       [wake end]     keep this: the copy is frozen
     {"kind": "hand_over", "snapshot", "streams": {n: id}}  [descriptors]  for that snapshot, when it is woken
     {"kind": "status", "n", "pid"}                                        how is that process?
 
@@ -112,9 +112,10 @@ class Custodian:
         """Give the descriptor away; this object is of no use afterwards."""
         return self._connection.detach()
 
-    def register(self, snapshot: str, pid: int, wake_end: socket.socket) -> None:
+    def register(self, permit: dict[str, str], pid: int, wake_end: socket.socket) -> None:
         """Give a frozen copy into the zygote's care. Raises CustodianGone."""
-        self._send({"kind": "snapshot", "snapshot": snapshot, "pid": pid}, [wake_end.fileno()])
+        named = {"snapshot": permit["snapshot"], "token": permit["token"]}
+        self._send({"kind": "snapshot", **named, "pid": pid}, [wake_end.fileno()])
 
     def hand_over(self, snapshot: str, streams: dict[int, str]) -> None:
         """Give open streams (number and identity) to a frozen copy, for when it is woken. Raises CustodianGone."""

@@ -34,6 +34,27 @@ def end_descendants(groups: set[int], pids: set[int]) -> None:
                 _signal(left, number)
 
 
+def descendants(pids: list[int]) -> list[int]:
+    """These processes, and all below them."""
+    found, unseen = [], list(pids)
+    while unseen:
+        found.append(unseen.pop())
+        unseen.extend(children_of(found[-1]))
+    return found
+
+
+def end(pids: list[int]) -> None:
+    """End processes, however deep below this one: SIGTERM first, SIGKILL after 0.44 s."""
+    for number, pauses in ((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, ())):
+        _signal(pids, number)
+        for pause in pauses:
+            time.sleep(pause)
+            _reap()
+            pids = [pid for pid in pids if _group_of(pid) is not None]
+            if not pids:
+                return
+
+
 class Ending:
     """The end of one kernel's processes, step by step, so that other kernels are served meanwhile."""
 
