@@ -52,9 +52,10 @@ export function countRemoved(at: At, reason: string): void {
   at.state.removed[reason] = (at.state.removed[reason] ?? 0) + 1
 }
 
-/** Does it have workers? */
+/** Does it have workers, or may it? */
 export function isUsed(at: At, zygote: number): boolean {
-  return (at.state.zygotes.get(zygote)?.members ?? 0) > 0
+  const record = at.state.zygotes.get(zygote)
+  return record !== undefined && (record.members > 0 || record.awaitsClaims)
 }
 
 /** Is it what ready workers are forked from? */

@@ -9,10 +9,13 @@
  * a network's file system nothing is heard of what other machines do; `lookAgain` is for those.
  */
 
+import { createHash } from 'node:crypto'
 import { readdirSync, statSync, watch, type FSWatcher } from 'node:fs'
 
-interface Seen {
+/** A folder at one moment. */
+export interface Seen {
   readonly mtimeMs: number
+  /** Digest of the names of what can be imported from there. */
   readonly names: string
 }
 
@@ -26,12 +29,18 @@ export class Freshness {
   /** One of them cannot be watched, so that it is always due. */
   #isBlind = false
 
-  constructor(folders: readonly string[]) {
+  /** `before`: how they were when the zygote started, if that was not just now. */
+  constructor(folders: readonly string[], before: Readonly<Record<string, Seen>> = {}) {
     for (const folder of folders) {
       // Watched first: nothing is missed in between.
       this.#watch(folder)
-      this.#seen.set(folder, { mtimeMs: timeOf(folder), names: namesIn(folder) })
+      this.#seen.set(folder, before[folder] ?? { mtimeMs: timeOf(folder), names: namesIn(folder) })
     }
+  }
+
+  /** How they are, as far as it is known. */
+  get seen(): Readonly<Record<string, Seen>> {
+    return Object.fromEntries(this.#seen)
   }
 
   /** A folder that has changed since, or null. */
@@ -83,10 +92,8 @@ function namesIn(folder: string): string {
     const modules = entries.filter(
       (entry) => entry.name !== '__pycache__' && (entry.isDirectory() || IMPORTABLE.test(entry.name)),
     )
-    return modules
-      .map(({ name }) => name)
-      .toSorted()
-      .join('/')
+    const names = modules.map(({ name }) => name).toSorted()
+    return createHash('sha256').update(names.join('/')).digest('hex').slice(0, 32)
   } catch {
     // It was removed, or may not be read: that is a change if it was otherwise before.
     return ''

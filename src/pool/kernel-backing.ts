@@ -1,8 +1,10 @@
 /** What a kernel's workers stand on in a pool: its lease, and the places that it has had. */
 
 import type { Backing, ReadyWorker, Resident } from '../worker/backing.js'
+import type { Findings, Placement } from '../worker/memory.js'
 import type { SeatPaths } from '../worker/seat.js'
 import type { ZygoteCommand } from '../link/protocol.js'
+import { placeOf } from './adoption.js'
 import type { PoolNeeds } from './options.js'
 import type { PoolShell } from './pool.js'
 import type { PooledProcess } from './process.js'
@@ -61,6 +63,44 @@ export class KernelBacking implements Backing {
     this.#live(lease.worker.paths.place)
     this.#zygote?.residents.add(resident)
     resident.zygoteReady(this.#zygote?.kernelInfo ?? Buffer.from('{}'))
+  }
+
+  async takeUp(
+    resident: Resident,
+    placements: readonly Placement[],
+    awaited: string | null,
+  ): Promise<Findings | 'nothing' | null> {
+    this.#resident = resident
+    const { adoption } = this.#pool
+    const { tenant } = this.#needs
+    const last = placements.at(-1) ?? (awaited === null ? null : await adoption.whereIs(awaited, tenant))
+    if (last === null) {
+      // Its copy waits in a place that another kernel claims.
+      if (this.#copiesAt !== null) await adoption.untilClaimed(this.#copiesAt)
+      return 'nothing'
+    }
+    const zygote = adoption.zygoteFor(last.zygote, tenant)
+    // It claims in the turn in which it is asked to: whoever comes later finds its places taken.
+    const request = this.#pool.enter(this.#needs)
+    this.#request = request
+    this.#zygote = zygote
+    zygote?.residents.add(resident)
+    const claim = (place: string): void => {
+      if (this.#places.includes(place) || !adoption.claim(request, tenant, last.zygote, place)) return
+      this.#live(place)
+    }
+    if (zygote) for (const place of latestPlaces(placements, last)) claim(place)
+    const inventory = (await zygote?.back) ?? null
+    if (zygote === null) resident.zygoteDied()
+    if (inventory === null) return null
+    const place = awaited === null ? null : placeOf(inventory, awaited)
+    if (place !== null && !this.#stopping) claim(place)
+    const places = inventory.places.filter(({ kernel }) => this.#places.includes(kernel))
+    return { claimed: [...this.#places], places, deaths: inventory.deaths }
+  }
+
+  get zygote(): number {
+    return this.#zygote?.id ?? 0
   }
 
   takeReady(failed: ReadyWorker | null): ReadyWorker | null {
@@ -136,4 +176,15 @@ export class KernelBacking implements Backing {
     if (this.#resident) this.#zygote?.residents.delete(this.#resident)
     if (this.#request !== null) this.#pool.forget(this.#request)
   }
+}
+
+/** Where the kernel's latest workers sit below that zygote, oldest first. */
+function latestPlaces(
+  placements: readonly Placement[],
+  last: { readonly zygote: number; readonly place: string },
+): readonly string[] {
+  const below = placements.filter(({ zygote }) => zygote === last.zygote).map(({ place }) => place)
+  // A place counts by when it was last used.
+  const latest = below.filter((place, at) => below.lastIndexOf(place) === at).slice(-PLACES_MAX)
+  return latest.length > 0 ? latest : [last.place]
 }

@@ -19,4 +19,5 @@ export const poolLimits: PoolLimits = Object.freeze({
   memoryBytesMax: 2_147_483_648,
   affineMax: 64,
   startsMax: 256,
+  claimMs: 120_000,
 })

@@ -2,8 +2,10 @@
 
 import type { Clock } from '../clock.js'
 import type { Log } from '../log.js'
+import type { Warden } from '../worker/limits/warden.js'
 import type { WorkersOptions } from '../worker/options.js'
 import type { ZygoteOptions } from '../worker/zygote.js'
+import type { ZygoteRecords } from './zygote-records.js'
 
 /** What a kernelspec stands for. */
 export interface PoolSpec {
@@ -15,6 +17,8 @@ export interface PoolSpec {
   readonly preload: readonly string[]
   /** Environment of its zygotes, whole. */
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** What its zygote is started by, for that tenant and with sockets and pipes in that folder; absent: no sandbox. */
+  readonly sandbox?: (tenant: string, folder: string) => readonly string[]
 }
 
 /** What a worker must be for a kernel. */
@@ -53,9 +57,13 @@ export interface PoolLimits {
   readonly affineMax: number
   /** Ways to start a zygote that are remembered although none is in use. */
   readonly startsMax: number
+  /** How long kernels may take to claim what they had below another gateway. */
+  readonly claimMs: number
 }
 
 export interface PoolOptions {
+  /** A zygote ended that was not told to. */
+  readonly onZygoteLost?: () => void
   /** null: there is no such kernelspec. */
   readonly spec: (name: string) => PoolSpec | null
   /** Kernelspec and tenant for which workers are kept ready, and how many. */
@@ -68,6 +76,17 @@ export interface PoolOptions {
   readonly folder: string
   /** What code in a kernel takes for the path of its connection file. */
   readonly connectionFile: (kernelId: string) => string
+  /** Keeps kernels within their limits, and knows what their workers died of. */
+  readonly warden?: Pick<Warden, 'take'>
+  /** Of zygotes, for a gateway that comes after this one; absent: they end with it. */
+  readonly records?: ZygoteRecords
+  /** How long Python goes on without a gateway, and how much each worker keeps on disk meanwhile. */
+  readonly orphanMs?: number
+  readonly spoolBytesMax?: number
+  /** How long a zygote that another gateway started is waited for. */
+  readonly takeUpMs?: number
+  /** Zygotes of other releases get no new kernels. */
+  readonly release?: string
   /** File that a zygote runs. */
   readonly starter: string
   readonly clock: Clock

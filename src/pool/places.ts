@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import type { Hello } from '../link/protocol.js'
 import type { Resident } from '../worker/backing.js'
 import type { Connection, ConnectionHandlers } from '../worker/connection.js'
+import type { Admission } from '../worker/door.js'
 import { seatIn, undoFolderOf } from '../worker/seat.js'
 import type { Holder } from '../worker/zygote.js'
 import type { PoolOptions } from './options.js'
@@ -53,10 +54,10 @@ export class Places {
 
   /** Forks a worker that waits for a lease. */
   fork(place: string, zygote: number): void {
-    const { folder, limits } = this.#options
-    const paths = seatIn(folder, place)
+    const { limits } = this.#options
+    const paths = seatIn(this.#folderOf(place), place)
     const token = randomBytes(16).toString('hex')
-    this.#processes.set(place, new PooledProcess(paths, zygote, () => this.#faulty(place, 'pipe_closed')))
+    this.#processes.set(place, new PooledProcess(paths, token, zygote, () => this.#faulty(place, 'pipe_closed')))
     this.#tokens.set(place, token)
     const shared = this.#around.zygoteOf(place)?.zygote
     const { stdout, stderr, interrupts } = paths
@@ -80,13 +81,13 @@ export class Places {
   }
 
   /** Whatever was there is gone: gives back what there is of it here. */
-  clear(place: string): void {
+  clear(place: string, folder = this.#folderOf(place)): void {
     this.#processes.get(place)?.close()
     this.#processes.delete(place)
     this.#tokens.delete(place)
     const tenant = this.#tenants.get(place)
     this.#tenants.delete(place)
-    const paths = seatIn(this.#options.folder, place)
+    const paths = seatIn(folder, place)
     const { stdout, stderr, interrupts } = paths
     for (const path of [stdout, stderr, interrupts]) rm(path, { force: true }, () => {})
     rm(undoFolderOf(paths), { recursive: true, force: true }, () => {})
@@ -108,7 +109,7 @@ export class Places {
   }
 
   /** Takes in a process that belongs to a place. */
-  admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
+  admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): Admission {
     const { role, kernel: place, token, pid } = hello
     const process = this.process(place)
     if (role === 'worker' && process !== null && this.#tokens.get(place) === token) {
@@ -118,7 +119,7 @@ export class Places {
       return true
     }
     const admitted = this.#tenants.get(place)?.resident?.admit(hello, connect) ?? false
-    if (admitted && role === 'worker') this.#around.tell({ on: 'dialled', place, pid })
+    if (admitted === true && role === 'worker') this.#around.tell({ on: 'dialled', place, pid })
     return admitted
   }
 
@@ -127,11 +128,15 @@ export class Places {
     for (const process of this.#processes.values()) process.close()
   }
 
+  #folderOf(place: string): string {
+    return this.#around.zygoteOf(place)?.folder ?? this.#options.folder
+  }
+
   #ended(place: string): void {
     const zygote = this.#around.zygoteOf(place)
     this.#around.tell({ on: 'ended', place })
     zygote?.zygote.release(place)
-    this.clear(place)
+    this.clear(place, zygote?.folder)
   }
 
   #failed(place: string, reason: 'connect_failed' | 'connect_exited' | 'connect_error', message: string): void {

@@ -8,25 +8,34 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { SavepointError, unreachable } from '../errors.js'
 import type { Connection, ConnectionHandlers } from '../worker/connection.js'
-import { openDoor, type Door } from '../worker/door.js'
+import { openDoor, type Admission, type Door } from '../worker/door.js'
 import { listenerTo, type PythonEvent } from '../worker/events.js'
 import { seatIn, type SeatPaths } from '../worker/seat.js'
 import { Workers } from '../worker/workers.js'
 import type { Hello } from '../link/protocol.js'
+import { Adoption } from './adoption.js'
 import { KernelBacking } from './kernel-backing.js'
 import { leaseOf, type Lease } from './lease.js'
+import { distinctNames } from './names.js'
 import type { PoolNeeds, PoolOptions } from './options.js'
 import { Places } from './places.js'
 import type { PooledProcess } from './process.js'
-import { SharedZygote } from './shared-zygote.js'
+import { ReadyWaits } from './ready-waits.js'
+import type { SharedZygote } from './shared-zygote.js'
 import { Starts } from './starts.js'
 import type { PoolEffect, PoolEvent, PoolState } from './state.js'
 import { statusOf, type PoolStatus } from './status.js'
 import { addShelf, newPool, step } from './step.js'
+import { Zygotes } from './zygotes.js'
 
 export interface Pool {
-  /** Opens the door, and begins to make workers ready. */
-  start(): Promise<void>
+  /**
+   * Opens the door, begins to make workers ready, and waits for zygotes that another gateway left behind, if there are
+   * such `survivors`.
+   */
+  start(): Promise<{ readonly survivors: boolean }>
+  /** Each kernel that goes on has called `takeUp` of its workers: what nobody claimed is ended. */
+  takenUp(): void
   /** The workers of one kernel. `copiesAt`: the first one is a frozen copy that waits in that place. */
   newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void, copiesAt?: string): Workers
   /** Resolves once all the workers are ready that are to be. Rejects with `timeout`. */
@@ -54,12 +63,13 @@ export class PoolShell implements Pool {
   readonly options: PoolOptions
   readonly #link: string
   readonly #state: PoolState
-  readonly #zygotes = new Map<number, SharedZygote>()
+  readonly #zygotes: Zygotes
   readonly #places: Places
+  readonly adoption: Adoption
   readonly #askers = new Map<string, Asker>()
   readonly #starts: Starts
   readonly #events: PoolEvent[] = []
-  readonly #readyWaits = new Set<() => void>()
+  readonly #readyWaits: ReadyWaits
   readonly #timers = new Set<() => void>()
   #telling = false
   #refilling = false
@@ -70,30 +80,57 @@ export class PoolShell implements Pool {
   constructor(options: PoolOptions) {
     this.options = options
     this.#link = join(options.folder, 'link')
-    this.#state = newPool(options.limits, options.affinityMs)
+    this.#readyWaits = new ReadyWaits(options.clock)
+    this.#state = newPool(options.limits, options.affinityMs, options.records ? distinctNames() : undefined)
     this.#starts = new Starts(options.spec, options.limits.startsMax, (key) => this.#state.shelves.has(key))
     this.#places = new Places(options, {
       tell: (event) => this.tell(event),
-      zygoteOf: (place) => this.#zygotes.get(this.#state.members.get(place)?.zygote ?? 0) ?? null,
+      zygoteOf: (place) => this.#zygotes.get(this.#state.members.get(place)?.zygote ?? 0),
       later: (ms, callback) => this.#later(ms, callback),
+    })
+    this.#zygotes = new Zygotes({
+      options,
+      link: this.#link,
+      starts: this.#starts,
+      tell: (event) => this.tell(event),
+      placesOf: (id) =>
+        [...this.#state.members.values()].filter((each) => each.zygote === id).map(({ place }) => place),
+      clear: (place, folder) => this.#places.clear(place, folder),
+      isStarting: (id) => this.#state.zygotes.get(id)?.phase === 'starting',
+      later: (ms, callback) => this.#later(ms, callback),
+    })
+    this.adoption = new Adoption({
+      options,
+      adopt: (note) => this.#zygotes.adopt(note),
+      tell: (event) => this.tell(event),
+      isTaken: (place) => this.#state.members.has(place),
+      clear: (place, folder) => this.#places.clear(place, folder),
     })
   }
 
-  async start(): Promise<void> {
+  async start(): Promise<{ readonly survivors: boolean }> {
     const { folder, log, workerLimits, defaultSpec, defaultTenant, size } = this.options
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     this.#door = await openDoor(this.#link, (hello, connect) => this.#admit(hello, connect), log, workerLimits.helloMs)
     if (size > 0) {
       const { key } = this.#starts.keyOf({ spec: defaultSpec, tenant: defaultTenant, environment: {} })
       addShelf(this.#state, key, defaultSpec, defaultTenant, size)
-      this.tell({ on: 'refill' })
     }
+    this.adoption.begin()
+    if (this.adoption.isOpen) this.#later(this.options.limits.claimMs, () => this.adoption.close())
+    this.tell({ on: 'refill' })
     this.#sweepLater()
+    return { survivors: this.adoption.isOpen }
+  }
+
+  takenUp(): void {
+    this.adoption.close()
   }
 
   newWorkers(needs: PoolNeeds, deliver: (event: PythonEvent) => void, copiesAt?: string): Workers {
-    const { clock, log, workerLimits, connectionFile } = this.options
+    const { clock, log, workerLimits, connectionFile, warden, orphanMs = 0 } = this.options
     const backing = new KernelBacking(this, needs, copiesAt ?? null)
+    const ward = warden?.take(needs)
     return new Workers(
       {
         cwd: needs.cwd,
@@ -101,12 +138,14 @@ export class PoolShell implements Pool {
         workerEnvironment: this.options.spec(needs.spec) === null ? {} : this.#starts.keyOf(needs).atLease,
         connectionFile: connectionFile(needs.kernelId),
         ...(copiesAt === undefined ? {} : { copiesAt }),
+        ...ward?.options,
+        orphanMs,
         clock,
         log,
         limits: workerLimits,
       },
       backing,
-      listenerTo(deliver),
+      listenerTo(ward?.through(deliver) ?? deliver),
     )
   }
 
@@ -158,9 +197,14 @@ export class PoolShell implements Pool {
   join(needs: PoolNeeds, place: string): { readonly request: string; readonly zygote: SharedZygote } {
     const zygote = this.#zygotes.get(this.#state.members.get(place)?.zygote ?? 0)
     if (!zygote) throw new SavepointError('kernel_dead', 'The kernel that was to be forked has ended meanwhile.')
+    return { request: this.enter(needs), zygote }
+  }
+
+  /** What the pool knows a kernel by that has a worker, or is to have one. */
+  enter({ kernelId }: PoolNeeds): string {
     const request = `r${(this.#requests += 1)}`
-    this.#askers.set(request, { kernelId: needs.kernelId, granted: () => {}, refused: () => {} })
-    return { request, zygote }
+    this.#askers.set(request, { kernelId, granted: () => {}, refused: () => {} })
+    return request
   }
 
   /** Another worker for a kernel that has a lease, or null. */
@@ -183,11 +227,15 @@ export class PoolShell implements Pool {
   /** A place in which a kernel forks by itself. */
   claim(request: string, zygote: number): SeatPaths {
     let paths: SeatPaths | null = null
-    this.#askAtOnce(request, (place) => (paths = seatIn(this.options.folder, place)), {
-      on: 'claimed',
+    this.#askAtOnce(
       request,
-      zygote,
-    })
+      (place) => (paths = seatIn(this.#zygotes.get(zygote)?.folder ?? this.options.folder, place)),
+      {
+        on: 'claimed',
+        request,
+        zygote,
+      },
+    )
     if (paths === null) throw new SavepointError('kernel_dead', 'The zygote of this kernel is gone.')
     return paths
   }
@@ -200,7 +248,7 @@ export class PoolShell implements Pool {
   }
 
   zygote(id: number): SharedZygote | null {
-    return this.#zygotes.get(id) ?? null
+    return this.#zygotes.get(id)
   }
 
   /** From now on what happens in that place is told to `backing`. */
@@ -214,19 +262,7 @@ export class PoolShell implements Pool {
   }
 
   waitForReady(timeoutMs: number): Promise<void> {
-    if (this.isReady()) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const done = (): void => {
-        cancel()
-        this.#readyWaits.delete(done)
-        resolve()
-      }
-      const cancel = this.options.clock.after(timeoutMs, () => {
-        this.#readyWaits.delete(done)
-        reject(new SavepointError('timeout', `No worker was ready within ${timeoutMs / 1000} s.`))
-      })
-      this.#readyWaits.add(done)
-    })
+    return this.isReady() ? Promise.resolve() : this.#readyWaits.wait(timeoutMs)
   }
 
   isReady(): boolean {
@@ -235,15 +271,19 @@ export class PoolShell implements Pool {
 
   status(): PoolStatus {
     const { clock } = this.options
-    return statusOf(this.#state, this.#zygotes, (request) => this.#askers.get(request)?.kernelId ?? null, clock.now())
+    return statusOf(
+      this.#state,
+      this.#zygotes.all,
+      (request) => this.#askers.get(request)?.kernelId ?? null,
+      clock.now(),
+    )
   }
 
   async stop(): Promise<void> {
     this.#stopped = true
     this.tell({ on: 'stop' })
     for (const cancel of this.#timers) cancel()
-    const zygotes = [...this.#zygotes.values()]
-    await Promise.all(zygotes.map((each) => new Promise<void>((resolve) => each.stop(resolve))))
+    await this.#zygotes.stopAll()
     this.#places.close()
     this.#door?.close()
     rmSync(this.options.folder, { recursive: true, force: true })
@@ -261,7 +301,7 @@ export class PoolShell implements Pool {
     } finally {
       this.#telling = false
     }
-    if (this.#readyWaits.size > 0 && this.isReady()) for (const done of this.#readyWaits) done()
+    if (this.#readyWaits.any && this.isReady()) this.#readyWaits.end()
   }
 
   // ------------------------------------------------------------------------------------------------------ effects
@@ -269,12 +309,9 @@ export class PoolShell implements Pool {
   #perform(effect: PoolEffect): void {
     switch (effect.do) {
       case 'start_zygote':
-        return this.#startZygote(effect.zygote, effect.key)
-      case 'stop_zygote': {
-        const found = this.#zygotes.get(effect.zygote)
-        this.#zygotes.delete(effect.zygote)
-        return found?.stop(() => {})
-      }
+        return this.#zygotes.start(effect.zygote, effect.key)
+      case 'stop_zygote':
+        return this.#zygotes.stop(effect.zygote)
       case 'fork':
         return this.#places.fork(effect.place, effect.zygote)
       case 'grant':
@@ -301,36 +338,13 @@ export class PoolShell implements Pool {
     }
   }
 
-  #startZygote(id: number, key: string): void {
-    const start = this.#starts.of(key)
-    if (!start) return
-    const lost = (): void => {
-      if (!this.#zygotes.delete(id)) return
-      made.close()
-      const places = [...this.#state.members.values()].filter(({ zygote }) => zygote === id).map(({ place }) => place)
-      const message = 'the Python process that workers are forked from ended'
-      this.tell({ on: 'zygote_lost', zygote: id, reason: 'connect_exited', message })
-      for (const place of places) this.#places.clear(place)
-      made.tellResidents()
-    }
-    const made = new SharedZygote(id, key, start.spec, start.atStart, this.#link, this.options, {
-      up: () => this.tell({ on: 'zygote_up', zygote: id }),
-      lost,
-    })
-    this.#zygotes.set(id, made)
-    void made.zygote.start()
-    this.#later(this.options.limits.zygoteStartMs, () => {
-      if (this.#state.zygotes.get(id)?.phase !== 'starting') return
-      made.zygote.abandon()
-      lost()
-    })
-  }
-
   // ------------------------------------------------------------------------------------------------------ internal
 
-  #admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
-    if (hello.role !== 'zygote') return this.#places.admit(hello, connect)
-    return [...this.#zygotes.values()].some(({ zygote }) => zygote.admit(hello, connect))
+  #admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): Admission {
+    if (hello.role === 'zygote') return this.#zygotes.admit(hello, connect)
+    const admission = this.#places.admit(hello, connect)
+    // Its kernel may not have claimed its place yet.
+    return admission === false && hello.role === 'worker' && this.adoption.isOpen ? 'later' : admission
   }
 
   /** The process of a place that was granted, or null: it is no good, and was removed. */
@@ -371,7 +385,7 @@ export class PoolShell implements Pool {
 
   #sweepLater(): void {
     this.#later(this.options.limits.sweepMs, () => {
-      for (const zygote of this.#zygotes.values()) zygote.lookAgain()
+      for (const zygote of this.#zygotes.all.values()) zygote.lookAgain()
       this.tell({ on: 'sweep' })
       this.#sweepLater()
     })

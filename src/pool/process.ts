@@ -9,6 +9,7 @@ import type { Invalid } from './state.js'
 
 export class PooledProcess implements ReadyWorker {
   readonly paths: SeatPaths
+  readonly token: string
   /** Which zygote it is forked from. */
   readonly zygote: number
   /** The request that it is granted to, or null. */
@@ -20,8 +21,9 @@ export class PooledProcess implements ReadyWorker {
   readonly #onClose: () => void
 
   /** `onClose`: its connection is over while no kernel has it. */
-  constructor(paths: SeatPaths, zygote: number, onClose: () => void) {
+  constructor(paths: SeatPaths, token: string, zygote: number, onClose: () => void) {
     this.paths = paths
+    this.token = token
     this.zygote = zygote
     this.#onClose = onClose
   }

@@ -62,7 +62,7 @@ function specDigest(spec: PoolSpec): string {
   const known = specDigests.get(spec)
   if (known !== undefined) return known
   const environment = Object.entries(spec.environment).toSorted()
-  const made = digest(JSON.stringify([spec.python, spec.stack, spec.preload, environment]))
+  const made = digest(JSON.stringify([spec.python, spec.stack, spec.preload, environment, spec.sandbox !== undefined]))
   specDigests.set(spec, made)
   return made
 }

@@ -6,8 +6,12 @@ import { startKey, type StartKey } from './start-key.js'
 
 type Asked = Pick<PoolNeeds, 'spec' | 'tenant' | 'environment'>
 
-interface Start {
+/** How a zygote is started. */
+export interface Start {
   readonly spec: PoolSpec
+  /** Name of the kernelspec, and for whom. */
+  readonly name: string
+  readonly tenant: string
   readonly atStart: StartKey['atStart']
 }
 
@@ -35,7 +39,9 @@ export class Starts {
     // A kernelspec may have been defined anew meanwhile.
     const key = known?.spec === spec ? known.key : startKey(asked.spec, spec, asked.tenant, asked.environment)
     this.#keys.set(asked, { spec, key })
-    if (!this.#starts.has(key.key)) this.#keep(key.key, { spec, atStart: key.atStart })
+    if (!this.#starts.has(key.key)) {
+      this.#keep(key.key, { spec, name: asked.spec, tenant: asked.tenant, atStart: key.atStart })
+    }
     return key
   }
 

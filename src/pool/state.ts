@@ -67,6 +67,8 @@ export interface ZygoteRecord {
   readonly startedAt: number
   phase: 'starting' | 'ready' | 'retired'
   members: number
+  /** It may have workers of kernels that have not said so. */
+  awaitsClaims: boolean
   /** When its last worker ended. */
   unusedSince: number
 }
@@ -88,7 +90,12 @@ export interface PoolState {
   /** How many workers were removed, by reason. */
   readonly removed: Record<string, number>
   readonly counts: { leases: number; forks: number; zygotes: number; refused: number }
+  /** How many places there were. */
   made: number
+  /** Number of the zygote that was made last. */
+  latestZygote: number
+  /** What names of places begin with: those of gateways before have others. */
+  readonly placePrefix: string
   stopping: boolean
 }
 
@@ -107,6 +114,19 @@ export type PoolEvent =
   | { readonly on: 'claimed'; readonly request: string; readonly zygote: number }
   /** Who asked has gone, or waits no more. */
   | { readonly on: 'withdrawn'; readonly request: string; readonly late: boolean }
+  /** A zygote that another gateway started is expected; `isCurrent`: new workers may be forked from it. */
+  | {
+      readonly on: 'adopted'
+      readonly zygote: number
+      readonly key: string
+      readonly spec: string
+      readonly tenant: string
+      readonly isCurrent: boolean
+    }
+  /** A kernel goes on with a place that it had below such a zygote. */
+  | { readonly on: 'reclaimed'; readonly request: string; readonly zygote: number; readonly place: string }
+  /** No kernel does that any more. */
+  | { readonly on: 'claims_over' }
   | { readonly on: 'zygote_up'; readonly zygote: number }
   | { readonly on: 'zygote_lost'; readonly zygote: number; readonly reason: StartFailure; readonly message: string }
   | { readonly on: 'dialled'; readonly place: string; readonly pid: number }
@@ -116,8 +136,8 @@ export type PoolEvent =
   | { readonly on: 'discarded'; readonly place: string; readonly reason: string }
   /** Nothing is left of what was in that place. */
   | { readonly on: 'ended'; readonly place: string }
-  /** What the shelf's zygote has imported is not what is installed. */
-  | { readonly on: 'stale'; readonly key: string }
+  /** What the shelf's zygote (`zygote`: if it is that one) has imported is not what is installed. */
+  | { readonly on: 'stale'; readonly key: string; readonly zygote?: number }
   | { readonly on: 'retry'; readonly key: string }
   | { readonly on: 'refill' }
   | { readonly on: 'sweep' }

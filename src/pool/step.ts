@@ -13,9 +13,10 @@
 import { unreachable } from '../errors.js'
 import { countRemoved, isCurrentOfDefault, isResting, isUsed, move, refuse, type At } from './at.js'
 import { CLOSED, present } from './breaker.js'
+import { PLAIN_NAMES, type Names } from './names.js'
 import type { PoolLimits } from './options.js'
 import { endZygote, retire, retireZygote, suspect } from './retiring.js'
-import type { PoolEffect, PoolEvent, PoolState, Shelf, StartFailure } from './state.js'
+import type { Member, PoolEffect, PoolEvent, PoolState, Shelf, StartFailure } from './state.js'
 import {
   choose,
   dialled,
@@ -29,7 +30,8 @@ import {
   supplyOf,
 } from './supply.js'
 
-export function newPool(limits: PoolLimits, affinityMs: number): PoolState {
+/** `names`: unlike those of any pool whose processes may still be there. */
+export function newPool(limits: PoolLimits, affinityMs: number, names: Names = PLAIN_NAMES): PoolState {
   return {
     limits,
     affinityMs,
@@ -40,6 +42,8 @@ export function newPool(limits: PoolLimits, affinityMs: number): PoolState {
     removed: {},
     counts: { leases: 0, forks: 0, zygotes: 0, refused: 0 },
     made: 0,
+    latestZygote: names.zygotesFrom,
+    placePrefix: names.placePrefix,
     stopping: false,
   }
 }
@@ -85,6 +89,19 @@ function take(at: At, event: PoolEvent): void {
       return claimed(at, event.request, event.zygote)
     case 'withdrawn':
       return withdrawn(at, event.request, event.late)
+    case 'adopted':
+      return adopted(at, event)
+    case 'reclaimed': {
+      const shelf = state.shelves.get(state.zygotes.get(event.zygote)?.key ?? '')
+      if (shelf) claim(at, shelf, event.zygote, event.request, event.place)
+      return
+    }
+    case 'claims_over':
+      for (const [id, zygote] of state.zygotes) {
+        zygote.awaitsClaims = false
+        if (zygote.phase === 'retired' && !isUsed(at, id)) endZygote(at, id)
+      }
+      return
     case 'zygote_up': {
       const zygote = state.zygotes.get(event.zygote)
       if (!zygote || zygote.phase === 'retired') return
@@ -107,7 +124,7 @@ function take(at: At, event: PoolEvent): void {
     case 'ended':
       return ended(at, event.place)
     case 'stale':
-      return stale(at, event.key)
+      return stale(at, event.key, event.zygote)
     case 'retry': {
       const shelf = state.shelves.get(event.key)
       if (!shelf) return
@@ -153,11 +170,28 @@ function wanted(at: At, { request, key, spec, tenant, affinity }: Extract<PoolEv
 function claimed(at: At, request: string, zygote: number): void {
   const shelf = at.state.shelves.get(at.state.zygotes.get(zygote)?.key ?? '')
   if (!shelf) return
-  const member = newMember(at, shelf, zygote)
+  const { place } = claim(at, shelf, zygote, request)
+  at.effects.push({ do: 'grant', request, place })
+}
+
+/** A place that is a kernel's from the beginning; `place`: it was before. */
+function claim(at: At, shelf: Shelf, zygote: number, request: string, place?: string): Member {
+  const member = newMember(at, shelf, zygote, place)
   member.request = request
   member.uses = 1
   move(at, member, 'claimed')
-  at.effects.push({ do: 'grant', request, place: member.place })
+  return member
+}
+
+/** It counts as one that is being started until it is back. */
+function adopted(at: At, event: Extract<PoolEvent, { readonly on: 'adopted' }>): void {
+  const { state, now } = at
+  const { zygote, key, spec, tenant, isCurrent } = event
+  const shelf = state.shelves.get(key) ?? addShelf(state, key, spec, tenant, 0)
+  state.latestZygote = Math.max(state.latestZygote, zygote)
+  const phase = isCurrent ? 'starting' : 'retired'
+  state.zygotes.set(zygote, { key, startedAt: now, phase, unusedSince: now, members: 0, awaitsClaims: true })
+  if (isCurrent) shelf.zygote = zygote
 }
 
 function withdrawn(at: At, request: string, late: boolean): void {
@@ -209,9 +243,9 @@ function ended(at: At, place: string): void {
   if (shelf.target > 0) at.effects.push({ do: 'refill_soon' })
 }
 
-function stale(at: At, key: string): void {
+function stale(at: At, key: string, zygote?: number): void {
   const shelf = at.state.shelves.get(key)
-  if (!shelf || shelf.zygote === null) return
+  if (!shelf || shelf.zygote === null || shelf.zygote !== (zygote ?? shelf.zygote)) return
   retireZygote(at, shelf.zygote)
   supplyOf(at, key)
 }

@@ -72,21 +72,30 @@ export function newZygote(at: At, shelf: Shelf): undefined {
     }
     retireZygote(at, oldest[0])
   }
-  state.made += 1
+  state.latestZygote += 1
   state.counts.zygotes += 1
-  const id = state.made
-  state.zygotes.set(id, { key: shelf.key, startedAt: at.now, phase: 'starting', unusedSince: at.now, members: 0 })
+  const id = state.latestZygote
+  state.zygotes.set(id, {
+    key: shelf.key,
+    startedAt: at.now,
+    phase: 'starting',
+    unusedSince: at.now,
+    members: 0,
+    awaitsClaims: false,
+  })
   shelf.zygote = id
   at.effects.push({ do: 'start_zygote', zygote: id, key: shelf.key })
 }
 
-/** A worker that is to be. */
-export function newMember(at: At, shelf: Shelf, zygote: number): Member {
+/** A worker that is to be; `place`: where one is already. */
+export function newMember(at: At, shelf: Shelf, zygote: number, place?: string): Member {
   const state = at.state
-  state.made += 1
-  state.counts.forks += 1
+  if (place === undefined) {
+    state.made += 1
+    state.counts.forks += 1
+  }
   const member: Member = {
-    place: `w${state.made}`,
+    place: place ?? `${state.placePrefix}${state.made}`,
     shelf,
     zygote,
     bornAt: at.now,

@@ -5,21 +5,30 @@
  * out with a line in the log. The socket lies in a folder that only its owner can enter.
  */
 
-import { createServer, type Server, type Socket } from 'node:net'
+import { existsSync, rmSync } from 'node:fs'
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { SavepointError } from '../errors.js'
 import type { Log } from '../log.js'
-import { FrameReader } from '../link/framing.js'
-import type { Envelope, Frame, Hello } from '../link/protocol.js'
+import { encodeFrame, FrameReader } from '../link/framing.js'
+import type { Frame, Hello } from '../link/protocol.js'
+import { hello } from '../link/shapes.js'
 import { frameConnection, type Connection, type ConnectionHandlers } from './connection.js'
 import { Turns } from './turns.js'
 
-/** Takes in a process that said hello, or refuses it (null). */
-export type Admit = (hello: Hello, connect: (handlers: ConnectionHandlers) => Connection) => boolean
+/** `later`: nobody knows yet whether it is wanted; it is to dial again. */
+export type Admission = boolean | 'later'
+
+/** Takes in a process that said hello, or refuses it. */
+export type Admit = (hello: Hello, connect: (handlers: ConnectionHandlers) => Connection) => Admission
 
 export interface Door {
   close(): void
 }
 
-/** Listens at `path` (at most 107 bytes, as unix sockets go). */
+/**
+ * Listens at `path` (at most 107 bytes, as unix sockets go), also where a process that was killed has left a socket.
+ * Throws `LINK_REFUSED` if somebody listens there.
+ */
 export async function openDoor(path: string, admit: Admit, log: Log, helloMs: number): Promise<Door> {
   const waiting = new Set<Socket>()
   const turns = new Turns()
@@ -50,13 +59,22 @@ export async function openDoor(path: string, admit: Admit, log: Log, helloMs: nu
       socket.off('data', first)
       clearTimeout(deadline)
       waiting.delete(socket)
-      const hello = asHello(frame.envelope)
+      const introduced = hello(frame.envelope)
       // Whatever the process sent right behind its hello is heard after it was taken in.
       const connect = (handlers: ConnectionHandlers): Connection =>
         frameConnection(socket, log, handlers, { turns, reader, early })
-      if (!hello || !admit(hello, connect)) refuse('a hello that is not expected')
+      const admission = introduced !== null && admit(introduced, connect)
+      if (admission === true) return
+      if (admission === 'later') socket.destroy()
+      else if (introduced?.resumed) {
+        // It waits for this answer: without one it would go on dialling.
+        log('info', 'link_dismissed', { role: introduced.role })
+        for (const chunk of encodeFrame({ kind: 'dismissed' })) socket.write(chunk)
+        socket.end()
+      } else refuse('a hello that is not expected')
     })
   })
+  await removeDeadSocket(path)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(path, resolve)
@@ -70,13 +88,16 @@ export async function openDoor(path: string, admit: Admit, log: Log, helloMs: nu
   }
 }
 
-function asHello(envelope: Envelope): Hello | null {
-  const { kind, role, kernel, token, pid } = envelope as Partial<Hello> & Envelope
-  const valid =
-    kind === 'hello' &&
-    (role === 'zygote' || role === 'worker' || role === 'writer' || role === 'debugger') &&
-    typeof kernel === 'string' &&
-    typeof token === 'string' &&
-    typeof pid === 'number'
-  return valid ? { kind, role, kernel, token, pid } : null
+async function removeDeadSocket(path: string): Promise<void> {
+  if (!existsSync(path)) return
+  const isAlive = await new Promise<boolean>((resolve) => {
+    const socket = createConnection(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+  if (isAlive) throw new SavepointError('LINK_REFUSED', `Another process listens at ${path}. Stop it first.`)
+  rmSync(path, { force: true })
 }

@@ -7,7 +7,7 @@
  * this is, how often it was sent, and the request's seq. What is sent by others leaves the file as it is.
  */
 
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import type { Clock } from '../clock.js'
 
 interface Interrupt {
@@ -26,7 +26,8 @@ export class Interrupter {
   readonly #limits: InterruptLimits
   readonly #path: string
   #file: number | null = null
-  #number = 0
+  /** null: nobody was interrupted by this process. */
+  #number: number | null = null
   /** What the latest interrupt is meant for. */
   #seq: number | null = null
   #cancel: (() => void) | null = null
@@ -40,7 +41,8 @@ export class Interrupter {
 
   /** Interrupts the worker `pid` while it serves the request `seq`. */
   interrupt(pid: number, seq: number): void {
-    this.#number += 1
+    // A gateway before may have interrupted it, and what the worker knows by a number is not repeated.
+    this.#number = (this.#number ?? latestIn(this.#path)) + 1
     this.#seq = seq
     this.#send({ pid, seq, number: this.#number }, 1)
   }
@@ -92,3 +94,13 @@ export class Interrupter {
 
 /** Digits of the largest integer. */
 const LENGTH = 16
+
+/** The number of the latest interrupt that was noted there; 0: none was. */
+function latestIn(path: string): number {
+  try {
+    const number = Number(readFileSync(path, 'latin1').slice(0, LENGTH))
+    return Number.isSafeInteger(number) ? number : 0
+  } catch {
+    return 0
+  }
+}

@@ -13,8 +13,9 @@ export interface OwnZygoteOptions extends Omit<ZygoteOptions, 'link'> {
 }
 
 export class OwnZygote implements Backing {
+  readonly zygote = 0
   readonly #options: OwnZygoteOptions
-  readonly #zygote: Zygote
+  readonly #process: Zygote
   readonly #seat: SeatPaths
   #workers: Resident | null = null
   #door: Door | null = null
@@ -24,7 +25,7 @@ export class OwnZygote implements Backing {
     const { kernel, dir } = options
     this.#options = options
     this.#seat = { place: kernel, stdout: dir.stdout, stderr: dir.stderr, interrupts: dir.interrupts }
-    this.#zygote = new Zygote(
+    this.#process = new Zygote(
       { ...options, link: dir.link },
       {
         ready: (kernelInfo) => this.#workers?.zygoteReady(kernelInfo),
@@ -37,16 +38,16 @@ export class OwnZygote implements Backing {
   async start(workers: Resident): Promise<void> {
     const { dir, limits, log, kernel } = this.#options
     this.#workers = workers
-    this.#zygote.hold(kernel, workers)
+    this.#process.hold(kernel, workers)
     const fifos = makeFifos(dir.stdout, dir.stderr)
     this.#door = await openDoor(
       dir.link,
       (hello, connect) =>
-        hello.role === 'zygote' ? this.#zygote.admit(hello, connect) : workers.admit(hello, connect),
+        hello.role === 'zygote' ? this.#process.admit(hello, connect) : workers.admit(hello, connect),
       log,
       limits.helloMs,
     )
-    await this.#zygote.start()
+    await this.#process.start()
     await fifos
     workers.sit(this.#seat)
   }
@@ -56,11 +57,11 @@ export class OwnZygote implements Backing {
   }
 
   tell(command: Parameters<Backing['tell']>[0]): void {
-    this.#zygote.tell(command)
+    this.#process.tell(command)
   }
 
   stop(linger: boolean): void {
-    this.#zygote.stop(linger, () => {
+    this.#process.stop(linger, () => {
       this.#letGo()
       this.#workers?.ended()
     })
@@ -68,13 +69,13 @@ export class OwnZygote implements Backing {
 
   abandon(): void {
     if (this.#ended) return
-    this.#zygote.abandon()
+    this.#process.abandon()
     this.#letGo()
   }
 
   #letGo(): void {
     this.#ended = true
     this.#door?.close()
-    this.#zygote.close()
+    this.#process.close()
   }
 }

@@ -1,6 +1,6 @@
 /** The private folder of one running kernel: its link socket, its named pipes, and a note on interrupts. */
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { SavepointError } from '../errors.js'
@@ -37,6 +37,18 @@ export function makeRuntimeDir(root: string, name = `k${process.pid}`): RuntimeD
   const path = join(root, name)
   rmSync(path, { recursive: true, force: true })
   mkdirSync(path, { mode: 0o700 })
+  return runtimeDirAt(path)
+}
+
+/** A folder that outlives its process: what lives in it is found again. Made if there is none; noted as this process's. */
+export function keepRuntimeDir(root: string, name: string): RuntimeDir {
+  const path = join(root, name)
+  makeFolder(path, 0o700)
+  writeFileSync(join(path, OWNER), String(process.pid), { mode: 0o600 })
+  return runtimeDirAt(path)
+}
+
+function runtimeDirAt(path: string): RuntimeDir {
   return {
     path,
     link: join(path, 'link'),
@@ -65,6 +77,8 @@ export function kernelsWith(root: string, dataDir: string): readonly number[] {
 }
 
 const DATA_DIR = 'data-dir'
+/** Pid of the gateway that a folder belongs to. */
+const OWNER = 'owner'
 
 /** null: it is not there, or no more. */
 function readQuietly(path: string): string | null {
@@ -75,15 +89,43 @@ function readQuietly(path: string): string | null {
   }
 }
 
-/** Removes what kernels and lingering zygotes that were killed left behind. */
+/** Removes what kernels, gateways and lingering zygotes that were killed left behind. */
 export function sweep(root: string, now: Date): void {
   for (const name of readdirSync(root)) {
     const path = join(root, name)
     const pid = /^k(\d+)$/.exec(name)?.[1]
-    const left = pid === undefined ? isOldSocket(path, now) : !isAlive(Number(pid))
+    const isGateways = /^g[0-9a-f]{8}$/.test(name)
+    const left = isGateways ? isForsaken(path, now) : pid === undefined ? isOldSocket(path, now) : !isAlive(Number(pid))
     if (left) rmSync(path, { recursive: true, force: true })
   }
 }
+
+/** A gateway's folder without a gateway, that nobody is at home in, and that was not touched lately. */
+function isForsaken(path: string, now: Date): boolean {
+  const touched = statSync(join(path, OWNER), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (now.getTime() - touched < FORSAKEN_MS) return false
+  return !isAlive(Number(readQuietly(join(path, OWNER)) ?? '0') || UNUSED_PID) && !isUsed(path)
+}
+
+/** Whether a process of ours has a pipe of the folder for its output, as every worker has. */
+function isUsed(path: string): boolean {
+  return readdirSync('/proc').some(
+    (pid) => /^\d+$/.test(pid) && (linkOf(`/proc/${pid}/fd/1`) ?? '').startsWith(`${path}/`),
+  )
+}
+
+function linkOf(path: string): string | null {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return null
+  }
+}
+
+/** Without a gateway workers end by themselves, after a time that is set; no setting of one gateway says that of another. */
+const FORSAKEN_MS = 3_600_000
+/** More than any system gives. */
+const UNUSED_PID = 2 ** 30
 
 /** Zygotes linger for seconds, so a rendezvous that was opened a minute ago has nobody behind it. */
 function isOldSocket(path: string, now: Date): boolean {

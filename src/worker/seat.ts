@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Clock } from '../clock.js'
 import { readFifo, type Fifo } from './fifo.js'
+import type { Held } from './memory.js'
 import { Interrupter, type InterruptLimits } from './interrupter.js'
 
 export interface SeatPaths {
@@ -30,26 +31,31 @@ export function undoFolderOf({ stdout }: SeatPaths): string {
   return `${stdout.replace(/\.[^./]*$/, '')}.undo`
 }
 
-export type OnText = (name: 'stdout' | 'stderr', text: Buffer) => void
+/** `held`: all of that pipe that was read and may not be told yet, if that has changed. */
+export type OnText = (name: 'stdout' | 'stderr', text: Buffer, held: Held | null) => void
 
 /** A seat that is in use: its pipes are read. */
 export class Seat {
   readonly paths: SeatPaths
   readonly interrupter: Interrupter
-  /** What the worker writes between two cells; terminals do not show it. */
-  readonly mark = `\u001b_${randomBytes(16).toString('hex')}\u001b\\`
+  /** What the worker writes between two cells begins with it: see `markOf`. */
+  readonly mark: string
   readonly #fifos: readonly Fifo[]
 
   /** Gets what is printed, as the inside of a JSON string. */
   onText: OnText
 
-  /** The pipes must be there. */
-  constructor(paths: SeatPaths, clock: Clock, limits: InterruptLimits, onText: OnText) {
+  /** The pipes must be there. `mark`: of a seat that was in use before. */
+  constructor(paths: SeatPaths, clock: Clock, limits: InterruptLimits, onText: OnText, mark = newMark()) {
     this.paths = paths
+    this.mark = mark
     this.onText = onText
     this.interrupter = new Interrupter(clock, limits, paths.interrupts)
-    this.#fifos = (['stdout', 'stderr'] as const).map((name) =>
-      readFifo(paths[name], Buffer.from(this.mark), (text) => this.onText(name, text)),
+    const { place } = paths
+    this.#fifos = NAMES.map((name) =>
+      readFifo(paths[name], Buffer.from(this.mark), (text, pieces) =>
+        this.onText(name, text, pieces && { place, name, pieces }),
+      ),
     )
   }
 
@@ -57,14 +63,23 @@ export class Seat {
     return this.paths.place
   }
 
-  /** Delivers everything that is in the pipes now. */
-  drain(): void {
-    for (const fifo of this.#fifos) fifo.drain()
+  /** Delivers everything that is in the pipes now and may be told; see `Fifo.drain`. */
+  drain(ended?: number, next?: number): void {
+    for (const fifo of this.#fifos) fifo.drain(ended, next)
   }
 
-  /** The reply behind which the worker writes its mark has been served. */
-  passed(): void {
-    for (const fifo of this.#fifos) fifo.passed()
+  /** Goes on with what another gateway had read. `cell`: all replies before it were served. */
+  takeUp(held: readonly Held[], cell: number): void {
+    this.#fifos.forEach((fifo, at) => {
+      const { pieces = [] } = held.find(({ name, place }) => name === NAMES[at] && place === this.place) ?? {}
+      fifo.passed(cell)
+      fifo.restore(pieces)
+    })
+  }
+
+  /** The reply behind which the cell `seq` was begun has been served. */
+  passed(seq: number): void {
+    for (const fifo of this.#fifos) fifo.passed(seq)
   }
 
   /** Another worker sits here. */
@@ -84,4 +99,10 @@ export class Seat {
     this.interrupter.close()
     for (const fifo of this.#fifos) fifo.close()
   }
+}
+
+const NAMES = ['stdout', 'stderr'] as const
+
+function newMark(): string {
+  return `\u001b_${randomBytes(16).toString('hex')}.`
 }

@@ -45,11 +45,11 @@ export class Seats {
     return this.#open.get(place ?? '') ?? null
   }
 
-  /** Reads the pipes of a seat, which must be there. */
-  open(paths: SeatPaths): Seat {
+  /** Reads the pipes of a seat, which must be there. `mark`: see `Seat`. */
+  open(paths: SeatPaths, mark?: string): Seat {
     const found = this.#open.get(paths.place)
     if (found) return found
-    const seat = new Seat(paths, this.#clock, this.#limits, this.#onText)
+    const seat = new Seat(paths, this.#clock, this.#limits, this.#onText, mark)
     this.#open.set(paths.place, seat)
     if (this.#paused) seat.pause()
     return seat
@@ -68,9 +68,9 @@ export class Seats {
     this.#open.delete(place)
   }
 
-  /** Delivers everything that is in the pipes now. */
-  drain(): void {
-    for (const seat of this.#open.values()) seat.drain()
+  /** Delivers everything that is in the pipes now and may be told; see `Fifo.drain`. */
+  drain(ended?: number, next?: number): void {
+    for (const seat of this.#open.values()) seat.drain(ended, next)
   }
 
   pause(): void {

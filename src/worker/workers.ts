@@ -7,17 +7,21 @@
  */
 
 import { constants } from 'node:os'
-import type { DebuggerCommand, Hello, WorkerCommand } from '../link/protocol.js'
-import { workerEvent } from '../link/shapes.js'
-import type { Backing, ReadyWorker, Resident, WorkersListener } from './backing.js'
-import type { Connection, ConnectionHandlers } from './connection.js'
+import type { DebuggerCommand, Hello, Numbered, WorkerCommand, WorkerEvent } from '../link/protocol.js'
+import type { Backing, Resident, WorkersListener } from './backing.js'
+import { Births } from './births.js'
+import type { Death } from './death.js'
 import { DebuggerLine } from './debugger-line.js'
+import type { Admission } from './door.js'
+import type { Held, Outstanding, Placement, WorkerMemory } from './memory.js'
 import type { WorkersOptions } from './options.js'
-import { BROKEN, CLOSED, newRunning, ring, type Running, type Told, type Trial } from './running.js'
+import { Processes, type Connect } from './processes.js'
+import { marked } from './fifo.js'
+import { newRunning, ring, type Running } from './running.js'
 import type { Seat, SeatPaths } from './seat.js'
 import { Seats } from './seats.js'
+import { TakeUp } from './take-up.js'
 import { WriterLine } from './writer-line.js'
-import type { Death } from './zygote.js'
 
 export class Workers implements Resident {
   readonly #options: WorkersOptions
@@ -25,13 +29,11 @@ export class Workers implements Resident {
   readonly #backing: Backing
   readonly #debugger: DebuggerLine
   readonly #seats: Seats
-  /** Tokens that may dial in, with the generation that they stand for. */
-  readonly #expected = new Map<string, number>()
+  readonly #births: Births
   readonly #writers: WriterLine
-  readonly #running = new Map<number, Running>()
-  /** What a worker was told that did not live to hear it, and the token of the one that is forked in its place. */
-  #kept: { readonly token: string; readonly told: Told[] } | null = null
+  readonly #processes: Processes
   #current: Running | null = null
+  #takeUp: TakeUp | null = null
   #started = false
   #stopped = false
 
@@ -41,7 +43,26 @@ export class Workers implements Resident {
     this.#backing = backing
     this.#debugger = new DebuggerLine(listener)
     this.#writers = new WriterLine(options.clock, options.limits.writerDialMs, listener)
-    this.#seats = new Seats(options.clock, options.limits, (name, text) => listener.output(name, text))
+    this.#seats = new Seats(options.clock, options.limits, (...read) => listener.output(...read))
+    this.#processes = new Processes({
+      ...options,
+      redial: (options.orphanMs ?? 0) > 0,
+      kill: (pid) => this.kill(pid),
+      heard: (running, event, parts, frame) => this.#heard(running, event, parts, frame),
+      stillborn: (running, trial) => this.#births.replace(trial, running),
+      back: (running) => this.#back(running),
+      gone: (running, death) => this.#gone(running, death),
+    })
+    this.#births = new Births({
+      options,
+      backing,
+      seats: this.#seats,
+      processes: this.#processes,
+      listener,
+      employ: (running) => (this.#current = running),
+      isEmployed: (running) => this.#current === running && !this.#stopped,
+      up: (running, token) => this.#up(running, token),
+    })
   }
 
   /** Gets a zygote; see `Backing.start`. */
@@ -58,86 +79,43 @@ export class Workers implements Resident {
     })
   }
 
+  /**
+   * Instead of `start`: goes on with the processes that the kernel had when its gateway was killed. Resolves when it is
+   * known what became of the worker: it is back, or its end was told. Never rejects.
+   */
+  async takeUp(memory: WorkerMemory): Promise<void> {
+    this.#started = true
+    if (memory.current?.pid) this.#options.onTakenUp?.(memory.current.pid)
+    this.#takeUp = new TakeUp(memory, {
+      clock: this.#options.clock,
+      log: this.#options.log,
+      backing: this.#backing,
+      resident: this,
+      processes: this.#processes,
+      listener: this.#listener,
+      limits: { ...this.#options.limits, orphanMs: this.#options.orphanMs ?? 0 },
+      isStopped: () => this.#stopped,
+      begin: async () => await this.start(),
+      sit: (placement, held, cell) => this.#sitAgain(placement, held, cell),
+      employ: (running) => (this.#current = running),
+      expect: (token, generation) => this.#births.expect(token, generation),
+      again: (what) => this.#again(what),
+    })
+    void this.#takeUp.run()
+    await this.#takeUp.known
+  }
+
   sit(paths: SeatPaths): void {
     if (!this.#stopped) this.#seats.open(paths)
   }
 
   fork(token: string, generation: number): void {
-    const ready = this.#backing.takeReady?.(null) ?? null
-    if (ready) this.#lease(ready, token, generation)
-    else this.#fork(token, generation)
-  }
-
-  #fork(token: string, generation: number): void {
-    const { cwd, workerEnvironment, connectionFile } = this.#options
-    const { place, ...pipes } = this.#expect(token, generation)
-    this.#backing.tell({
-      kind: 'fork',
-      kernel: place,
-      token,
-      env: workerEnvironment,
-      cwd,
-      ...pipes,
-      ...(connectionFile === undefined ? {} : { connection_file: connectionFile }),
-    })
-  }
-
-  /** A seat for a worker that is on its way. */
-  #expect(token: string, generation: number): SeatPaths {
-    const { place, stdout, stderr, interrupts } = this.#backing.place()
-    const seat = { place, stdout, stderr, interrupts }
-    this.#seats.expect(seat)
-    this.#expected.set(token, generation)
-    return seat
-  }
-
-  /** One command, and nobody waits for its answer: if the process is dead, what it was told is told to another. */
-  #lease(ready: ReadyWorker, token: string, generation: number, again: readonly Told[] = []): void {
-    const { cwd, workerEnvironment: env, connectionFile = null } = this.#options
-    const running = newRunning(generation, ready.pid)
-    running.place = ready.seat.place
-    running.trial = { ready, token, told: [...again] }
-    this.#running.set(ready.pid, running)
-    this.#seats.adopt(ready.seat)
-    this.#current = running
-    const connection = ready.attach(this.#handlersFor(running))
-    running.connection = connection
-    // Whoever asked for it is in the middle of that, and hears of it as of a worker that dials in.
-    queueMicrotask(() => {
-      if (this.#current !== running || this.#stopped) return
-      connection.together(() => {
-        connection.send({ kind: 'lease', env, cwd, connection_file: connectionFile } as WorkerCommand)
-        this.#listener.workerUp(token, ready.pid)
-        for (const [command, parts] of again) connection.send(command, parts)
-      })
-    })
-  }
-
-  /** It died before it was leased, so that it has done nothing yet: another takes its place. */
-  #replace({ ready, token, told }: Trial, { generation }: Running): void {
-    this.#seats.leave(ready.seat.place)
-    const next = this.#backing.takeReady?.(ready) ?? null
-    if (next) {
-      this.#lease(next, token, generation, told)
-      return
-    }
-    this.#kept = { token, told }
-    try {
-      this.#fork(token, generation)
-    } catch (error) {
-      // Its zygote has gone, too. Nobody is there who could catch this.
-      this.#failed(token, error)
-    }
-  }
-
-  #failed(token: string, error: unknown): void {
-    this.#expected.delete(token)
-    this.#listener.workerFailed(token, error instanceof Error ? error.message : String(error))
+    this.#births.fork(token, generation)
   }
 
   wake(snapshot: string, token: string, generation: number): void {
-    this.#expected.set(token, generation)
-    this.#backing.tell({ kind: 'wake', kernel: this.place ?? '', snapshot })
+    this.#takeUp?.touch(snapshot)
+    this.#births.wake(this.place ?? '', snapshot, token, generation)
   }
 
   /** Where frozen copies of the worker wait; null: there was no worker yet. */
@@ -147,25 +125,17 @@ export class Workers implements Resident {
 
   /** Has a frozen copy make another one, `name`; the listener hears of it. */
   copy(snapshot: string, name: string): void {
+    this.#takeUp?.touch(name)
     this.#backing.tell({ kind: 'copy', kernel: this.place ?? '', snapshot, name })
   }
 
   /** The first worker is a frozen copy of another kernel's. */
   become(snapshot: string, token: string, generation: number): void {
-    const { copiesAt = '', connectionFile: connection_file = null, workerEnvironment } = this.#options
-    try {
-      const { place, ...pipes } = this.#expect(token, generation)
-      // All else is as the other kernel's code has left it.
-      const env = { KERNEL_ID: workerEnvironment['KERNEL_ID'] ?? null }
-      const as = { kernel: place, token, ...pipes, connection_file, env }
-      this.#backing.tell({ kind: 'wake', kernel: copiesAt, snapshot, as })
-    } catch (error) {
-      // Its zygote has gone.
-      this.#failed(token, error)
-    }
+    this.#births.become(snapshot, token, generation)
   }
 
   discard(snapshots: readonly string[]): void {
+    for (const snapshot of snapshots) this.#takeUp?.touch(snapshot)
     for (const kernel of this.#seats.places) this.#backing.tell({ kind: 'discard', kernel, snapshots })
   }
 
@@ -177,18 +147,21 @@ export class Workers implements Resident {
     this.#backing.tell({ kind: 'kill', pid, signal: constants.signals.SIGKILL })
   }
 
+  /** A worker that is on its way back reads all when it is there; until then its pid may be somebody else's. */
   nudge(pid: number): void {
-    ring(pid)
+    if (this.#processes.at(pid)?.line.isOpen) ring(pid)
   }
 
   interrupt(pid: number, seq: number): void {
-    this.#seatOf(this.#running.get(pid))?.interrupter.interrupt(pid, seq)
+    const running = this.#processes.at(pid)
+    if (running?.line.isOpen) this.#seatOf(running)?.interrupter.interrupt(pid, seq)
+    else if (running) running.interrupt = seq
   }
 
   callDebugger(pid: number, token: string): void {
     this.#debugger.call(token)
     this.command({ kind: 'debug', token }, [])
-    ring(pid)
+    this.nudge(pid)
   }
 
   tellDebugger(command: DebuggerCommand, parts: readonly Buffer[]): void {
@@ -199,29 +172,29 @@ export class Workers implements Resident {
     this.#debugger.dismiss()
   }
 
-  command(command: WorkerCommand, parts: readonly Buffer[]): void {
+  command(command: Numbered<WorkerCommand>, parts: readonly Buffer[]): void {
     if (command.kind === 'checkpoint') this.#writers.expect(command.token, command.checkpoint)
     const current = this.#current
-    const told = current === null ? this.#kept?.told : current.trial?.told
-    told?.push([command, parts])
-    if (command.kind === 'request' && command.behind !== undefined) {
-      const mark = this.#seatOf(current ?? undefined)?.mark
-      const marked: WorkerCommand = { ...command, ...(mark === undefined ? {} : { mark }) }
-      current?.connection?.send(marked, parts)
-      return
-    }
-    current?.connection?.send(command, parts)
+    if (current === null) this.#births.keep(command, parts)
+    else current.trial?.told.push([command, parts])
+    current?.line.send(marked(command, this.#seatOf(current)?.mark), parts)
+  }
+
+  /** Frames of that generation up to this one are safe. */
+  durable(generation: number, frame: number): void {
+    const running = this.#current?.generation === generation ? this.#current : this.#processes.of(generation)
+    running?.line.durable(frame)
   }
 
   /** Stops reading from the worker, which then waits as soon as the sockets' buffers are full. */
   pause(): void {
-    this.#current?.connection?.pause()
+    this.#current?.line.pause()
     this.#debugger.pause()
     this.#seats.pause()
   }
 
   resume(): void {
-    this.#current?.connection?.resume()
+    this.#current?.line.resume()
     this.#debugger.resume()
     this.#seats.resume()
   }
@@ -248,7 +221,7 @@ export class Workers implements Resident {
   // ---------------------------------------------------------------------------------------- what the backing tells
 
   zygoteReady(kernelInfo: Buffer): void {
-    if (!this.#stopped) this.#listener.zygoteReady(kernelInfo)
+    if (!this.#stopped && !this.#takeUp?.knowsZygote) this.#listener.zygoteReady(kernelInfo)
   }
 
   zygoteDied(): void {
@@ -263,29 +236,22 @@ export class Workers implements Resident {
   }
 
   forked(token: string, pid: number): void {
-    const generation = this.#expected.get(token)
-    if (generation !== undefined) this.#running.set(pid, newRunning(generation, pid))
+    this.#births.forked(token, pid)
   }
 
   forkFailed(token: string, reason: string): void {
-    if (this.#expected.delete(token)) this.#listener.workerFailed(token, reason)
+    this.#births.forkFailed(token, reason)
   }
 
   died(pid: number, death: Death): void {
-    const running = this.#running.get(pid)
+    const running = this.#processes.at(pid)
     if (!running) return
-    running.death = death
     if (this.#current === running) this.#seatOf(running)?.interrupter.noticed()
-    // Its last words are still in the socket; a closed connection says that all of them were heard.
-    running.cancel = this.#options.clock.after(this.#options.limits.deathMs, () => {
-      running.connection?.close()
-      running.connection = null
-      this.#bury(running)
-    })
-    this.#bury(running)
+    this.#processes.died(running, this.#options.explain?.(pid, death) ?? death)
   }
 
   snapshotGone(snapshot: string): void {
+    this.#takeUp?.touch(snapshot)
     this.#listener.snapshotGone(snapshot)
   }
 
@@ -293,102 +259,131 @@ export class Workers implements Resident {
     this.#listener.copied(name, error)
   }
 
-  admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
+  admit(hello: Hello, connect: Connect): Admission {
     if (hello.role === 'writer') return this.#writers.admit(hello, connect)
     if (hello.role === 'debugger') return this.#debugger.admit(hello, connect)
-    const generation = this.#expected.get(hello.token)
-    if (generation === undefined || hello.role !== 'worker') return false
-    this.#expected.delete(hello.token)
-    const running = this.#running.get(hello.pid) ?? newRunning(generation, hello.pid)
-    this.#running.set(hello.pid, running)
+    if (this.#takeUp?.isUnderWay) return 'later'
+    const generation = this.#births.expects(hello.token)
+    if (generation === undefined) {
+      const known = this.#processes.withToken(hello.token)
+      return known !== null && hello.resumed !== undefined && this.#processes.reconnect(known, hello, connect)
+    }
+    const told = this.#births.arrived(hello.token)
+    const running = this.#processes.at(hello.pid) ?? newRunning(generation, hello.pid, hello.token)
+    this.#processes.add(running)
     running.place = hello.kernel
     this.#seats.arrive(hello.kernel)
     this.#seatOf(running)?.reset()
     this.#current = running
-    running.connection = connect(this.#handlersFor(running))
-    this.#listener.workerUp(hello.token, hello.pid)
-    const told = this.#kept?.token === hello.token ? this.#kept.told : []
-    this.#kept = null
-    for (const [command, parts] of told) running.connection.send(command, parts)
+    this.#processes.connect(running, connect)
+    // It had dialled in at a gateway that was killed before it took it in.
+    if (hello.resumed) running.line.greet()
+    this.#up(running, hello.token)
+    this.#takeUp?.settled()
+    for (const [command, parts] of told) running.line.send(command, parts)
     return true
   }
 
   // ------------------------------------------------------------------------------------------------------- internal
 
-  #handlersFor(running: Running): ConnectionHandlers {
-    return {
-      onFrame: ({ envelope, parts }) => {
-        if (running.why !== null) return
-        const event = workerEvent(envelope, parts)
-        if (event === null) {
-          this.#options.log('error', 'link_bad_event', { kind: envelope.kind.slice(0, 100) })
-          this.#endBroken(running, BROKEN)
-          return
-        }
-        if (event.kind === 'reply') this.#seatOf(running)?.interrupter.answered(event.seq)
-        if (event.kind === 'interrupted') this.#seatOf(running)?.interrupter.noticed()
-        if (event.kind === 'leased') {
-          running.trial = null
-          return
-        }
-        // What C code and child processes wrote before the cell ended must not come after its reply.
-        if (event.kind === 'reply' || event.kind === 'input_request') this.#seats.drain()
-        this.#listener.workerSaid(running.generation, event, parts)
-        if (event.kind === 'reply' && event.begins !== undefined) this.#seatOf(running)?.passed()
-      },
-      onBroken: () => this.#endBroken(running, BROKEN),
-      onClose: () => {
-        running.connection = null
-        if (running.trial && !this.#stopped) {
-          running.cancel?.()
-          this.#running.delete(running.pid)
-          if (this.#current === running) this.#current = null
-          this.#replace(running.trial, running)
-          return
-        }
-        this.#bury(running)
-        // Its end is on the way. If it is not, user code closed the connection, and nobody can hear of it any more.
-        this.#options.clock.after(this.#options.limits.deathMs, () => this.#endBroken(running, CLOSED))
-      },
+  #up(running: Running, token: string): void {
+    const { generation, pid } = running
+    const seat = this.#seatOf(running)
+    if (seat) {
+      const { paths, mark } = seat
+      this.#listener.placed({ generation, token: running.token, pid, ...paths, mark, zygote: this.#backing.zygote })
+    }
+    this.#listener.workerUp(token, pid)
+  }
+
+  #heard(running: Running, event: WorkerEvent, parts: readonly Buffer[], frame: number): void {
+    const interrupter = this.#seatOf(running)?.interrupter
+    if (event.kind === 'reply') interrupter?.answered(event.seq)
+    if (event.kind === 'interrupted') {
+      interrupter?.noticed()
+      running.interrupt = null
+    }
+    if (event.kind === 'taken') this.#takeUp?.touch(event.snapshot)
+    this.#interruptLate(running)
+    // What C code and child processes wrote before the cell ended must not come after its reply.
+    if (event.kind === 'reply') this.#seats.drain(event.seq, event.begins)
+    if (event.kind === 'input_request') this.#seats.drain()
+    this.#listener.workerSaid(running.generation, event, parts, frame)
+    if (event.kind === 'reply' && event.begins !== undefined) this.#seatOf(running)?.passed(event.begins)
+  }
+
+  #back(running: Running): void {
+    this.#takeUp?.settled()
+    this.#interruptLate(running)
+  }
+
+  /** What was to be interrupted while the worker was away, unless it says that this has been noticed. */
+  #interruptLate(running: Running): void {
+    if (running.interrupt === null || !running.line.isCaughtUp) return
+    this.#seatOf(running)?.interrupter.interrupt(running.pid, running.interrupt)
+    running.interrupt = null
+  }
+
+  #gone(running: Running, death: Death): void {
+    const unheard = this.#takeUp?.unheard(running, death) ?? null
+    this.#takeUp?.settled()
+    if (this.#current === running) {
+      this.#current = null
+      this.#seats.drain()
+      // Whatever reply was to come first will not come.
+      this.#seatOf(running)?.reset()
+    }
+    if (unheard) {
+      this.#births.forkAgain(unheard.token, running.generation, unheard.told)
+      return
+    }
+    this.#births.ended(running.generation)
+    this.#listener.workerDied(running.generation, death)
+  }
+
+  #sitAgain({ place, stdout, stderr, interrupts, mark }: Placement, held: readonly Held[], cell: number): boolean {
+    try {
+      this.#seats.open({ place, stdout, stderr, interrupts }, mark).takeUp(held, cell)
+      return true
+    } catch (error) {
+      // Somebody removed its pipes: what is printed there is lost, and the rest goes on.
+      this.#options.log('error', 'pipes_lost', {
+        place,
+        reason: error instanceof Error ? error.message : String(error),
+      })
+      return false
     }
   }
 
-  /** Ends a worker that cannot be talked to. */
-  #endBroken(running: Running, why: string): void {
-    if (running.death !== null || running.why !== null || this.#stopped) return
-    running.why = why
-    this.kill(running.pid)
-    running.connection?.close()
+  /** What was asked for before, and not done. */
+  #again(what: Outstanding): void {
+    switch (what.do) {
+      case 'fork':
+        return this.fork(what.token, what.generation)
+      case 'wake':
+        return this.wake(what.snapshot, what.token, what.generation)
+      case 'become':
+        return this.become(what.snapshot, what.token, what.generation)
+      case 'copy':
+        return this.copy(what.snapshot, what.name)
+      case 'discard':
+        return this.discard(what.snapshots)
+      case 'kill':
+        return this.kill(what.pid)
+      case 'interrupt':
+        return this.interrupt(what.pid, what.seq)
+      case 'stop':
+        return this.stop(what.linger)
+    }
   }
 
-  #seatOf(running: Running | undefined): Seat | null {
+  #seatOf(running: Running | null): Seat | null {
     return this.#seats.at(running?.place ?? null)
   }
 
   #letGo(): void {
     this.#debugger.dismiss()
-    for (const { connection, cancel } of this.#running.values()) {
-      cancel?.()
-      connection?.close()
-    }
+    this.#processes.close()
     this.#seats.close()
-  }
-
-  /** Tells of a death once, when both the process and its connection are gone. */
-  #bury(running: Running): void {
-    if (running.death === null || running.connection !== null || !this.#running.has(running.pid)) return
-    running.cancel?.()
-    this.#running.delete(running.pid)
-    if (this.#current === running) {
-      this.#current = null
-      this.#seats.drain()
-    }
-    for (const [token, generation] of this.#expected) {
-      if (generation !== running.generation) continue
-      this.#expected.delete(token)
-      this.#listener.workerFailed(token, 'it ended before it was ready')
-    }
-    const { death, why } = running
-    this.#listener.workerDied(running.generation, why === null ? death : { ...death, why })
   }
 }

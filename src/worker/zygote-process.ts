@@ -10,6 +10,7 @@ import type { Clock } from '../clock.js'
 import { encodeFrame } from '../link/framing.js'
 import type { Envelope } from '../link/protocol.js'
 import type { Log } from '../log.js'
+import { runs, signal, type KnownProcess } from './pids.js'
 
 export interface ZygoteOptions {
   readonly python: string
@@ -18,6 +19,8 @@ export interface ZygoteOptions {
   /** Folder that IPython and ipykernel are imported from; null: the interpreter has its own. */
   readonly stack: string | null
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** Program and arguments that it is started by; absent: it is in no sandbox. */
+  readonly sandbox?: readonly string[]
   /** The socket that it is to dial, and what it is to say there. */
   readonly link: string
   readonly token: string
@@ -25,9 +28,16 @@ export interface ZygoteOptions {
   readonly rendezvous: string | null
   /** A zygote that was started at the same time as this process and will dial in; null: there is none. */
   readonly early: { readonly pid: number } | null
+  /** One that another gateway started, and that is to dial in by itself. Of its process only this is needed. */
+  readonly away?: KnownProcess
   readonly clock: Clock
   readonly log: Log
-  readonly limits: { readonly earlyPollMs: number; readonly adoptMs: number }
+  readonly limits: {
+    readonly earlyPollMs: number
+    readonly adoptMs: number
+    /** For one that is `away`. */
+    readonly takeUpMs?: number
+  }
 }
 
 export class ZygoteProcess {
@@ -37,6 +47,8 @@ export class ZygoteProcess {
   /** It dialled in, or is not wanted any more. */
   #settled = false
   #adopted = false
+  /** Of the zygote, which is not the child that was started where that is a sandbox. */
+  #pid: number | null = null
 
   constructor(options: ZygoteOptions, onLost: () => void) {
     this.#options = options
@@ -49,7 +61,11 @@ export class ZygoteProcess {
   }
 
   async start(): Promise<void> {
-    const { early, limits, clock, log } = this.#options
+    const { early, away, limits, clock, log } = this.#options
+    if (away) {
+      this.#await(away, Math.ceil((limits.takeUpMs ?? 0) / limits.earlyPollMs))
+      return
+    }
     if (early !== null) {
       this.#watch(early.pid)
       return
@@ -69,15 +85,21 @@ export class ZygoteProcess {
   }
 
   /** It dialled in: from here on its connection tells of its end. */
-  arrived(): void {
+  arrived(pid: number): void {
     this.#settled = true
+    this.#pid = pid
   }
 
   /** Ends the process, and with it every worker and every snapshot. */
   kill(): void {
     this.#settled = true
-    if (this.#child !== null) {
+    const { away } = this.#options
+    if (away) {
+      signal(away, 'SIGKILL')
+    } else if (this.#child !== null) {
+      const inside = this.#pid ?? (this.#options.sandbox ? childOf(this.#child.pid) : null)
       this.#child.kill('SIGKILL')
+      if (inside !== null && inside !== this.#child.pid) killQuietly(inside)
     } else if (this.#options.early !== null) {
       try {
         process.kill(this.#options.early.pid, 'SIGKILL')
@@ -85,6 +107,22 @@ export class ZygoteProcess {
         // It has ended by itself.
       }
     }
+  }
+
+  /**
+   * Looks so many times whether it lives, until it dials in. One that lives and does not is of no use to anybody. Looks
+   * are counted, and not time: while this process is busy it cannot hear who dials.
+   */
+  #await(away: KnownProcess, looks: number): void {
+    const { clock, limits } = this.#options
+    if (this.#settled) return
+    const isLate = looks <= 0
+    if (isLate || !runs(away)) {
+      if (isLate) signal(away, 'SIGKILL')
+      this.#lost(isLate ? 'it did not come back in time' : 'it ended while the gateway was away')
+      return
+    }
+    clock.after(limits.earlyPollMs, () => this.#await(away, looks - 1))
   }
 
   /** Asks a lingering zygote to serve this kernel. False if there is none. */
@@ -118,12 +156,15 @@ export class ZygoteProcess {
   }
 
   #spawn(): void {
-    const { python, starter, environment, link, token, stack } = this.#options
-    const args = [starter, 'zygote', '--link', link, '--token', token, '--stack', stack ?? '-']
+    const { python, starter, environment, link, token, stack, sandbox = [] } = this.#options
+    const own = [starter, 'zygote', '--link', link, '--token', '-', '--stack', stack ?? '-', '--settings-follow']
+    const confined = sandbox.length > 0 ? ['--confined'] : []
+    const [program = python, ...args] = [...sandbox, python, ...own, '--starter', String(process.pid), ...confined]
     // Its own process group: signals to ours (Ctrl-C, killpg of a client) are for us to pass on.
     // By the time that it could look for its parent we may have ended.
-    const child = spawn(python, [...args, '--settings-follow', '--starter', String(process.pid)], {
-      env: environment,
+    const child = spawn(program, args, {
+      // Command lines can be read by everybody on the machine.
+      env: { ...environment, SAVEPOINT_LINK_TOKEN: token },
       detached: true,
       stdio: ['ignore', 'ignore', 'inherit'],
     })
@@ -147,5 +188,22 @@ function isRunning(pid: number): boolean {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
   } catch {
     return false
+  }
+}
+
+/** What a sandbox has started; null: nothing yet. */
+function childOf(pid: number | undefined): number | null {
+  try {
+    return Number.parseInt(readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1'), 10) || null
+  } catch {
+    return null
+  }
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself.
   }
 }

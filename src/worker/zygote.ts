@@ -6,8 +6,9 @@
  */
 
 import { constants } from 'node:os'
-import type { Envelope, Frame, Hello, ZygoteCommand, ZygoteEvent } from '../link/protocol.js'
+import type { Envelope, Frame, Hello, Inventory, ZygoteCommand, ZygoteEvent } from '../link/protocol.js'
 import type { Connection, ConnectionHandlers } from './connection.js'
+import { deathOf, type Death } from './death.js'
 import { ZygoteProcess, type ZygoteOptions as ProcessOptions } from './zygote-process.js'
 
 export interface ZygoteOptions extends ProcessOptions {
@@ -21,6 +22,9 @@ export interface ZygoteOptions extends ProcessOptions {
   readonly preload?: readonly string[]
   /** It uses the kernel once before it says that it is ready, so that its first worker is as quick as all others. */
   readonly warm?: boolean
+  /** How long it goes on without a gateway, and how much each of its workers keeps on disk meanwhile. */
+  readonly orphanMs?: number
+  readonly spoolBytesMax?: number
 }
 
 /** What it is told of the zygote itself. */
@@ -28,6 +32,8 @@ export interface ZygoteListener {
   ready(kernelInfo: Buffer, facts: ZygoteFacts): void
   /** It is gone, and every process below it; nobody had asked for that. */
   died(): void
+  /** One that another gateway started is back. */
+  returned?(inventory: Inventory, kernelInfo: Buffer): void
 }
 
 export type ZygoteFacts = Extract<ZygoteEvent, { readonly kind: 'ready' }>
@@ -44,12 +50,7 @@ export interface Holder {
   ended?(place: string): void
 }
 
-export interface Death {
-  readonly code: number | null
-  readonly signal: { readonly name: string; readonly number: number } | null
-  /** Why it was ended by us, where that is the reason. */
-  readonly why?: string
-}
+export type { Death } from './death.js'
 
 export class Zygote {
   readonly #options: ZygoteOptions
@@ -59,10 +60,13 @@ export class Zygote {
   #connection: Connection | null = null
   #pid: number | null = null
   #onEnd: (() => void) | null = null
+  /** What one that is away is to be told when it is back; null: it is not away. */
+  #waiting: ZygoteCommand[] | null
 
   constructor(options: ZygoteOptions, listener: ZygoteListener) {
     this.#options = options
     this.#listener = listener
+    this.#waiting = options.away ? [] : null
     this.#process = new ZygoteProcess(options, () => listener.died())
   }
 
@@ -87,20 +91,23 @@ export class Zygote {
   }
 
   admit(hello: Hello, connect: (handlers: ConnectionHandlers) => Connection): boolean {
-    const { token, kernel, kernelArguments, rendezvous, lingerS, preload, warm } = this.#options
-    if (hello.token !== token || this.#connection !== null) return false
-    this.#process.arrived()
+    const { token, kernel, kernelArguments, rendezvous, lingerS, preload, warm, away } = this.#options
+    const { orphanMs = 0, spoolBytesMax } = this.#options
+    if (hello.token !== token || this.#connection !== null || this.#onEnd !== null) return false
+    // One of ours whose connection broke was given up; one that is awaited has been here before.
+    if ((hello.resumed !== undefined) !== (this.#waiting !== null)) return false
+    this.#process.arrived(hello.pid)
     this.#pid = hello.pid
     this.#connection = connect({
       onFrame: (frame) => this.#hear(frame),
       onClose: () => {
         this.#connection = null
         if (this.#onEnd) this.#onEnd()
-        else this.#listener.died()
+        else this.#lost()
       },
     })
     // One that was taken over keeps what it was built with.
-    if (!this.#process.adopted) {
+    if (!this.#process.adopted && !away) {
       this.tell({
         kind: 'settings',
         kernel,
@@ -109,6 +116,8 @@ export class Zygote {
         linger_s: lingerS,
         ...(preload === undefined ? {} : { preload }),
         ...(warm === undefined ? {} : { warm }),
+        ...(orphanMs > 0 ? { orphan_s: orphanMs / 1_000 } : {}),
+        ...(orphanMs > 0 && spoolBytesMax !== undefined ? { spool_bytes_max: spoolBytesMax } : {}),
       })
     }
     return true
@@ -116,7 +125,8 @@ export class Zygote {
 
   /** Without a zygote there is nobody left below it either: its end has been told, or will be. */
   tell(command: ZygoteCommand): void {
-    this.#connection?.send(command)
+    if (this.#waiting === null) this.#connection?.send(command)
+    else if (this.#waiting.length < WAITING_MAX) this.#waiting.push(command)
   }
 
   kill(pid: number): void {
@@ -132,7 +142,7 @@ export class Zygote {
       onEnd()
     }
     this.#onEnd = end
-    if (this.#connection === null) {
+    if (this.#connection === null || this.#waiting !== null) {
       this.#process.kill()
       end()
       return
@@ -157,9 +167,22 @@ export class Zygote {
     this.#connection?.close()
   }
 
+  /** Nobody had asked for it. It goes on without us unless it has ended. */
+  #lost(): void {
+    this.#onEnd = (): void => {}
+    if ((this.#options.orphanMs ?? 0) > 0) this.#process.kill()
+    this.#listener.died()
+  }
+
   #hear({ envelope, parts }: Frame): void {
     const event = envelope as ZygoteEvent
     switch (event.kind) {
+      case 'inventory': {
+        const waiting = this.#waiting ?? []
+        this.#waiting = null
+        for (const command of waiting) this.tell(command)
+        return this.#listener.returned?.(event, parts[0] ?? Buffer.from('{}'))
+      }
       case 'ready':
         return this.#listener.ready(parts[0] ?? Buffer.from('{}'), event)
       case 'forked':
@@ -168,7 +191,7 @@ export class Zygote {
         return this.#holders.get(event.kernel)?.forkFailed(event.token, event.reason)
       case 'died':
         if (event.kernel === null) return
-        return this.#holders.get(event.kernel)?.died(event.pid, { code: event.code, signal: signalOf(event.signal) })
+        return this.#holders.get(event.kernel)?.died(event.pid, deathOf(event))
       case 'snapshot_gone':
         return this.#holders.get(event.kernel)?.snapshotGone(event.snapshot)
       case 'copied':
@@ -181,8 +204,5 @@ export class Zygote {
   }
 }
 
-function signalOf(number: number | null): Death['signal'] {
-  if (number === null) return null
-  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? `signal ${number}`
-  return { name, number }
-}
+/** More than kernels can ask for in the seconds that it may be away. */
+const WAITING_MAX = 10_000
