@@ -9,18 +9,23 @@
  */
 
 import type { Clock } from '../clock.js'
-import { SavepointError, unreachable } from '../errors.js'
-import type { Counted, Effect, KernelEvent, OpOutcome, StoreCall, StoreOutcome } from '../kernel/effects.js'
+import { unreachable } from '../errors.js'
+import type { Counted, Effect, KernelEvent, OpOutcome, StoreCall } from '../kernel/effects.js'
 import { factsOf, type KernelFacts } from '../kernel/facts.js'
 import type { KernelOptions, KernelState } from '../kernel/state.js'
 import { start, step } from '../kernel/step.js'
 import type { Log } from '../log.js'
-import { seal } from '../wire/codec.js'
-import { EMPTY_OBJECT, type OutgoingMessage } from '../wire/message.js'
 import type { Signer } from '../wire/signature.js'
-import { Pacer, type PacerLimits } from './pacer.js'
-import { storeCall } from './store-calls.js'
-import type { ClientPort, ForksPort, StorePort, UsagePort, WorkerPort } from './ports.js'
+import type { KernelJournal } from './journal/journal.js'
+import { newLedger, type KeptCommand } from './journal/ledger.js'
+import { Recorder, type Taken } from './journal/recorder.js'
+import { isSaid, type Recovered } from './journal/replay.js'
+import { memoryOf, openOf } from './journal/take-up.js'
+import { Outlet, type Sealed } from './outlet.js'
+import type { PacerLimits } from './pacer.js'
+import { asOnce, outcomeOf, stored } from './store-calls.js'
+import type { HostWatch } from './watch.js'
+import type { ClientPort, ForksPort, Placed, StorePort, UsagePort, WorkerMemory, WorkerPort } from './ports.js'
 
 export interface HostParts {
   readonly options: KernelOptions
@@ -34,11 +39,17 @@ export interface HostParts {
   readonly pacing: PacerLimits
   /** How long what is told at the beginning of a request waits for what follows. */
   readonly holdMs: number
+  /** Where all that happens is written down before anything is done; absent: nowhere, and nothing outlives the host. */
+  readonly journal?: KernelJournal
+  /** What the journal says that the kernel was: the host goes on from there (`takeUp`), with the options of then. */
+  readonly recovered?: Recovered
   /** Makes kernels of copies of this one; absent: it cannot be forked. */
   readonly forks?: ForksPort
   /** What became of an `op` event. */
   readonly onAnswer?: (id: string, outcome: OpOutcome) => void
   readonly onCount?: (what: Counted) => void
+  /** Sees what the kernel takes and does. */
+  readonly watch?: HostWatch
   /** The kernel has ended; everything that it had to say was handed to `clients`. */
   readonly onExit: (code: number) => void
 }
@@ -55,48 +66,104 @@ const FOR_WORKERS: ReadonlySet<Effect['do']> = new Set([
   'stop_workers',
 ])
 
+/** For what was to have happened while no gateway was there. */
+const LATE_MS = 1_000
+/** For a worker to come back, before deadlines pass without it. */
+const BACK_MS = 30_000
+
 export class Host {
   readonly #parts: HostParts
-  readonly #pacer: Pacer
+  readonly #outlet: Outlet
   readonly #state: KernelState
-  readonly #events: KernelEvent[] = []
-  /** Publications that wait for what follows. */
-  readonly #held: { readonly topic: string; readonly frames: readonly Buffer[] }[] = []
-  #cancelHold: (() => void) | null = null
+  /** Writes down what happens; null: nothing is. */
+  readonly #recorder: Recorder | null
+  readonly #events: (KernelEvent | Placed)[] = []
   readonly #deadlines = new Map<string, () => void>()
-  /** Difference between the monotonic clock and milliseconds since the epoch. */
-  readonly #epoch: number
+  readonly #now: () => number
   #stepping = false
-  /** Something has gone out to clients since the event in hand. */
-  #speaking = false
   #messages = 0
 
   constructor(parts: HostParts) {
     this.#parts = parts
-    this.#epoch = parts.clock.date().getTime() - parts.clock.now()
-    this.#pacer = new Pacer(parts.clock, parts.pacing, (parentBytes, contentBytes) => {
-      this.#send('stream', { type: 'stream', parentBytes, metadataBytes: EMPTY_OBJECT, contentBytes, buffers: [] })
+    const { clock, journal = null, recovered } = parts
+    const options = recovered?.state.options ?? parts.options
+    const epoch = clock.date().getTime() - clock.now()
+    this.#now = () => epoch + clock.now()
+    this.#outlet = new Outlet({
+      ...parts,
+      signer: () => parts.signer,
+      session: options.session,
+      nextSeq: () => journal?.nextSeq() ?? (this.#messages += 1),
+      onText: (message) => this.#recorder?.said(message),
     })
-    const { state, effects } = start(parts.options, this.#now())
+    const begun = recovered ? { ...recovered, effects: [] } : { ...start(options, this.#now()), ledger: newLedger() }
+    const { state, ledger, effects } = begun
     this.#state = state
-    for (const effect of effects) this.#attempt(effect)
+    const { outlet, now } = { outlet: this.#outlet, now: this.#now }
+    this.#recorder = journal
+      ? new Recorder({ journal, outlet, now, state, ledger, workers: parts.workers, clock })
+      : null
+    if (!recovered) this.#performAll(this.#recorder?.begin(options, effects) ?? unwritten(effects))
+  }
+
+  /**
+   * Goes on with the kernel that was recovered, once. `takeUpWorkers` is called at once, and resolves when it is known
+   * what became of the worker; deadlines pass from then on. `seenAt`: the process before was there until then or later,
+   * in milliseconds since the epoch.
+   */
+  takeUp(takeUpWorkers: (memory: WorkerMemory) => Promise<void>, seenAt = 0): void {
+    const { recovered, store } = this.#parts
+    if (!recovered || !this.#recorder) return
+    const open = openOf(recovered)
+    const back = takeUpWorkers(memoryOf(recovered))
+    this.#recorder.sayHeard()
+    this.deliver({ on: 'host_moved', seenAt })
+    for (const [id, call] of open.calls) this.#callStore(id, call, true)
+    for (const effect of open.effects) this.#attempt(effect)
+    for (const { effect } of open.lines) {
+      if (effect.do === 'remember') store.remember(effect.line, effect.source)
+      else store.rememberResult(effect.line, effect.transformed, effect.output)
+    }
+    const goOn = (): void => {
+      for (const [id, at] of open.deadlines) {
+        // What came in the meantime may be what it waits for, and is read first.
+        const isOpen = recovered.ledger.deadlines.get(id) === at && !this.#deadlines.has(id)
+        if (isOpen) this.#arm(id, Math.max(at - this.#now(), LATE_MS))
+      }
+    }
+    // Whoever waits must not wait for ever for a worker that is in the middle of C code.
+    this.#parts.clock.after(BACK_MS, goOn)
+    void back.then(goOn)
+  }
+
+  /** Writes down what it can before the process ends on purpose, and another one goes on. */
+  handOver(): void {
+    this.#outlet.flush()
+    this.#recorder?.keepState()
   }
 
   /** Takes an event of any source. */
-  deliver(event: KernelEvent): void {
+  deliver(event: KernelEvent | Placed): void {
+    if (event.on !== 'placed') this.#parts.watch?.event(event)
     this.#events.push(event)
     if (this.#stepping) return
     this.#stepping = true
     try {
-      for (let next = this.#events.shift(); next; next = this.#events.shift()) {
-        const effects = step(this.#state, next, this.#now())
-        this.#speaking = false
-        for (const effect of effects) if (FOR_WORKERS.has(effect.do)) this.#attempt(effect)
-        for (const effect of effects) if (!FOR_WORKERS.has(effect.do)) this.#attempt(effect)
-      }
+      for (let next = this.#events.shift(); next; next = this.#events.shift()) this.#take(next)
     } finally {
       this.#stepping = false
     }
+  }
+
+  #take(event: KernelEvent | Placed): void {
+    if (event.on === 'placed') {
+      this.#recorder?.placed(event.placement)
+      return
+    }
+    if (!this.#recorder && event.on === 'output' && event.text.length === 0) return
+    this.#performAll(this.#recorder?.take(event) ?? unwritten(step(this.#state, event, this.#now())))
+    const next = this.#recorder?.rest()
+    if (next) this.#events.push(next)
   }
 
   /** How the kernel is now. */
@@ -104,42 +171,42 @@ export class Host {
     return factsOf(this.#state)
   }
 
-  #now(): number {
-    return this.#epoch + this.#parts.clock.now()
+  #performAll({ effects, messages, commands }: Taken): void {
+    this.#outlet.listen()
+    let told = 0
+    for (const effect of effects) {
+      if (FOR_WORKERS.has(effect.do))
+        this.#attempt(effect, undefined, effect.do === 'command' ? commands[told++] : undefined)
+    }
+    let said = 0
+    for (const effect of effects) {
+      if (!FOR_WORKERS.has(effect.do)) this.#attempt(effect, isSaid(effect) ? messages[said++] : undefined)
+    }
   }
 
   /** One effect that cannot be performed must not take those behind it along; whoever waits for it has a deadline. */
-  #attempt(effect: Effect): void {
+  #attempt(effect: Effect, message?: Sealed, command?: KeptCommand): void {
     try {
-      this.#perform(effect)
+      this.#parts.watch?.effect(effect)
+      this.#perform(effect, message, command)
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
       this.#parts.log('error', 'effect_failed', { effect: effect.do, message })
     }
   }
 
-  #perform(effect: Effect): void {
-    const { clients, workers, store, clock, log } = this.#parts
+  #perform(effect: Effect, message?: Sealed, kept?: KeptCommand): void {
+    const { workers, store, log } = this.#parts
     switch (effect.do) {
       case 'publish':
-        this.#pacer.flush()
-        // Once something goes out, what else there is to say costs least if it goes along.
-        if (effect.soon && !this.#speaking) return this.#hold(effect.topic, effect.message)
-        return this.#send(effect.topic, effect.message)
       case 'publish_stream':
-        return this.#pacer.add(effect.name, effect.parentBytes, effect.text, effect.flushed)
       case 'reply':
-        // On another socket: nobody can rely on the order between the two, but output that came first goes first.
-        this.#flush()
-        this.#speaking = true
-        return clients.reply(effect.channel, effect.client, this.#seal(effect.message))
+      case 'ask_client':
+        return this.#outlet.say(effect, message)
       case 'answer':
         return this.#parts.onAnswer?.(effect.id, effect.outcome)
-      case 'ask_client':
-        this.#flush()
-        return clients.reply('stdin', effect.client, this.#seal(effect.message, effect.messageId))
       case 'command':
-        return workers.command(effect.command, effect.parts)
+        return workers.command(kept?.command ?? effect.command, effect.parts)
       case 'interrupt_worker':
         return workers.interrupt(effect.pid, effect.seq)
       case 'call_debugger':
@@ -193,11 +260,7 @@ export class Host {
         return
       }
       case 'deadline':
-        this.#deadlines.set(
-          effect.id,
-          clock.after(effect.afterMs, () => this.#expire(effect.id)),
-        )
-        return
+        return this.#arm(effect.id, effect.afterMs)
       case 'cancel_deadline':
         this.#deadlines.get(effect.id)?.()
         this.#deadlines.delete(effect.id)
@@ -211,7 +274,8 @@ export class Host {
       case 'stop_workers':
         return workers.stop(effect.linger)
       case 'exit':
-        this.#flush()
+        this.#outlet.flush()
+        this.#recorder?.close()
         for (const cancel of this.#deadlines.values()) cancel()
         return this.#parts.onExit(effect.code)
       case 'log':
@@ -221,71 +285,25 @@ export class Host {
     }
   }
 
-  #send(topic: string, message: OutgoingMessage): void {
-    this.#release()
-    this.#speaking = true
-    this.#parts.clients.publish(topic, this.#seal(message))
-  }
-
-  /** To be sent with what follows: each message that a socket sends by itself costs a wake-up here and at the client. */
-  #hold(topic: string, message: OutgoingMessage): void {
-    this.#held.push({ topic, frames: this.#seal(message) })
-    this.#cancelHold ??= this.#parts.clock.after(this.#parts.holdMs, () => this.#release())
-  }
-
-  #release(): void {
-    if (this.#held.length === 0) return
-    this.#cancelHold?.()
-    this.#cancelHold = null
-    for (const { topic, frames } of this.#held.splice(0)) this.#parts.clients.publish(topic, frames)
-  }
-
-  /** Publishes all that waits to be. */
-  #flush(): void {
-    this.#pacer.flush()
-    this.#release()
-  }
-
-  #seal(message: OutgoingMessage, id?: string): Buffer[] {
-    this.#messages += 1
-    const { session } = this.#parts.options
-    const msg_id = id ?? `${session}_${this.#messages}`
-    return seal(message, { msg_id, session, date: this.#parts.clock.date().toISOString() }, this.#parts.signer)
-  }
-
-  #expire(id: string): void {
-    this.#deadlines.delete(id)
-    this.deliver({ on: 'deadline', id })
-  }
-
-  #callStore(id: string, call: StoreCall): void {
-    void this.#stored(call).then((outcome) => this.deliver({ on: 'store', id, outcome }))
-  }
-
-  /** Never rejects: a failure is an outcome. */
-  async #stored(call: StoreCall): Promise<StoreOutcome> {
-    try {
-      return { ok: true, value: await storeCall(this.#parts.store, call) }
-    } catch (error) {
-      if (error instanceof SavepointError) {
-        return { ok: false, error: { code: error.code, message: error.message, details: error.details } }
-      }
-      const message = `The store failed: ${error instanceof Error ? error.message : String(error)}`
-      this.#parts.log('error', 'store_failed', { call: call.call, message })
-      return { ok: false, error: { code: 'storage_failed', message, details: {} } }
+  #arm(id: string, afterMs: number): void {
+    const expire = (): void => {
+      this.#deadlines.delete(id)
+      this.deliver({ on: 'deadline', id })
     }
+    this.#deadlines.set(id, this.#parts.clock.after(afterMs, expire))
+  }
+
+  /** `again`: it may have been done. */
+  #callStore(id: string, call: StoreCall, again = false): void {
+    const { store, log, clock, watch } = this.#parts
+    const began = clock.now()
+    void stored(store, call, log).then((outcome) => {
+      watch?.stored(call, outcome, clock.now() - began)
+      this.deliver({ on: 'store', id, outcome: again ? asOnce(call, outcome) : outcome })
+    })
   }
 }
 
-/** Never rejects. */
-async function outcomeOf(made: Promise<unknown>): Promise<OpOutcome> {
-  try {
-    return { ok: true, result: await made }
-  } catch (error) {
-    if (error instanceof SavepointError) {
-      return { ok: false, error: { code: error.code, message: error.message, details: error.details } }
-    }
-    const message = error instanceof Error ? error.message : String(error)
-    return { ok: false, error: { code: 'internal', message, details: {} } }
-  }
+function unwritten(effects: readonly Effect[]): Taken {
+  return { effects, messages: [], commands: [] }
 }

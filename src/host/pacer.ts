@@ -43,9 +43,8 @@ export class Pacer {
 
   /** `text` is escaped as the inside of a JSON string. `flushed`: after a pause it goes out at once, and may be empty. */
   add(name: StreamName, parentBytes: Buffer, text: Buffer, flushed = false): void {
-    const current = this.#gathered
-    if (text.length === 0 && !current) return
-    if (current && (current.name !== name || !current.parentBytes.equals(parentBytes))) this.flush()
+    this.makeWay(name, parentBytes)
+    if (text.length === 0 && !this.#gathered) return
     this.#gathered ??= { name, parentBytes, chunks: [], bytes: 0 }
     this.#gathered.chunks.push(text)
     this.#gathered.bytes += text.length
@@ -54,6 +53,12 @@ export class Pacer {
     const waitMs = Math.min(intervalMs, Math.max(flushed ? 0 : firstMs, intervalMs - pauseMs))
     if (waitMs <= 0 || this.#gathered.bytes >= bytesMax) this.flush()
     else this.#cancel ??= this.#clock.after(waitMs, () => this.flush())
+  }
+
+  /** Sends what was gathered, if it is not to be merged with text of that stream. */
+  makeWay(name: StreamName, parentBytes: Buffer): void {
+    const current = this.#gathered
+    if (current && (current.name !== name || !current.parentBytes.equals(parentBytes))) this.flush()
   }
 
   /** Sends what was gathered. */

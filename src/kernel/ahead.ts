@@ -12,6 +12,7 @@
  */
 
 import { SavepointError } from '../errors.js'
+import { limitCell } from './deadlines.js'
 import { begin, cellOf } from './execution.js'
 import { isPlain, parseObject, wishesOf } from './policy.js'
 import { command, log } from './send.js'
@@ -69,6 +70,7 @@ export function follow(state: KernelState, seq: number, ahead: Ahead | null): vo
   cue(state, 'turn')
   const turn: Turn = { request, cell, atWorker: true, answered: false }
   state.turn = turn
+  limitCell(state, turn, cell, null)
   begin(state, turn, cell)
 }
 

@@ -46,10 +46,20 @@ export interface AutoCheckpoints {
   isResting: boolean
   /** When the last turn ended. */
   restsSince: number
+  /** None is begun for a moment: the host has something to write down for which all must be at rest. */
+  isHeld: boolean
 }
 
 export function newAutoCheckpoints(): AutoCheckpoints {
-  return { due: null, draft: null, isPreparing: false, isTicking: false, isResting: false, restsSince: 0 }
+  return {
+    due: null,
+    draft: null,
+    isPreparing: false,
+    isTicking: false,
+    isResting: false,
+    restsSince: 0,
+    isHeld: false,
+  }
 }
 
 export const SHUTDOWN_NOTE = 'automatic: shutdown'
@@ -70,7 +80,7 @@ function wish(state: KernelState, note: string): void {
 /** Gets a place to write to, unless there is one. */
 function prepare(state: KernelState): void {
   const { auto } = state
-  if (auto.draft !== null || auto.isPreparing || state.shutdown) return
+  if (auto.draft !== null || auto.isPreparing || auto.isHeld || state.shutdown) return
   auto.isPreparing = true
   run(state, place(state, auto.due), (outcome) => {
     auto.isPreparing = false
@@ -93,7 +103,7 @@ function giveUp(state: KernelState, { code, message }: SavepointError): void {
 /** Called between two turns: forks the writer of what is due, if all is ready for it. */
 export function takeMoment(state: KernelState): void {
   const { auto, writers } = state
-  if (auto.due === null || state.phase !== 'idle' || state.turn !== null || !state.worker?.pid) return
+  if (auto.due === null || auto.isHeld || state.phase !== 'idle' || state.turn !== null || !state.worker?.pid) return
   if (!state.changed) {
     auto.due = null
     dropDraft(state)
@@ -156,6 +166,19 @@ function tick(state: KernelState, intervalMs: number): void {
   const { auto } = state
   if (auto.isTicking) return
   auto.isTicking = true
+  waitForTick(state, intervalMs)
+}
+
+/** Waits anew, in a state that was written down; false: nobody did. */
+export function watchInterval(state: KernelState): boolean {
+  const { intervalMs } = state.options.checkpoints
+  if (intervalMs === null || !state.auto.isTicking) return false
+  waitForTick(state, intervalMs)
+  return true
+}
+
+function waitForTick(state: KernelState, intervalMs: number): void {
+  const { auto } = state
   run(state, waitFor<void>('auto_interval', intervalMs), () => {
     auto.isTicking = false
     if (state.changed && auto.due === null && !state.shutdown) wish(state, `automatic: every ${intervalMs / 1000} s`)
@@ -166,7 +189,19 @@ function rest(state: KernelState, idleMs: number): void {
   const { auto } = state
   if (auto.isResting || state.phase !== 'idle' || state.turn !== null) return
   auto.isResting = true
-  const left = Math.max(1, idleMs - (state.now - auto.restsSince))
+  waitForIdle(state, idleMs, Math.max(1, idleMs - (state.now - auto.restsSince)))
+}
+
+/** Waits anew, in a state that was written down; false: nobody did. */
+export function watchIdle(state: KernelState): boolean {
+  const { idleMs } = state.options.checkpoints
+  if (idleMs === null || !state.auto.isResting) return false
+  waitForIdle(state, idleMs, idleMs)
+  return true
+}
+
+function waitForIdle(state: KernelState, idleMs: number, left: number): void {
+  const { auto } = state
   run(state, waitFor<void>('auto_idle', left), () => {
     auto.isResting = false
     const rested = state.turn === null && state.phase === 'idle' && state.now - auto.restsSince >= idleMs

@@ -9,7 +9,7 @@
 
 import { endComeback } from './comeback.js'
 import { wakeForked } from './forked.js'
-import { tellOfComeback } from './recovery.js'
+import { tellOfComeback, tellOfLoss } from './recovery.js'
 import { log } from './send.js'
 import { stop } from './shutdown.js'
 import { cue, type KernelState, type Request } from './state.js'
@@ -46,12 +46,14 @@ export function zygoteWarm(state: KernelState): void {
   else if (state.phase === 'starting' || (state.phase === 'switching' && state.worker === null)) forkFirst(state)
 }
 
+const LOST = 'The kernel lost its processes, and has new ones.'
+
 function forkFirst(state: KernelState): void {
   forkFresh(
     state,
     () => {
-      if (state.comeback === null) return
-      tellOfComeback(state, endComeback(state, 'kernel lost'), 'The kernel lost its processes, and has new ones.')
+      if (state.comeback !== null) tellOfComeback(state, endComeback(state, 'kernel lost'), LOST)
+      else if (state.options.lost) tellOfLoss(state, `${LOST} Its variables are gone.`)
     },
     (error) => {
       if (state.shutdown) return

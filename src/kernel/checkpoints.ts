@@ -131,6 +131,7 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
       const announced = state.writers.writing?.announced === true
       takeBackHead(state, checkpoint, before)
       freeWriter(state)
+      state.effects.push({ do: 'count', what: 'checkpoints_failed' })
       const { code, message } = error as SavepointError
       if (announced) emitCheckpoint(state, parent, { ...writing, state: 'failed', error: { code, message } })
       throw error

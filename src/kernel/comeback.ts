@@ -34,6 +34,14 @@ export interface Comeback {
   } | null
 }
 
+/** What is known of a process that was lost. */
+export interface Lost {
+  /** The checkpoint that its state grew out of, or null. */
+  readonly head: string | null
+  /** Numbers of the cells that ran since. */
+  readonly cells: readonly number[]
+}
+
 /** How many checkpoints are tried. */
 const TRIES = 3
 const CELLS_TOLD = 20

@@ -51,7 +51,7 @@ export function workerDied(state: KernelState, died: DeathCause): void {
   noteFall(state, cause)
   dropDebugger(state, 'the worker died')
   state.questions.length = 0
-  log(state, 'warn', 'worker_died', { generation: state.generation, cause: nameOf(cause) })
+  log(state, 'warn', 'worker_died', { generation: state.generation, cause: nameOf(cause), reason: describe(cause) })
   // A worker that was lost with the state that it was to restore is followed by another one.
   const restoring = state.lastState === 'restoring' || state.comeback !== null || state.restoring !== null
   const switching = state.phase === 'switching' || restoring
@@ -194,6 +194,13 @@ function failCell(state: KernelState, turn: Turn, cell: Cell, cause: DeathCause,
   })
 }
 
+/** Workers and copies end with their zygote. */
+export const WITH_ZYGOTE: DeathCause = {
+  code: null,
+  signal: null,
+  why: 'the process that it was started from, its zygote, is gone',
+  name: 'zygote',
+}
 const NO_AFTERMATH: Aftermath = { transaction: null, recovery: null }
 const UNKNOWN_CAUSE: DeathCause = { code: null, signal: null }
 
@@ -215,7 +222,8 @@ function errorOf(cause: DeathCause, more = ''): { ename: string; evalue: string;
   return { ename: 'WorkerDied', evalue, traceback: [`WorkerDied: ${evalue}`] }
 }
 
-function describe(cause: DeathCause): string {
+/** What became of the process, as the end of a sentence: signal, limit or exit code. */
+export function describe(cause: DeathCause): string {
   if (cause.why !== undefined) return `was ended, since ${cause.why}`
   if (cause.signal) {
     const why = EXPLANATIONS[cause.signal.name]

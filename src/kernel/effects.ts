@@ -24,6 +24,16 @@ export interface Client {
   readonly withdraws?: boolean
   /** When it has gone, the kernel is told (`client_gone`). */
   readonly leaves?: boolean
+  /** What is on its way to it, or from it, when this process ends is lost, and nobody is told. */
+  readonly misses?: boolean
+}
+
+/** What was read of a pipe of C code and child processes in `place`, and belongs to cells that are not told of yet. */
+export interface HeldOutput {
+  readonly place: string
+  readonly name: StreamName
+  /** By the numbers of their requests, in order. Empty: nothing any more. */
+  readonly pieces: readonly { readonly seq: number; readonly bytes: Buffer }[]
 }
 
 export type KernelEvent =
@@ -62,6 +72,8 @@ export type KernelEvent =
   | {
       readonly on: 'worker'
       readonly generation: number
+      /** The frame's number among those of this worker, where they are counted. */
+      readonly frame?: number
       readonly event: WorkerEvent
       readonly parts: readonly Buffer[]
     }
@@ -71,13 +83,16 @@ export type KernelEvent =
   | { readonly on: 'worker_failed'; readonly token: string; readonly reason: string }
   | { readonly on: 'snapshot_gone'; readonly snapshot: string }
   /** There is too little memory for all kernels' copies: the guard's oldest go until this kernel's hold no more than that. */
-  | { readonly on: 'trim'; readonly bytesMax: number }
+  | { readonly on: 'trim'; readonly bytesMax: number; readonly momentsMin: number }
   /** A frozen copy made another one of itself, or could not. */
   | { readonly on: 'copied'; readonly name: string; readonly error: string | null }
   /** What came of `make_kernels`; its result is `{kernels: [model, ...]}`. */
   | { readonly on: 'kernels_made'; readonly id: string; readonly outcome: OpOutcome }
-  /** Bytes that C code or a child process wrote, escaped as the inside of an ASCII JSON string. */
-  | { readonly on: 'output'; readonly name: StreamName; readonly text: Buffer }
+  /**
+   * Bytes that C code or a child process wrote, escaped as the inside of an ASCII JSON string. `held`: what of them may
+   * not be told yet, if that has changed; the policy has nothing to do with it.
+   */
+  | { readonly on: 'output'; readonly name: StreamName; readonly text: Buffer; readonly held?: HeldOutput }
   /** The debugger's thread that was called with `token` dialled in, speaks, or is gone. */
   | { readonly on: 'debugger_up'; readonly token: string }
   | {
@@ -99,9 +114,16 @@ export type KernelEvent =
   /** Somebody outside the protocol wants the kernel to end (SIGTERM, the starter is gone). */
   | { readonly on: 'terminate'; readonly code: number }
   | { readonly on: 'workers_stopped' }
+  /** The host is another process than before, and has taken the kernel up. */
+  | {
+      readonly on: 'host_moved'
+      /** That the one before was there, in milliseconds since the epoch. */ readonly seenAt?: number
+    }
+  /** Whether automatic checkpoints are to be begun. */
+  | { readonly on: 'hold_checkpoints'; readonly held: boolean }
 
 /** What of a kernel's life is counted. */
-export type Counted = 'copies_taken' | 'copies_skipped' | 'recoveries' | 'undos' | 'redos'
+export type Counted = 'copies_taken' | 'copies_skipped' | 'recoveries' | 'undos' | 'redos' | 'checkpoints_failed'
 
 export type StreamName = 'stdout' | 'stderr'
 
@@ -114,7 +136,7 @@ export interface DeathCause {
   readonly code: number | null
   /** Name and number as in signal(7), or null. */
   readonly signal: { readonly name: string; readonly number: number } | null
-  /** Why it was ended on purpose, as the end of a sentence that begins with "since". */
+  /** Why it was ended: on purpose, at a limit, or for want of memory. The end of a sentence that begins with "since". */
   readonly why?: string
   /** What it is called; without: its signal, or its exit code. */
   readonly name?: string

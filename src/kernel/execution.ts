@@ -85,7 +85,7 @@ export function startCell(state: KernelState, request: Request): void {
   cell.warnings.push(...wishes.warnings)
   cell.byMagic = wishes.byMagic
   cell.checkpoint = wishes.checkpoint
-  if (wishes.timeoutS !== null) limitCell(state, turn, cell, wishes.timeoutS)
+  limitCell(state, turn, cell, wishes.timeoutS)
   if (wishes.streamMode === 'buffered') cell.gathered = newGathered()
   begin(state, turn, cell)
 }

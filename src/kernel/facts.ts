@@ -4,7 +4,7 @@ import { comesFrom } from './comeback.js'
 import { undoDepth } from './guard.js'
 import type { Phase } from './lifecycle.js'
 import { waysBack } from './recovery.js'
-import { heldBytes } from './snapshots.js'
+import { estimatedBytes } from './snapshots.js'
 import type { KernelState } from './state.js'
 
 export interface KernelFacts {
@@ -18,7 +18,7 @@ export interface KernelFacts {
   readonly queue: number
   /** Pids of frozen copies. */
   readonly frozen: readonly number[]
-  /** What they alone hold, in bytes, as last measured. */
+  /** What they alone hold, in bytes: as last measured, or what any copy comes to hold. */
   readonly heldBytes: number
   readonly guard: boolean
   /** Cells that can be undone. */
@@ -27,6 +27,8 @@ export interface KernelFacts {
   readonly hasWayBack: boolean
   /** The checkpoint that the state of this process grew out of, or null. */
   readonly head: string | null
+  /** Numbers of the cells that ran since. */
+  readonly cellsSince: readonly number[]
   /** Why the worker is being ended, if it is. */
   readonly endedFor: string | null
   /** A client asked for another process in the place of this one. */
@@ -44,11 +46,12 @@ export function factsOf(state: KernelState): KernelFacts {
     transactions: transactions.length,
     queue: waiting,
     frozen: [...snapshots.values()].flatMap(({ pid }) => pid ?? []),
-    heldBytes: heldBytes(state),
+    heldBytes: estimatedBytes(state),
     guard: state.guard.phase !== 'off',
     undoDepth: undoDepth(state),
     hasWayBack: waysBack(state).length > 0,
     head: comesFrom(state),
+    cellsSince: state.timeline.cells,
     endedFor: state.endedFor?.generation === generation ? state.endedFor.why : null,
     restarts: shutdown?.restart === true,
   }

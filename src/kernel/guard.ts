@@ -14,7 +14,7 @@ import type { SnapshotPermit } from '../link/protocol.js'
 import { isMagicAlone } from './magic-cells.js'
 import { run, waitFor } from './operation.js'
 import { command, log } from './send.js'
-import { discard, permit, type Snapshot, type TakenOutcome } from './snapshots.js'
+import { discard, PAGES_OF_ANY_COPY, permit, type Snapshot, type TakenOutcome } from './snapshots.js'
 import type { Cell, KernelState } from './state.js'
 
 export type GuardPhase = 'off' | 'on' | 'stepped_back'
@@ -25,9 +25,6 @@ export const GUARD_TRANSITIONS = {
   on: { turn_on: 'on', turn_off: 'off', step_back: 'stepped_back' },
   stepped_back: { turn_on: 'on', turn_off: 'off', come_back: 'on' },
 } as const satisfies Record<GuardPhase, Partial<Record<GuardCue, GuardPhase>>>
-
-/** Pages that a copy comes to hold alone, however little the next cell does. */
-const PAGES_OF_ANY_COPY = 1_500
 
 /** Why there is no copy. */
 export type Skipped = 'off' | 'pressure' | 'unsafe' | 'unchanged'
@@ -253,10 +250,20 @@ export function guardAtRest(state: KernelState): void {
 }
 
 function settle(state: KernelState): void {
+  const settling = { since: state.now }
+  state.guard.settling = settling
+  waitForRest(state, settling)
+}
+
+/** Waits anew, in a state that was written down; false: nobody did. */
+export function resettle(state: KernelState): boolean {
+  if (state.guard.settling) waitForRest(state, state.guard.settling)
+  return state.guard.settling !== null
+}
+
+function waitForRest(state: KernelState, settling: { readonly since: number }): void {
   const { guard } = state
   const { guardSettleMs } = state.options.limits
-  const settling = { since: state.now }
-  guard.settling = settling
   run(state, waitFor<void>('guard_rest', guardSettleMs), () => {
     guard.settling = null
     if (state.phase !== 'idle' || state.turn !== null || guard.present !== 'stale') return

@@ -23,6 +23,17 @@ export function limitTransaction(state: KernelState, transaction: Transaction): 
   if (timeoutS !== null) run(state, lapse(state, transaction, timeoutS), () => {})
 }
 
+/** Starts it anew, in a state that was written down; false: its time was over, or the transaction is not there. */
+export function relimitTransaction(state: KernelState, key: string): boolean {
+  const transaction = state.transactions.find((each) => lapseKey(each) === key)
+  const ends = [...state.queue, ...(state.turn ? [state.turn.request] : [])].some(
+    ({ ending }) => ending?.reason === 'timeout' && ending.transaction === transaction?.id,
+  )
+  if (!transaction || transaction.timeoutS === null || ends) return false
+  limitTransaction(state, transaction)
+  return true
+}
+
 function* lapse(state: KernelState, transaction: Transaction, timeoutS: number): Operation<void> {
   if (yield* endsWithin(transaction, timeoutS * 1000)) return
   log(state, 'info', 'transaction_timed_out', { transaction: transaction.id })

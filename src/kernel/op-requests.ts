@@ -36,6 +36,17 @@ export function receiveOp(state: KernelState, event: OpEvent): void {
   const { target, data, by } = event
   const request: Request = { ...ownRequest(state, id, by, { data }), op: { id, target, data } }
   state.queue.push(request)
+  bePatient(state, request, id, waitMs)
+}
+
+/** Waits anew, in a state that was written down; false: nobody did. */
+export function repatient(state: KernelState, key: string): boolean {
+  const request = state.queue.find(({ op }) => op && keyOf(op.id) === key)
+  if (request?.op) bePatient(state, request, request.op.id, 0)
+  return request !== undefined
+}
+
+function bePatient(state: KernelState, request: Request, id: string, waitMs: number): void {
   run(state, waitFor(keyOf(id), waitMs), (outcome) => {
     const place = state.queue.indexOf(request)
     if (place < 0) return

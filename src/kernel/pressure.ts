@@ -91,11 +91,18 @@ export function* weigh(state: KernelState): Operation<void> {
   keepWithinBudget(state, state.options.limits.snapshotBytesMax)
 }
 
-/** Gives up the oldest of the guard's copies until all hold no more than that. */
-export function keepWithinBudget(state: KernelState, bytesMax: number): void {
+/** Gives up the oldest of the guard's copies, but for the `momentsMin` newest, until all hold no more than that. */
+export function keepWithinBudget(
+  state: KernelState,
+  bytesMax: number,
+  { momentsMin, held }: { readonly momentsMin: number; readonly held: (state: KernelState) => number } = {
+    momentsMin: 0,
+    held: heldBytes,
+  },
+): void {
   const { guard } = state
   prune(state)
-  while (heldBytes(state) > bytesMax) {
+  while (held(state) > bytesMax && guard.past.length + guard.future.length > momentsMin) {
     const oldest = guard.past.length > 1 ? guard.past[0] : (guard.future.at(-1) ?? guard.past[0])
     if (!oldest) return
     log(state, 'info', 'moment_over_budget', { snapshot: oldest.snapshot })
@@ -110,9 +117,17 @@ export function weighAtRest(state: KernelState): void {
   const { guard } = state
   if (guard.faults < FAULTS_TO_WEIGH || guard.isWeighing || state.phase !== 'idle' || state.turn !== null) return
   guard.isWeighing = true
+  reweigh(state)
+}
+
+/** Waits anew, in a state that was written down; false: nobody did. */
+export function reweigh(state: KernelState): boolean {
+  const { guard } = state
+  if (!guard.isWeighing) return false
   run(state, weighSoon(state), () => {
     guard.isWeighing = false
   })
+  return true
 }
 
 function* weighSoon(state: KernelState): Operation<void> {

@@ -147,10 +147,15 @@ function* wakeNewest(state: KernelState, why: SwitchReason): Operation<Woken> {
 }
 
 /** Tells whoever looks at the output what else is gone. */
-export function noticeOfLoss(state: KernelState, parent: Buffer, { lost, background_s }: Recovery): void {
+export function noticeOfLoss(state: KernelState, parent: Buffer, recovery: Recovery): void {
+  for (const line of linesOfLoss(recovery)) publishText(state, 'stderr', parent, `${line}\n`)
+}
+
+/** At most one. */
+function linesOfLoss({ lost, background_s }: Recovery): string[] {
   const background = background_s > 0 ? [`${background_s.toFixed(1)} s of work in the background`] : []
   const all = [...lost, ...background]
-  if (all.length > 0) publishText(state, 'stderr', parent, `Lost with the Python process: ${all.join('; ')}.\n`)
+  return all.length > 0 ? [`Lost with the Python process: ${all.join('; ')}.`] : []
 }
 
 /** The kernel is back from a checkpoint, which is older than what was lost: all clients are told. `why`: as a sentence. */
@@ -160,9 +165,15 @@ export function tellOfComeback(state: KernelState, recovery: Recovery, why: stri
   const text = `${why} ${comebackLine(recovery)}`
   state.effects.push({ do: 'count', what: 'recoveries' })
   emitRecovery(state, parent, recovery)
-  if (state.turn === null) state.notices.push(text)
+  if (state.turn === null) state.notices.push(text, ...linesOfLoss(recovery))
   publishText(state, 'stderr', parent, `${text}\n`)
   noticeOfLoss(state, parent, recovery)
+}
+
+/** All clients are told that nothing is left. */
+export function tellOfLoss(state: KernelState, text: string): void {
+  state.notices.push(text)
+  publishText(state, 'stderr', parentOfTurn(state), `${text}\n`)
 }
 
 /** What a person is told of a recovery. */

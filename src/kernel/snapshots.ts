@@ -142,10 +142,23 @@ export function permit(state: KernelState, wish: SnapshotWish): { snapshot: Snap
   return { snapshot, permit: engine === 'auto' || engine === 'objects' ? { ...allowed, engine } : allowed }
 }
 
+/** Pages that a copy comes to hold alone, however little the next cell does. */
+export const PAGES_OF_ANY_COPY = 1_500
+const PAGE_BYTES = 4_096
+
 /** Memory that the copies alone hold, as last measured. */
 export function heldBytes({ snapshots }: KernelState): number {
   let bytes = 0
   for (const { privateBytes } of snapshots.values()) bytes += privateBytes ?? 0
+  return bytes
+}
+
+/** The same, where a copy of the process that was not measured yet counts as what any copy comes to hold. */
+export function estimatedBytes({ snapshots }: KernelState): number {
+  let bytes = 0
+  for (const { pid, privateBytes } of snapshots.values()) {
+    bytes += privateBytes ?? (pid === null ? 0 : PAGES_OF_ANY_COPY * PAGE_BYTES)
+  }
   return bytes
 }
 

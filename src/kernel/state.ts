@@ -5,21 +5,20 @@
 
 import { createHash } from 'node:crypto'
 import type { SavepointError } from '../errors.js'
-import type { RecordingBounds } from '../link/protocol.js'
-import type { IncomingMessage, RequestChannel } from '../wire/message.js'
+import type { IncomingMessage, OutgoingMessage, RequestChannel } from '../wire/message.js'
 import { newDebugging, type Debugging } from './debugger-state.js'
 import type { Client, Effect, Head } from './effects.js'
 import { next, type Cue, type Phase } from './lifecycle.js'
 import type { Ahead } from './ahead.js'
-import { newAutoCheckpoints, type AutoCheckpoints, type CheckpointPolicy } from './auto-checkpoints.js'
+import { newAutoCheckpoints, type AutoCheckpoints } from './auto-checkpoints.js'
 import { newComeback, type Comeback } from './comeback.js'
 import { openComm, type Comms } from './comms.js'
-import type { Forked } from './forked.js'
 import type { Fork } from './forks.js'
 import type { TransactionReport } from './reply-metadata.js'
 import type { Restoring } from './restoring.js'
 import type { Snapshot } from './snapshots.js'
 import { newGuard, type Guard, type Skipped } from './guard.js'
+import type { KernelOptions } from './options.js'
 import type { Gathered } from './streams.js'
 import type { Stubborn } from './stubborn.js'
 import type { Subshell } from './subshells.js'
@@ -27,85 +26,7 @@ import { UNMOVED, type Timeline } from './timeline.js'
 import type { Transaction } from './transactions.js'
 import { newWriters, type Writers } from './writers.js'
 
-export interface KernelOptions {
-  /** The `session` of every message that this kernel process sends. */
-  readonly session: string
-  /** Secret that ids and tokens are derived from. */
-  readonly seed: string
-  /** For connect_reply. */
-  readonly ports: Readonly<Record<string, number>>
-  /** Replace a dead worker (guard's snapshot, else empty) instead of ending with it. */
-  readonly recover: boolean
-  /** A copy of the worker is frozen after each cell. None if absent. */
-  readonly guard?: boolean
-  /** What a restart leaves to the next process: keep a warm zygote for it. */
-  readonly linger: boolean
-  /** Save the namespace at the end, and restore it in the next process of this kernel. */
-  readonly restoreLast: boolean
-  /** Which checkpoints are made without being asked for, and what none of them holds. */
-  readonly checkpoints: CheckpointPolicy
-  /** The checkpoint whose state the first worker is to have, since the process before was lost. None if absent. */
-  readonly comeBackTo?: string
-  /** Start Python with the first request that needs it. */
-  readonly lazy: boolean
-  /** What to answer to kernel_info until Python is up, or null. */
-  readonly kernelInfo: Buffer | null
-  /** How many workers the kernel had before a restart in the same gateway; none if absent. */
-  readonly generationsBefore?: number
-  /** Tell clients that there are subshells. */
-  readonly offersSubshells: boolean
-  /** The host can make kernels of copies of this one; absent: it cannot. */
-  readonly forks?: boolean
-  /** This kernel is one of these. */
-  readonly forked?: Forked
-  /** How transactions note what is done outside of the process; null: they do not. */
-  readonly records: RecordingBounds | null
-  readonly limits: KernelLimits
-}
-
-export interface KernelLimits {
-  readonly queueLengthMax: number
-  readonly subshellsMax: number
-  readonly transactionDepthMax: number
-  readonly snapshotsMax: number
-  /** What the snapshots of one kernel may hold alone. */
-  readonly snapshotBytesMax: number
-  /** Moments that the guard keeps, and how long a kernel rests before one that is out of date is frozen anew. */
-  readonly guardMomentsMax: number
-  readonly guardSettleMs: number
-  /** A worker that dies so soon, with nothing to do, would die of the same again; how often that is tried. */
-  readonly youngMs: number
-  readonly fallsMax: number
-  /** After which the user is told that an interrupt was not noticed, and after which the worker is ended for it. */
-  readonly interruptNoticeMs: number
-  readonly interruptGraceMs: number
-  readonly parentsMax: number
-  readonly handOverMs: number
-  readonly wakeMs: number
-  readonly objectsMs: number
-  readonly forksMax: number
-  readonly forkMs: number
-  readonly undoMs: number
-  readonly stopMs: number
-  readonly settleMs: number
-  readonly checkpointMs: number
-  readonly restoreMs: number
-  /** Checkpoints that may wait to be written. */
-  readonly writersWaitingMax: number
-  /** What may be exported or imported by a message. */
-  readonly transferBytesMax: number
-  readonly namespaceMs: number
-  readonly saveLastMs: number
-  /** The same for the automatic checkpoint of an end. */
-  readonly saveAtEndMs: number
-  readonly restoreLastMs: number
-  readonly usageMs: number
-  readonly infoPatienceMs: number
-  readonly bufferedBytesMax: number
-  readonly aheadBytesMax: number
-  readonly debuggerUpMs: number
-  readonly debugRequestMs: number
-}
+export type { KernelLimits, KernelOptions } from './options.js'
 
 /** A client's request from its arrival to its idle. */
 export interface Request {
@@ -281,6 +202,10 @@ export interface Question {
   readonly client: Client
   /** msg_id of the input_request. */
   readonly messageId: string
+  /** When it was put, in milliseconds since the epoch, and how. Absent: an earlier release put it. */
+  readonly put?: { readonly at: number; readonly message: OutgoingMessage }
+  /** It was put once more, and may be answered twice. */
+  isTwice?: boolean
 }
 
 export interface Shutdown {
@@ -308,7 +233,7 @@ export function newState(options: KernelOptions): KernelState {
     auto: newAutoCheckpoints(),
     restoring: null,
     // A fork has a state already.
-    comeback: options.comeBackTo === undefined || options.forked ? null : newComeback(options.comeBackTo),
+    comeback: options.forked || !options.lost?.head ? null : newComeback(options.lost.head, options.lost.cells),
     zygote: options.lazy ? 'none' : 'starting',
     worker: null,
     lastWorker: null,

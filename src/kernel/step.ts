@@ -20,7 +20,7 @@ import { watchClocks } from './auto-checkpoints.js'
 import { cellEnded, gaveBack, served } from './beside.js'
 import { zygoteWarm } from './awakening.js'
 import { noteSender, openComm } from './comms.js'
-import { endForGood, workerDied } from './death.js'
+import { endForGood, WITH_ZYGOTE, workerDied } from './death.js'
 import { hearDebugger, serveDebugger } from './debugging.js'
 import type { Effect, KernelEvent } from './effects.js'
 import { endCell, finishTurn, withdrawCell } from './execution.js'
@@ -30,6 +30,7 @@ import { guardAtRest, prune } from './guard.js'
 import { abandon, ask } from './input.js'
 import { clientGone } from './lapses.js'
 import { noteHanging } from './moving.js'
+import { movedHost } from './keeping.js'
 import { emitEnded } from './events.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './asks.js'
@@ -41,7 +42,7 @@ import { advance, interrupt, receive } from './requests.js'
 import { log, publish, publishStatus, reply } from './send.js'
 import { stop } from './shutdown.js'
 import { publishStream, release } from './streams.js'
-import { drop } from './snapshots.js'
+import { drop, estimatedBytes } from './snapshots.js'
 import { cue, newState, parentOf, type KernelOptions, type KernelState } from './state.js'
 import { interruptNoticed } from './stubborn.js'
 import { hearSubshellReply } from './subshells.js'
@@ -106,7 +107,7 @@ function take(state: KernelState, event: KernelEvent): void {
     case 'kernels_made':
       return kernelsMade(state, event.id, event.outcome)
     case 'trim':
-      return keepWithinBudget(state, event.bytesMax)
+      return keepWithinBudget(state, event.bytesMax, { momentsMin: event.momentsMin, held: estimatedBytes })
     case 'snapshot_gone':
       return snapshotGone(state, event.snapshot)
     case 'writer':
@@ -142,6 +143,11 @@ function take(state: KernelState, event: KernelEvent): void {
       return stop(state, { code: event.code, restart: false, request: null })
     case 'workers_stopped':
       return void settle(state, 'workers_stopped', null)
+    case 'host_moved':
+      return movedHost(state, event.seenAt ?? 0)
+    case 'hold_checkpoints':
+      state.auto.isHeld = event.held
+      return
     default:
       return unreachable(event)
   }
@@ -283,7 +289,7 @@ function zygoteDied(state: KernelState): void {
     return
   }
   log(state, 'error', 'zygote_died')
-  endForGood(state, { code: null, signal: null })
+  endForGood(state, WITH_ZYGOTE)
 }
 
 function snapshotGone(state: KernelState, id: string): void {

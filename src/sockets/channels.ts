@@ -5,8 +5,9 @@
  * sealed already. Each socket has one receive loop and one outbox.
  *
  * Choices that clients notice: a client that comes back with its old identity gets its replies (`handover`); a client
- * that has gone costs nothing (`mandatory` off); every subscription is answered, not only the first to a topic
- * (`allSubs`); nothing is dropped for a slow subscriber (no high-water mark), see backlog.ts for what happens instead.
+ * that has gone costs nothing (`mandatory` off, with which zeromq.js would wait for ever where nobody is); every
+ * subscription is answered, not only the first to a topic (`allSubs`); nothing is dropped for a slow subscriber (no
+ * high-water mark), see backlog.ts for what happens instead.
  *
  * Docs: https://jupyter-client.readthedocs.io/en/stable/messaging.html#introduction
  */
@@ -53,6 +54,11 @@ export interface ChannelsOptions {
    * some. Absent: any number.
    */
   readonly subscriberMessagesMax?: number
+  /**
+   * These channels were another process's before: all that is sent waits so long for its clients to connect again, since
+   * ZeroMQ drops what is for somebody who is not there. Absent: nothing waits.
+   */
+  readonly patienceMs?: number
   /** How long a port in use is tried again. */
   readonly bindPatienceMs?: number
 }
@@ -174,6 +180,7 @@ class ZeroMqChannels implements Channels {
   readonly #outboxes: Readonly<Record<RequestChannel | 'iopub', Outbox>>
   readonly #backlog: BacklogWatch
   readonly #clock: Clock
+  #cancelPatience: () => void = () => {}
   #full = false
   #closing: Promise<void> | null = null
   #loops: Promise<void>[] = []
@@ -204,6 +211,10 @@ class ZeroMqChannels implements Channels {
       control: outbox('control', requests.control),
       stdin: outbox('stdin', requests.stdin),
       iopub: outbox('iopub', iopub),
+    }
+    if (options.patienceMs !== undefined) {
+      for (const each of Object.values(this.#outboxes)) each.hold()
+      this.#cancelPatience = this.#clock.after(options.patienceMs, () => this.#letGo())
     }
     this.#backlog = new BacklogWatch({
       bytesMax,
@@ -309,7 +320,13 @@ class ZeroMqChannels implements Channels {
     else this.#options.onDrained?.()
   }
 
+  #letGo(): void {
+    for (const outbox of Object.values(this.#outboxes)) outbox.release()
+  }
+
   async #close(deadlineMs: number): Promise<void> {
+    this.#cancelPatience()
+    this.#letGo()
     const outboxes = Object.values(this.#outboxes)
     const cancel = new AbortController()
     await Promise.race([

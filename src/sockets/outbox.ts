@@ -31,6 +31,7 @@ export class Outbox {
   #next = 0
   #bytes = 0
   #sending = false
+  #held = false
   #full = false
   #closed = false
   #idle: (() => void)[] = []
@@ -43,10 +44,21 @@ export class Outbox {
   /** Sends a message after those that wait. It belongs to ZeroMQ from now on. */
   send(frames: Buffer[]): void {
     if (this.#closed) return
-    if (!this.#sending) return this.#transmit(frames)
+    if (!this.#sending && !this.#held) return this.#transmit(frames)
     this.#waiting.push(frames)
     this.#bytes += length(frames)
     if (this.#bytes > this.#options.bytesMax) this.#full = true
+  }
+
+  /** Sends nothing until `release`. */
+  hold(): void {
+    this.#held = true
+  }
+
+  release(): void {
+    if (!this.#held) return
+    this.#held = false
+    if (!this.#sending) this.#continue()
   }
 
   get full(): boolean {
@@ -55,7 +67,7 @@ export class Outbox {
 
   /** Resolves when nothing waits and nothing is under way. */
   flushed(): Promise<void> {
-    if (!this.#sending) return Promise.resolve()
+    if (!this.#sending && this.#waiting.length === this.#next) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
   }
 
@@ -98,6 +110,7 @@ export class Outbox {
 
   #continue(): void {
     this.#sending = false
+    if (this.#held) return
     const frames = this.#waiting[this.#next]
     if (frames === undefined) {
       this.#waiting = []

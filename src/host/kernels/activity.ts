@@ -6,6 +6,9 @@
  * when a widget's message was served beside a running cell.
  */
 
+import { EMPTY_OBJECT } from '../../wire/message.js'
+import type { MessageJournal } from '../journal/messages.js'
+
 export type ExecutionState = 'starting' | 'idle' | 'busy' | 'restarting' | 'dead'
 
 export interface Activity {
@@ -47,11 +50,31 @@ export function newActivity(now: number): Activity {
   return { executionState: 'starting', lastActivity: now, serving: new Set() }
 }
 
-/** Another process takes the place of the one that was watched. */
-export function begin(activity: Activity, state: 'starting' | 'restarting' | 'dead', now: number): void {
+/** Another process takes the place of the one that was watched, or none. */
+export function enter(activity: Activity, state: ExecutionState, now: number): void {
   activity.executionState = state
-  activity.lastActivity = now
   activity.serving.clear()
+  // That it went to sleep is nothing that anybody did.
+  if (state !== 'idle') activity.lastActivity = now
+}
+
+/** An earlier gateway had it. */
+export function recall(activity: Activity, record: { readonly phase: string; readonly last_activity: string }): void {
+  activity.lastActivity = Date.parse(record.last_activity) || activity.lastActivity
+  if (record.phase === 'dead') activity.executionState = 'dead'
+}
+
+/** It goes on as what it was when its gateway ended: what is being served is what has its busy and not its idle. */
+export function resume(activity: Activity, journal: MessageJournal): void {
+  enter(activity, 'idle', 0)
+  for (const { seq } of [...journal.running(), { seq: journal.newest }]) {
+    const [message] = journal.since(seq - 1, 1)
+    if (message?.to !== null) continue
+    const [, , header = EMPTY_OBJECT, parent = EMPTY_OBJECT, , content = EMPTY_OBJECT] = message.frames
+    const { date } = JSON.parse(header.toString()) as { readonly date?: string }
+    const at = Math.max(activity.lastActivity, Date.parse(date ?? '') || 0)
+    note(activity, message.topic, parent, content, at)
+  }
 }
 
 /** Takes note of a publication. `parent` and `content` are bytes of JSON; `now`: milliseconds since the epoch. */

@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { SavepointError } from '../../errors.js'
 import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
 import { createSigner } from '../../wire/signature.js'
+import type { ConnectionRecord } from './kernel-record.js'
 import type { GatewayKernel } from './kernel.js'
 import type { Attachment, KernelClient } from './ports.js'
 
@@ -21,6 +22,8 @@ export interface ConnectionFacts {
 /** The channels of one kernel, bound. */
 export interface OpenChannels {
   readonly facts: ConnectionFacts
+  /** Where they are: what it takes to open them again at the same places. */
+  readonly at: Pick<ConnectionRecord, 'ip' | 'ports'>
   publish(topic: string, frames: readonly Buffer[]): void
   reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): void
   /** Sends what waits, within a moment, and removes the file. Never rejects. */
@@ -33,6 +36,8 @@ export interface ChannelsRequest {
   /** With which messages are signed. */
   readonly scheme: string
   readonly key: string
+  /** Where they were before; null: anywhere. */
+  readonly at: Pick<ConnectionRecord, 'ip' | 'ports'> | null
   onRequest(channel: RequestChannel, routing: readonly Buffer[], message: IncomingMessage): void
   onFull(): void
   onDrained(): void
@@ -43,6 +48,8 @@ export type BindChannels = (request: ChannelsRequest) => Promise<OpenChannels>
 
 const SCHEME = 'hmac-sha256'
 const KEY_BYTES = 32
+/** By this name they are the kernel's client in every gateway, so that answers to requests of before find their way. */
+const ZMQ_KEY = 'zmq'
 
 export class KernelConnections {
   readonly #bind: BindChannels
@@ -61,6 +68,14 @@ export class KernelConnections {
     })
     this.#open.set(kernel.id, connection)
     return await connection.opened
+  }
+
+  /**
+   * Opens the channels again that the kernel had in an earlier gateway, at the same places and with the same key, so that
+   * its clients need not notice. Does nothing if it had none. Rejects with a SavepointError.
+   */
+  async reopen(kernel: GatewayKernel): Promise<void> {
+    if (kernel.connection !== null) await this.open(kernel)
   }
 
   /** Resolves when they are closed; does nothing if they are. */
@@ -114,13 +129,15 @@ class Connection implements KernelClient {
   }
 
   async #openWith(bind: BindChannels): Promise<ConnectionFacts> {
-    const key = randomBytes(KEY_BYTES).toString('hex')
+    const before = this.#kernel.connection
+    const { scheme, key } = before ?? { scheme: SCHEME, key: randomBytes(KEY_BYTES).toString('hex') }
     try {
       const channels = await bind({
         kernelId: this.#kernel.id,
         kernelName: this.#kernel.name,
-        scheme: SCHEME,
+        scheme,
         key,
+        at: before,
         onRequest: (channel, routing, message) => this.#attachment?.send(channel, message, routing),
         onFull: () => this.#attachment?.fallenBehind(),
         onDrained: () => this.#attachment?.caughtUp(),
@@ -129,8 +146,9 @@ class Connection implements KernelClient {
       if (this.#closing !== null)
         throw new SavepointError('cancelled', 'The channels were closed while they were opened.')
       // Everything that goes out from here on is signed, so nothing unsigned can reach the new client.
-      this.#kernel.signWith(createSigner(SCHEME, key))
-      this.#attachment = this.#kernel.attach(this, { counted: false })
+      this.#kernel.signWith(createSigner(scheme, key))
+      this.#attachment = this.#kernel.attach(this, { counted: false, misses: true, key: ZMQ_KEY })
+      this.#kernel.connection = { scheme, key, ...channels.at }
       return channels.facts
     } catch (error) {
       await this.#channels?.close()
@@ -145,6 +163,7 @@ class Connection implements KernelClient {
     await this.opened.catch(() => {})
     this.#attachment?.detach()
     this.#kernel.signWith(null)
+    this.#kernel.connection = null
     await this.#channels?.close()
     this.#channels = null
     this.#onClosed()

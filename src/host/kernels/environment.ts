@@ -65,17 +65,28 @@ export interface Whereabouts {
  * Where a kernel starts to work: the folder that was asked for, else KERNEL_WORKING_DIR, else that of the path.
  *
  * A client on another machine names folders that are only there. So KERNEL_WORKING_DIR counts only if it exists, and of
- * a path what exists of it, up to the root. Throws `bad_request` for a `cwd` that is no folder.
+ * a path what exists of it, up to the root. Throws `bad_request` for a `cwd` that is no folder, and for one that a kernel
+ * in a sandbox would not find there. `isSeen`: is it in the sandbox?
  */
-export function workingFolder({ path, cwd, environment }: Whereabouts, root: string): string {
+export function workingFolder(
+  { path, cwd, environment }: Whereabouts,
+  root: string,
+  isSeen: (folder: string) => boolean = () => true,
+): string {
   if (cwd !== null) {
     const folder = resolve(root, cwd)
-    if (isFolder(folder)) return folder
+    if (isFolder(folder)) return seen(folder, 'cwd')
     throw bad(`There is no folder ${cwd} to start the kernel in. Make it, or leave cwd out.`, { cwd })
   }
   const wished = environment['KERNEL_WORKING_DIR']
-  if (wished && isFolder(resolve(root, wished))) return resolve(root, wished)
+  if (wished && isFolder(resolve(root, wished))) return seen(resolve(root, wished), 'KERNEL_WORKING_DIR')
   return path === null ? root : folderOf(path, root)
+
+  function seen(folder: string, name: string): string {
+    if (isSeen(folder)) return folder
+    const rest = `Leave ${name} out, or name a folder below ${root}.`
+    throw bad(`This kernel runs in a sandbox, in which there is no folder ${folder}. ${rest}`, { [name]: folder })
+  }
 }
 
 function folderOf(path: string, root: string): string {

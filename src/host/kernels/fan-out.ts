@@ -1,13 +1,14 @@
 /**
  * One kernel's messages to any number of clients: publications to all, answers to the one that asked.
  *
- * A request goes into the kernel with the number of its attachment as the first routing frame, so an answer finds its
- * way without anything being remembered for it.
+ * A request goes into the kernel with the name of its attachment as the first routing frame, so an answer finds its way
+ * without anything being remembered for it, also after the process that asked has gone.
  *
  * A client that cannot keep up holds the kernel up for a while: that is how an output that is faster than a network
  * reaches everybody whole. One that takes nothing for `holdMaxMs` does so no more, unless it was attached as patient.
  */
 
+import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../clock.js'
 import type { Client } from '../../kernel/effects.js'
 import type { Log } from '../../log.js'
@@ -38,7 +39,9 @@ interface Attached {
 export class FanOut implements ClientPort {
   readonly #parts: FanOutParts
   readonly #attached = new Map<string, Attached>()
-  #numbers = 0
+  /** Names that no other process of the gateway gives away. */
+  readonly #names = randomBytes(8).toString('hex')
+  #named = 0
   #holding = 0
 
   constructor(parts: FanOutParts) {
@@ -57,41 +60,49 @@ export class FanOut implements ClientPort {
   }
 
   attach(client: KernelClient, options: AttachOptions = {}): Attachment {
-    const { counted = true, patient = false, withdraws = false, leaves = false } = options
-    const key = String((this.#numbers += 1))
+    const { counted = true, patient = false, withdraws = false, leaves = false, misses = false } = options
+    const key = options.key ?? `${this.#names}-${(this.#named += 1)}`
     const first = Buffer.from(key)
-    const traits = { ...(withdraws ? { withdraws } : {}), ...(leaves ? { leaves } : {}) }
+    const traits = {
+      ...(withdraws ? { withdraws } : {}),
+      ...(leaves ? { leaves } : {}),
+      ...(misses ? { misses } : {}),
+    }
     const attached: Attached = { client, counted, behind: null }
     this.#attached.set(key, attached)
+    const isHere = (): boolean => this.#attached.get(key) === attached
     return {
       send: (channel, message, routing = []) => {
-        if (!this.#attached.has(key)) return
+        if (!isHere()) return
         this.#parts.onMessage(channel, { routing: [first, ...routing], ...traits }, message)
       },
       withdraw: (messageId) => {
-        if (this.#attached.has(key)) this.#parts.onWithdraw({ routing: [first] }, messageId)
+        if (isHere()) this.#parts.onWithdraw({ routing: [first] }, messageId)
       },
       fallenBehind: () => this.#fallenBehind(key, attached, patient),
       caughtUp: () => this.#letGo(attached),
       gone: () => {
-        if (this.#attached.has(key)) this.#parts.onGone({ routing: [first] })
+        if (isHere()) this.#parts.onGone({ routing: [first] })
       },
-      detach: () => {
-        if (this.#attached.delete(key) && leaves) this.#parts.onGone({ routing: [first] })
+      detach: (isGone = true) => {
+        if (isHere()) {
+          this.#attached.delete(key)
+          if (leaves && isGone) this.#parts.onGone({ routing: [first] })
+        }
         this.#letGo(attached)
       },
     }
   }
 
-  publish(topic: string, frames: readonly Buffer[]): void {
-    for (const { client } of this.#attached.values()) this.#attempt(() => client.publish(topic, frames))
+  publish(topic: string, frames: readonly Buffer[], seq: number): void {
+    for (const { client } of this.#attached.values()) this.#attempt(() => client.publish(topic, frames, seq))
   }
 
-  reply(channel: RequestChannel, { routing }: Client, frames: readonly Buffer[]): void {
+  reply(channel: RequestChannel, { routing }: Client, frames: readonly Buffer[], seq: number): void {
     const [first, ...rest] = routing
     // One that has detached is no error.
     const attached = this.#attached.get(String(first))
-    if (attached) this.#attempt(() => attached.client.reply(channel, rest, frames))
+    if (attached) this.#attempt(() => attached.client.reply(channel, rest, frames, seq))
   }
 
   notice(what: 'restarted' | 'ended'): void {
@@ -112,7 +123,7 @@ export class FanOut implements ClientPort {
   }
 
   #fallenBehind(key: string, attached: Attached, patient: boolean): void {
-    if (attached.behind !== null || attached.client.away === true || !this.#attached.has(key)) return
+    if (attached.behind !== null || attached.client.away === true || this.#attached.get(key) !== attached) return
     const { clock, holdMaxMs, log } = this.#parts
     const giveUp = (): void => {
       log('warn', 'client_too_slow', { client: key })

@@ -8,16 +8,22 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Clock } from '../../clock.js'
 import { SavepointError, type ErrorCode } from '../../errors.js'
+import { WITH_ZYGOTE } from '../../kernel/death.js'
 import type { Counted, DeathCause, KernelEvent, OpOutcome } from '../../kernel/effects.js'
+import type { Lost } from '../../kernel/comeback.js'
 import type { KernelFacts } from '../../kernel/facts.js'
 import { RawJson } from '../../kernel/namespace.js'
 import type { KernelOptions } from '../../kernel/state.js'
 import type { Log } from '../../log.js'
+import type { Observe } from '../../observe.js'
 import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
 import type { Signer } from '../../wire/signature.js'
 import { Host } from '../host.js'
+import type { KernelJournal } from '../journal/journal.js'
+import type { Recovered } from '../journal/replay.js'
+import { KernelWatch } from '../watch.js'
 import type { PacerLimits } from '../pacer.js'
-import type { ClientPort, ForkWish } from '../ports.js'
+import type { ClientPort, ForkWish, Placed } from '../ports.js'
 import type { KernelModel } from './kernel-status.js'
 import { ownRequest } from './own-requests.js'
 import type {
@@ -39,12 +45,15 @@ export interface KernelSurroundings {
   readonly newUsage: NewUsage
   readonly clock: Clock
   readonly log: Log
+  readonly observe: Observe
   readonly options: Pick<KernelOptions, 'offersSubshells' | 'records' | 'checkpoints' | 'limits'> & {
     /** Whether kernels have a guard unless they are asked for without. */
     readonly guard: boolean
   }
   readonly pacing: PacerLimits
   readonly holdMs: number
+  /** The gateway before was there until then or later, in milliseconds since the epoch. Absent: nobody knows. */
+  readonly seenAt?: number
 }
 
 export interface IncarnationParts extends KernelSurroundings {
@@ -56,11 +65,15 @@ export interface IncarnationParts extends KernelSurroundings {
   readonly fork: (wish: ForkWish, place: string) => Promise<readonly KernelModel[]>
   readonly endKernels: (ids: readonly string[]) => void
   readonly guard: boolean
-  /** The checkpoint that it is to begin with, since the process before was lost. */
-  readonly comeBackTo: string | null
+  /** What is known of the process before, if it was lost: it is to begin with what can be had of it. */
+  readonly lost: Lost | null
   readonly onCount: (what: Counted) => void
   /** How many workers the kernel has had. */
   readonly generationsBefore: number
+  /** Of the kernel, over all of its incarnations. */
+  readonly journal: KernelJournal
+  /** What the journal says that the kernel was when its gateway ended: it goes on from there. */
+  readonly recovered?: Recovered
   /** Asked before each message: signing begins when somebody needs it. */
   readonly signer: () => Signer
   /** Its worker died, and is replaced. `atRest`: no cell is told of it by an error. */
@@ -79,6 +92,7 @@ export class Incarnation {
   readonly #host: Host
   readonly #workers: KernelWorkers
   readonly #store: KernelStorePort
+  readonly #watch: KernelWatch
   /** It has ended, and all that it had to keep is kept. Never rejects. */
   readonly stored: Promise<void>
   #closeStore: () => void = () => {}
@@ -86,7 +100,7 @@ export class Incarnation {
   #settleReady: (error: SavepointError | null) => void = () => {}
   /** Ops that wait for their answers. */
   readonly #asked = new Map<string, (outcome: OpOutcome) => void>()
-  #early: KernelEvent[] | null = []
+  #early: (KernelEvent | Placed)[] | null = []
   #depth = 0
   #mayBeUp = false
   #isReady = false
@@ -98,13 +112,15 @@ export class Incarnation {
 
   constructor(parts: IncarnationParts) {
     this.#parts = parts
-    const { needs, clients, clock, options, signer, origin, comeBackTo } = parts
+    const { needs, clients, clock, options, signer, origin, lost, recovered } = parts
+    this.#watch = new KernelWatch({ kernel: needs.kernelId, owner: needs.tenant }, parts.observe, clock)
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = (error) => (error ? reject(error) : resolve())
     })
     // Whoever waits hears of it; nobody has to wait.
     this.ready.catch(() => {})
-    this.#store = parts.newStore(needs)
+    const session = recovered?.state.options.session ?? randomUUID()
+    this.#store = parts.newStore(needs, session)
     this.stored = new Promise((resolve) => {
       this.#closeStore = () => resolve(this.#keepAll())
     })
@@ -116,10 +132,10 @@ export class Incarnation {
         ...(origin ? { forked: origin.forked } : {}),
         records: options.records,
         checkpoints: options.checkpoints,
-        ...(comeBackTo === null ? {} : { comeBackTo }),
+        ...(lost === null ? {} : { lost }),
         // A front end asks a busy kernel whether it is there, and gives up sooner than a launcher would.
         limits: { ...options.limits, infoPatienceMs: 0 },
-        session: randomUUID(),
+        session,
         seed: randomBytes(32).toString('hex'),
         ports: {},
         recover: true,
@@ -131,8 +147,8 @@ export class Incarnation {
         generationsBefore: parts.generationsBefore,
       },
       clients: {
-        publish: (topic, frames) => void (this.#over || clients.publish(topic, frames)),
-        reply: (channel, client, frames) => void (this.#over || clients.reply(channel, client, frames)),
+        publish: (topic, frames, seq) => void (this.#over || clients.publish(topic, frames, seq)),
+        reply: (channel, client, frames, seq) => void (this.#over || clients.reply(channel, client, frames, seq)),
       },
       workers: this.#workers,
       store: this.#store,
@@ -141,10 +157,13 @@ export class Incarnation {
         return signer()
       },
       clock,
-      log: parts.log,
+      log: this.#watch.log(parts.log),
+      watch: this.#watch,
       pacing: parts.pacing,
       holdMs: parts.holdMs,
       forks: { make: (wish) => this.#fork(wish), end: parts.endKernels },
+      journal: parts.journal,
+      ...(recovered ? { recovered } : {}),
       onCount: parts.onCount,
       onAnswer: (id, outcome) => this.#asked.get(id)?.(outcome),
       onExit: (code) => this.#exited(code),
@@ -152,7 +171,8 @@ export class Incarnation {
     const early = this.#early ?? []
     this.#early = null
     for (const event of early) this.deliver(event)
-    this.#workers.start().catch((error: unknown) => this.#fail(asSavepointError(error)))
+    if (recovered) this.#takeUp(recovered)
+    else this.#workers.start().catch((error: unknown) => this.#fail(asSavepointError(error)))
   }
 
   get facts(): KernelFacts {
@@ -168,7 +188,7 @@ export class Incarnation {
   }
 
   /** Takes an event of its workers, or one that the kernel brings about. */
-  deliver(event: KernelEvent): void {
+  deliver(event: KernelEvent | Placed): void {
     if (this.#over) return
     if (this.#early !== null) {
       this.#early.push(event)
@@ -180,7 +200,14 @@ export class Incarnation {
       // One that has its state again needs no announcement.
       this.#diedAtRest = this.facts.phase === 'idle' && !this.facts.hasWayBack
       const { endedFor } = this.facts
-      this.#parts.onDeath(endedFor === null ? event.cause : { ...event.cause, why: endedFor }, this.#diedAtRest)
+      const cause = endedFor === null ? event.cause : { ...event.cause, why: endedFor }
+      this.#watch.died(cause)
+      this.#parts.onDeath(cause, this.#diedAtRest)
+    }
+    if (event.on === 'zygote_died' && this.facts.worker !== null && this.facts.phase !== 'stopping') {
+      this.#watch.died(WITH_ZYGOTE)
+      // Whatever it was at, what comes next is announced as the next process of a kernel that was lost.
+      this.#parts.onDeath(WITH_ZYGOTE, false)
     }
     if (event.on === 'worker_up') this.#mayBeUp = true
     this.#depth += 1
@@ -238,6 +265,22 @@ export class Incarnation {
     this.#end(end, this.#failure ?? error)
   }
 
+  /** Goes on where the gateway before has ended. */
+  #takeUp({ state }: Recovered): void {
+    this.#isReady = (state.worker?.pid ?? null) !== null
+    this.#workerSince = this.#isReady ? state.workerSince : null
+    this.#host.takeUp(async (memory) => {
+      await this.#workers.takeUp?.(memory)
+    }, this.#parts.seenAt)
+    // What it is asked waits for its worker. One whose worker was on its way says itself when that is there.
+    if (this.#isReady) this.#settleReady(null)
+  }
+
+  /** Writes down what it can: the process ends on purpose, and another one goes on. */
+  handOver(): void {
+    if (!this.#over) this.#host.handOver()
+  }
+
   async #fork(wish: ForkWish): Promise<{ kernels: readonly KernelModel[] }> {
     const kernels = await this.#parts.fork(wish, this.#workers.place ?? '')
     // Whoever asked was told that this one has ended.
@@ -283,6 +326,7 @@ export class Incarnation {
     if (this.#over) return
     this.#over = true
     this.#cancelGrace()
+    this.#watch.ended()
     this.#workers.abandon()
     this.#settleReady(error)
     const { code, message, details } = goneError()

@@ -1,6 +1,8 @@
 /** What a kernel of a gateway is made of. */
 
+import type { KernelJournal } from '../journal/journal.js'
 import type { IncarnationParts, KernelSurroundings } from './incarnation.js'
+import type { KernelRecord, KernelRecords } from './kernel-record.js'
 import type { Turns } from './turns.js'
 import type { ForkOrigin, WorkerNeeds } from './ports.js'
 
@@ -28,8 +30,18 @@ export interface GatewayKernelParts extends KernelSurroundings {
   readonly guard: boolean
   /** Name or id of the checkpoint that it begins with. */
   readonly checkpoint?: string
+  /** Where what is kept of it lies; null: nothing is. */
+  readonly folder: string | null
+  /** Of all its processes; whoever made it closes it. */
+  readonly journal: KernelJournal
   /** It is a fork of another kernel. */
   readonly origin?: ForkOrigin
+  /** What an earlier gateway kept of it; absent: it is new. */
+  readonly recalled?: KernelRecord
+  /** Where it is kept for the gateway that comes after this one; null: nowhere. */
+  readonly records: KernelRecords | null
+  /** Who may have it again after it was left, as a key; null: nobody. */
+  readonly affinity: string | null
   /** Makes kernels of copies of this one. Rejects with a SavepointError; then none is left. */
   readonly fork: IncarnationParts['fork']
   readonly endKernels: IncarnationParts['endKernels']

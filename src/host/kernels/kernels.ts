@@ -6,29 +6,44 @@
 
 import { randomUUID } from 'node:crypto'
 import { SavepointError } from '../../errors.js'
+import { asking } from '../../observe.js'
 import type { Counted } from '../../kernel/effects.js'
-import { isToCull, type CullSettings } from './culling.js'
+import type { KernelLimits } from '../../kernel/state.js'
+import type { CullSettings } from './culling.js'
 import { environmentOf, workingFolder } from './environment.js'
+import type { KernelJournal } from '../journal/journal.js'
+import { journalInMemory } from '../journal/open.js'
 import type { KernelSurroundings } from './incarnation.js'
 import { GatewayKernel } from './kernel.js'
 import type { KernelLimitsOfGateway } from './kernel-parts.js'
+import type { KernelRecord, KernelRecords } from './kernel-record.js'
 import type { KernelModel } from './kernel-status.js'
+import { affinityOf, checkedId, full, shuttingDown, taken } from './kernel-wishes.js'
 import type { ForkOrigin, KernelRequest, WorkerNeeds } from './ports.js'
 import { Resting, type RestingLimits } from './resting.js'
-import { keepAllWithin } from './snapshot-budget.js'
+import { takeUpAll } from './take-up.js'
 import { Turns } from './turns.js'
+import { keepUp } from './upkeep.js'
 import type { ForkWish } from '../ports.js'
 
 export interface KernelsOptions extends KernelSurroundings {
   readonly kernelLimits: KernelLimitsOfGateway
+  /** A kernel's folder and journal; absent: nothing is kept over a restart of the gateway. */
+  readonly keeping?: (kernelId: string) => { readonly folder: string; readonly journal: KernelJournal }
   /** What is known of the kernelspec that a client names, or null. */
   readonly findSpec: (name: string) => SpecFacts | null
   /** null: as many as the machine can bear. */
   readonly kernelsMax: number | null
   /** Of one owner; null: as many as all may have. */
   readonly kernelsPerOwnerMax: number | null
+  /** Throws `quota_exceeded` if an owner's kernels use all that they may. */
+  readonly checkRoom?: (owner: string) => void
   /** Where kernels work unless they are told otherwise; paths of requests are below it. */
   readonly root: string
+  /** Where those of one owner do; absent: there, too. */
+  readonly rootOf?: (owner: string) => string
+  /** Is this folder, which exists, there for kernels of that kernelspec and owner? Absent: all are. */
+  readonly isSeen?: (folder: string, spec: string, owner: string) => boolean
   /** Names and beginnings (`APP_*`) of variables that clients may set beside KERNEL_*. */
   readonly allowedEnvironment: readonly string[]
   readonly culling: CullSettings & { readonly intervalMs: number }
@@ -36,12 +51,16 @@ export interface KernelsOptions extends KernelSurroundings {
   readonly snapshots: { readonly bytesMax: number; readonly intervalMs: number }
   /** For kernels that their client may have again. */
   readonly resting: RestingLimits
+  /** Where kernels are kept for the gateway that comes after this one; null: nowhere. */
+  readonly records: KernelRecords | null
 }
 
 export interface SpecFacts {
   /** The one name of the kernelspec, which may have others. */
   readonly name: string
   readonly cullIdleTimeoutS: number | null
+  /** Limits that its kernels have for themselves. */
+  readonly limits?: Partial<KernelLimits>
 }
 
 interface Entry {
@@ -60,6 +79,7 @@ interface Birth extends Omit<Entry, 'kernel'> {
   readonly needs: WorkerNeeds
   readonly checkpoint?: string
   readonly origin?: ForkOrigin
+  readonly recalled?: KernelRecord
 }
 
 /** Measurements of all kernels at a time: those of a thousand at once would hold the gateway up for seconds. */
@@ -71,7 +91,14 @@ export type KernelsListener = (id: string, what: 'started' | 'ended') => void
 
 export class Kernels {
   /** What its kernels have done since it is there, those included that have ended. */
-  readonly counted: Record<Counted, number> = { copies_taken: 0, copies_skipped: 0, recoveries: 0, undos: 0, redos: 0 }
+  readonly counted: Record<Counted, number> = {
+    copies_taken: 0,
+    copies_skipped: 0,
+    recoveries: 0,
+    undos: 0,
+    redos: 0,
+    checkpoints_failed: 0,
+  }
   readonly #options: KernelsOptions
   readonly #listeners = new Set<KernelsListener>()
   readonly #turns = new Turns(MEASURED_AT_ONCE_MAX)
@@ -81,15 +108,18 @@ export class Kernels {
   /** Of kernels that have ended and are still writing what they keep. */
   readonly #leaving = new Set<Promise<void>>()
   #forked = 0
-  #cancelCulling: (() => void) | null = null
-  #cancelWeighing: (() => void) | null = null
+  readonly #endUpkeep: () => void
   #stopping = false
 
   constructor(options: KernelsOptions) {
     this.#options = options
     this.#resting = new Resting(options.clock, options.resting)
-    this.#cullLater()
-    this.#weighLater()
+    this.#endUpkeep = keepUp({
+      ...options,
+      kernels: () =>
+        [...this.#entries.values()].map(({ kernel, spec }) => ({ kernel, idleTimeoutS: spec.cullIdleTimeoutS })),
+      holders: () => [...this.list(), ...this.#resting.kernels],
+    })
   }
 
   /**
@@ -100,6 +130,24 @@ export class Kernels {
    * worker from coming up.
    */
   async start(request: KernelRequest): Promise<GatewayKernel> {
+    const { clock, observe } = this.#options
+    const began = clock.now()
+    const tell = (id: string, code: string | null): void => {
+      const { name: spec, owner } = request
+      const asker = asking.getStore() ?? null
+      observe({ what: 'kernel_started', kernel: id, owner, spec, ms: clock.now() - began, code, asker })
+    }
+    try {
+      const kernel = await this.#start(request)
+      tell(kernel.id, null)
+      return kernel
+    } catch (error) {
+      tell(request.kernelId ?? '', error instanceof SavepointError ? error.code : 'internal')
+      throw error
+    }
+  }
+
+  async #start(request: KernelRequest): Promise<GatewayKernel> {
     const { log, findSpec } = this.#options
     if (this.#stopping) throw shuttingDown()
     const spec = findSpec(request.name)
@@ -121,12 +169,13 @@ export class Kernels {
       if (existing.owner !== request.owner || request.checkpoint !== undefined) throw taken(existing.id)
       if (existing.phase === 'ending') {
         await existing.shutdown()
-        return await this.start(request)
+        return await this.#start(request)
       }
       await existing.start()
       return existing
     }
-    const cwd = workingFolder({ ...request, environment }, this.#options.root)
+    const isSeen = (folder: string): boolean => this.#options.isSeen?.(folder, spec.name, request.owner) ?? true
+    const cwd = workingFolder({ ...request, environment }, this.#rootOf(request.owner), isSeen)
     const affinity = affinityOf(request, environment, cwd)
     const rested = affinity === null ? undefined : this.#resting.take(affinity, id)
     if (rested) {
@@ -157,11 +206,49 @@ export class Kernels {
     return kernel
   }
 
+  /** Lists kernels of an earlier gateway, by their records. They can be spoken to once they were taken up. */
+  recall(records: readonly KernelRecord[]): void {
+    const { findSpec, log } = this.#options
+    for (const record of records.toSorted((one, other) => (one.started_at < other.started_at ? -1 : 1))) {
+      const { id, name, owner, guard, needs, affinity } = record
+      const spec = findSpec(needs.spec) ?? findSpec(name)
+      if (spec === null)
+        log('error', 'kernel_not_recalled', { kernel: id, reason: `There is no kernelspec '${name}'.` })
+      else this.#make({ name, owner, spec, affinity, guard, needs, recalled: record })
+    }
+  }
+
+  /**
+   * Goes on with those that were recalled, each after `prepare`, which does not reject. `alive`: processes of them may
+   * still live. Resolves when all are there.
+   */
+  async takeUp(alive: boolean, prepare: (kernel: GatewayKernel) => Promise<void>): Promise<void> {
+    const { clock, observe } = this.#options
+    const recalled = this.list().filter(({ phase }) => phase === 'returning' || phase === 'dead')
+    await takeUpAll(recalled, { alive, prepare, clock, observe })
+  }
+
+  /** Has them write down what the gateway that comes next would have to find out. This process is to end at once. */
+  handOver(): void {
+    for (const kernel of this.list()) kernel.handOver()
+  }
+
+  /** How many kernels of an earlier gateway have not been taken up yet. */
+  get returning(): number {
+    return this.list().filter(({ phase }) => phase === 'returning').length
+  }
+
   #make({ spec, affinity, ...birth }: Birth): GatewayKernel {
     const id = birth.needs.kernelId
+    const { keeping, clock, log } = this.#options
+    const { folder, journal } = keeping?.(id) ?? { folder: null, journal: journalInMemory(clock, log) }
     const kernel = new GatewayKernel({
       ...this.#options,
+      options: limitedTo(spec.limits, this.#options.options),
       ...birth,
+      affinity,
+      folder,
+      journal,
       fork: (wish, place) => this.#forkTurns.take(() => this.#fork({ ...birth, spec, affinity: null }, wish, place)),
       endKernels: (ids) => {
         for (const each of ids) void this.find(each)?.shutdown()
@@ -170,7 +257,10 @@ export class Kernels {
         this.counted[what] += 1
       },
       turns: this.#turns,
-      onEnded: () => this.#ended(kernel),
+      onEnded: () => {
+        journal.close()
+        this.#ended(kernel)
+      },
     })
     this.#entries.set(id, { kernel, spec, affinity })
     this.#tell(id, 'started')
@@ -188,7 +278,7 @@ export class Kernels {
       const kernelId = randomUUID()
       const environment = { ...source.needs.environment, KERNEL_ID: kernelId }
       const needs = { ...source.needs, kernelId, environment, affinity: null }
-      const { checkpoint: _, ...kind } = source
+      const { checkpoint: _, recalled: __, ...kind } = source
       return this.#make({ ...kind, needs, origin: { forked: { ...facts, snapshot }, place } })
     })
     const outcomes = await Promise.allSettled(made.map((kernel) => kernel.start()))
@@ -201,9 +291,14 @@ export class Kernels {
     return made.map((kernel) => kernel.model)
   }
 
+  #rootOf(owner: string): string {
+    return this.#options.rootOf?.(owner) ?? this.#options.root
+  }
+
   /** Throws `quota_exceeded` if there is no room for so many more. */
   #checkRoom(owner: string, wanted = 1): void {
     const { kernelsMax, kernelsPerOwnerMax } = this.#options
+    this.#options.checkRoom?.(owner)
     if (kernelsMax !== null && this.#entries.size + wanted > kernelsMax) {
       throw full(`There may be ${kernelsMax} kernels at a time. Shut one down first.`, { kernels_max: kernelsMax })
     }
@@ -268,8 +363,7 @@ export class Kernels {
   /** Ends all of them at the same time, and lets no more in. Never rejects. */
   async stopAll(graceMs?: number): Promise<void> {
     this.#stopping = true
-    this.#cancelCulling?.()
-    this.#cancelWeighing?.()
+    this.#endUpkeep()
     const ends = this.list().map((kernel) => kernel.shutdown(graceMs))
     await Promise.all([...ends, this.#resting.endAll(graceMs), ...this.#leaving])
   }
@@ -282,75 +376,15 @@ export class Kernels {
     if (this.#entries.get(kernel.id)?.kernel !== kernel) return
     this.#entries.delete(kernel.id)
     this.#tell(kernel.id, 'ended')
+    this.#options.observe({ what: 'kernel_ended', kernel: kernel.id, owner: kernel.owner })
   }
 
   #tell(id: string, what: 'started' | 'ended'): void {
     for (const listener of this.#listeners) listener(id, what)
   }
-
-  #weighLater(): void {
-    const { clock, snapshots, log } = this.#options
-    this.#cancelWeighing = clock.after(snapshots.intervalMs, () => {
-      const holders = [...this.list(), ...this.#resting.kernels].map((kernel) => ({
-        bytes: kernel.snapshots.bytes,
-        lastActivity: kernel.cullFacts.lastActivity,
-        trim: (bytesMax: number) => kernel.trimSnapshots(bytesMax),
-      }))
-      const trimmed = keepAllWithin(holders, snapshots.bytesMax)
-      if (trimmed > 0) log('info', 'snapshots_trimmed', { kernels: trimmed })
-      if (!this.#stopping) this.#weighLater()
-    })
-  }
-
-  #cullLater(): void {
-    const { clock, culling } = this.#options
-    this.#cancelCulling = clock.after(culling.intervalMs, () => {
-      this.#cull()
-      if (!this.#stopping) this.#cullLater()
-    })
-  }
-
-  #cull(): void {
-    const { clock, culling, log } = this.#options
-    const now = clock.date().getTime()
-    for (const { kernel, spec } of this.#entries.values()) {
-      const facts = { ...kernel.cullFacts, idleTimeoutS: spec.cullIdleTimeoutS }
-      if (!isToCull(facts, culling, now)) continue
-      log('info', 'kernel_culled', { kernel: kernel.id, state: facts.executionState })
-      void kernel.shutdown()
-    }
-  }
 }
 
-/** An id as Jupyter's routes know them: five words joined by `-`. It becomes part of file names. */
-function checkedId(id: string | null): string | null {
-  if (id === null || /^(?=.{9,64}$)\w+(-\w+){4}$/.test(id)) return id
-  throw new SavepointError('bad_request', 'A kernel_id must look like a UUID: five words joined by "-".')
-}
-
-/** The same client gets the same only if it asks for the same: whatever a kernel was made from is part of the key. */
-function affinityOf(
-  { affinity, owner, name, guard, checkpoint }: KernelRequest,
-  environment: Readonly<Record<string, string>>,
-  cwd: string,
-): string | null {
-  // Nobody has left a kernel that is just at that checkpoint.
-  if (affinity === null || checkpoint !== undefined) return null
-  const variables = Object.entries(environment).filter(([variable]) => variable !== 'KERNEL_ID')
-  return JSON.stringify([owner, affinity, name, cwd, variables.toSorted(), guard ?? null])
-}
-
-function taken(id: string): SavepointError {
-  return new SavepointError('already_exists', 'There is a kernel of this id already. Choose another id.', {
-    kernel_id: id,
-  })
-}
-
-function shuttingDown(): SavepointError {
-  return new SavepointError('starting', 'The gateway is shutting down. Try again when it is back.')
-}
-
-/** When another one ends is not known; nobody need ask more often than this. */
-function full(message: string, details: Readonly<Record<string, unknown>>): SavepointError {
-  return new SavepointError('quota_exceeded', message, { ...details, retry_after_s: 10 })
+/** Options of a kernel whose kernelspec has limits of its own. */
+function limitedTo<T extends KernelsOptions['options']>(limits: SpecFacts['limits'], options: T): T {
+  return limits === undefined ? options : { ...options, limits: { ...options.limits, ...limits } }
 }

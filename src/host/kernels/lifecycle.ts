@@ -7,11 +7,15 @@
 
 import { SavepointError } from '../../errors.js'
 
-export type KernelPhase = 'starting' | 'ready' | 'restarting' | 'dead' | 'ending' | 'ended'
-export type KernelCue = 'up' | 'restart' | 'fail' | 'end' | 'gone'
+export type KernelPhase = 'starting' | 'returning' | 'asleep' | 'ready' | 'restarting' | 'dead' | 'ending' | 'ended'
+export type KernelCue = 'up' | 'sleep' | 'restart' | 'fail' | 'end' | 'gone'
 
 export const KERNEL_TRANSITIONS = {
   starting: { up: 'ready', end: 'ending' },
+  /** An earlier gateway had it; nothing is known of its processes yet. */
+  returning: { up: 'ready', sleep: 'asleep', restart: 'restarting', fail: 'dead', end: 'ending' },
+  /** Its processes ended while no gateway was there. It comes back when somebody asks for it, and costs nothing until then. */
+  asleep: { restart: 'restarting', end: 'ending' },
   ready: { restart: 'restarting', fail: 'dead', end: 'ending' },
   restarting: { up: 'ready', fail: 'dead', end: 'ending' },
   /** It is still listed, so that clients learn what happened, and can be restarted. */
@@ -26,4 +30,11 @@ export function nextPhase(phase: KernelPhase, cue: KernelCue): KernelPhase {
   const to = table[cue]
   if (to === undefined) throw new SavepointError('internal', `A kernel that is ${phase} cannot take the cue '${cue}'.`)
   return to
+}
+
+/** What became of a kernel of an earlier gateway. `goesOn`: its journal says all that it was. */
+export function takenUpAs(phase: KernelPhase, goesOn: boolean): 'living' | 'recovered' | 'resting' | 'lost' {
+  if (phase === 'asleep') return 'resting'
+  if (phase !== 'ready') return 'lost'
+  return goesOn ? 'living' : 'recovered'
 }

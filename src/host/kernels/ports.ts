@@ -7,7 +7,7 @@
 import type { KernelEvent } from '../../kernel/effects.js'
 import type { Forked } from '../../kernel/forked.js'
 import type { IncomingMessage, RequestChannel } from '../../wire/message.js'
-import type { StorePort, UsagePort, WorkerPort } from '../ports.js'
+import type { Placed, StorePort, UsagePort, WorkerMemory, WorkerPort } from '../ports.js'
 
 /** What a worker must be for a kernel. A ready one fits if Python, preload, start environment and tenant are the same. */
 export interface WorkerNeeds {
@@ -30,6 +30,12 @@ export interface KernelWorkers extends WorkerPort {
   readonly place: string | null
   /** Resolves once a worker can be asked for. Rejects with a SavepointError. */
   start(): Promise<void>
+  /**
+   * Instead of `start`: goes on with what a gateway that is gone has left behind. Resolves once it is known what became
+   * of the present worker: it is back, or its end was told. What it is to be told until then waits for it. Never rejects.
+   * Absent: it cannot.
+   */
+  takeUp?(memory: WorkerMemory): Promise<void>
   /** Stops reading from the worker, which then waits; and goes on. */
   pause(): void
   resume(): void
@@ -38,23 +44,33 @@ export interface KernelWorkers extends WorkerPort {
 }
 
 /** `copiesAt`: the first worker is a frozen copy that waits in that place. */
-export type NewWorkers = (needs: WorkerNeeds, deliver: (event: KernelEvent) => void, copiesAt?: string) => KernelWorkers
+export type NewWorkers = (
+  needs: WorkerNeeds,
+  deliver: (event: KernelEvent | Placed) => void,
+  copiesAt?: string,
+) => KernelWorkers
 
 export interface KernelStorePort extends StorePort {
   close(): Promise<void>
 }
 
-/** What a kernel keeps is its tenant's: nothing of others is found in it. */
-export type NewStore = (whose: Pick<WorkerNeeds, 'kernelId' | 'tenant'>) => KernelStorePort
+/**
+ * What a kernel keeps is its tenant's: nothing of others is found in it. `session`: of the history, which another process
+ * may have begun.
+ */
+export type NewStore = (whose: Pick<WorkerNeeds, 'kernelId' | 'tenant' | 'spec'>, session?: string) => KernelStorePort
 
 export type NewUsage = () => UsagePort
 
 /** Somebody who speaks to a kernel: a WebSocket, the kernel's ZeroMQ channels, a run of a cell by REST. */
 export interface KernelClient {
-  /** A message on iopub, for everybody. `topic` is its type; `frames` as `wire/codec` seals them, without routing and topic. */
-  publish(topic: string, frames: readonly Buffer[]): void
+  /**
+   * A message on iopub, for everybody. `topic` is its type; `frames` as `wire/codec` seals them, without routing and
+   * topic; `seq` its number among all messages of this kernel: it grows by one with each of them.
+   */
+  publish(topic: string, frames: readonly Buffer[], seq: number): void
   /** An answer or a question for this client alone. */
-  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[]): void
+  reply(channel: RequestChannel, routing: readonly Buffer[], frames: readonly Buffer[], seq: number): void
   /** The kernel has ended, or is a new process with the same id. Nothing comes after `ended`. */
   notice(what: 'restarted' | 'ended'): void
   /** Nobody holds the other end for now, and what comes is kept for who comes back: no connection that counts. */
@@ -70,6 +86,13 @@ export interface AttachOptions {
   readonly withdraws?: boolean
   /** It says when nobody holds its other end any more (`gone`, `detach`). Default: false. */
   readonly leaves?: boolean
+  /** What is on its way when this process ends is lost to it, and it is not told. Default: false. */
+  readonly misses?: boolean
+  /**
+   * What it is called for as long as the kernel lives: answers find whoever is attached by this name when they come,
+   * be it in another process of the gateway. Default: a name that nobody can have again.
+   */
+  readonly key?: string
 }
 
 export interface Attachment {
@@ -88,7 +111,8 @@ export interface Attachment {
   caughtUp(): void
   /** Nobody holds the other end; somebody may come back to it all the same. What it began may end now. */
   gone(): void
-  detach(): void
+  /** `isGone` false: somebody may come back to it in a later process of the gateway. */
+  detach(isGone?: boolean): void
 }
 
 /** How an op of one of our comm targets is asked for without a comm. */
