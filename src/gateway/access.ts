@@ -9,6 +9,7 @@ import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import { SavepointError } from '../errors.js'
+import { notTakenUp } from '../host/kernels/refusals.js'
 import type { RequestFacts } from './auth/facts.js'
 import type { Gate } from './auth/gate.js'
 import { corsHeaders, preflightHeaders, SECURITY_HEADERS } from './auth/headers.js'
@@ -16,6 +17,7 @@ import type { OriginRules } from './auth/origin.js'
 import { owns, type Principal } from './auth/principal.js'
 import { isRefusal, refusalHeaders, type Refusal } from './auth/refusal.js'
 import { needOf } from './auth/routes.js'
+import { namePrincipal } from './asker.js'
 import { takePathToken } from './auth/token-place.js'
 import type { ErrorBody } from './http-errors.js'
 import { reasonOf } from './http-errors.js'
@@ -76,8 +78,10 @@ export function guardRoutes(app: FastifyInstance, gate: Gate, origins: OriginRul
     const verdict = await gate.authenticate(facts)
     if (!isRefusal(verdict)) {
       request.principal = verdict
+      namePrincipal(request, verdict)
       return
     }
+    request.failure = verdict.code
     return await reply.code(verdict.status).headers(refusalHeaders(verdict)).send(refusalBody(verdict))
   })
 }
@@ -87,10 +91,13 @@ export function refusalBody({ code, message, status, retryAfterS }: Refusal): Er
   return { code, message, reason: reasonOf(status), details }
 }
 
-/** Throws `unknown_kernel`, also for a kernel of somebody else. */
+/** Throws `unknown_kernel`, also for a kernel of somebody else, and `starting` for one that was not taken up yet. */
 export function kernelFor(kernels: GatewayKernels, id: string, principal: Principal): GatewayKernel {
   const kernel = kernels.find(id)
-  if (kernel !== undefined && owns(principal, kernel.owner)) return kernel
+  if (kernel !== undefined && owns(principal, kernel.owner)) {
+    if (kernel.phase === 'returning') throw notTakenUp()
+    return kernel
+  }
   const kernel_id = id.slice(0, 100)
   throw new SavepointError('unknown_kernel', `Kernel does not exist: ${kernel_id}`, { kernel_id })
 }

@@ -45,14 +45,22 @@ export function answerErrors(log: Log): (error: FastifyError, request: FastifyRe
       log('error', 'request_failed', {
         method: request.method,
         route: routeOf(request),
+        request: request.asker.request,
         error: raw.stack ?? String(raw),
       })
     }
     const told = error ?? new SavepointError('internal', 'The gateway failed at this request; its log says more.')
     const status = statusOf(told.code)
     if (error !== null && status >= 500) {
-      log('warn', 'request_refused', { method: request.method, route: routeOf(request), code: told.code })
+      // Whoever asks whether it is ready asks often.
+      log(told.code === 'starting' ? 'debug' : 'warn', 'request_refused', {
+        method: request.method,
+        route: routeOf(request),
+        code: told.code,
+        request: request.asker.request,
+      })
     }
+    request.failure = told.code
     void reply.code(status).headers(errorHeaders(told)).send(errorBody(told, status))
   }
 }

@@ -1,10 +1,10 @@
-/** What Prometheus reads: HTTP requests, kernels, WebSockets, workers of the pool, and this process. */
+/** What Prometheus reads: what was observed, kernels, WebSockets, workers of the pool, journals, and this process. */
 
 import { readdirSync } from 'node:fs'
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { Observe } from '../observe.js'
+import { observedMetrics } from './observed-metrics.js'
 import type { Channels, GatewayKernels, PoolView } from './ports.js'
-
-const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /** Name of the metric, and what of `GatewayKernels.counted` it tells. */
 const COUNTED = [
@@ -13,35 +13,55 @@ const COUNTED = [
   ['savepoint_recoveries_total', 'recoveries', 'Workers that died and were followed by a copy'],
   ['savepoint_undos_total', 'undos', 'Undone cells, each call once'],
   ['savepoint_redos_total', 'redos', 'Redone cells, each call once'],
+  ['savepoint_checkpoint_failures_total', 'checkpoints_failed', 'Checkpoints that were begun and could not be written'],
 ] as const
 
 export interface Metrics {
-  /** A request was answered. `route` is its pattern: URLs are many, and hold tokens. */
-  answered(method: string, route: string, status: number, seconds: number): void
+  readonly observe: Observe
+  /** Adds what is looked up when somebody reads; once. */
+  lookAt(gateway: Looked): void
   text(): Promise<string>
   readonly contentType: string
 }
 
-export function metricsOf(kernels: GatewayKernels, channels: Channels, pool: PoolView, started: Date): Metrics {
+/** What can be asked how it is. */
+export interface Looked {
+  readonly kernels: GatewayKernels
+  readonly channels: Channels
+  readonly pool: PoolView
+  readonly version: string
+  readonly started: Date
+}
+
+/** Figures that other parts keep; each under its metric's name, with what it tells. */
+export type FurtherGauges = Readonly<Record<string, { readonly help: string; readonly read: () => number }>>
+
+export function createMetrics(further: FurtherGauges = {}): Metrics {
   const registry = new Registry()
-  const registers = [registry]
-  const requests = new Histogram({
-    // The name and labels that jupyter_server has.
-    name: 'http_request_duration_seconds',
-    help: 'Time that requests took',
-    labelNames: ['method', 'handler', 'status_code'],
-    buckets: SECONDS,
-    registers,
+  const observe = observedMetrics(registry)
+  for (const [name, { help, read }] of Object.entries(further)) gaugeIn(registry, name, help, read)
+  return {
+    observe,
+    lookAt: (looked) => addGauges(registry, looked),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}
+
+function gaugeIn(registry: Registry, name: string, help: string, read: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(read())
+    },
   })
-  const gauge = (name: string, help: string, read: () => number): Gauge =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read())
-      },
-    })
+}
+
+function addGauges(registry: Registry, { kernels, channels, pool, version, started }: Looked): void {
+  const registers = [registry]
+  const gauge = (name: string, help: string, read: () => number): void => gaugeIn(registry, name, help, read)
   const gaugeBy = (name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): Gauge =>
     new Gauge({
       name,
@@ -68,7 +88,7 @@ export function metricsOf(kernels: GatewayKernels, channels: Channels, pool: Poo
     },
   })
   gauge('savepoint_snapshots', 'Frozen copies of kernels', () => kernels.snapshots.count)
-  gauge('savepoint_snapshot_bytes', 'Memory that they alone hold', () => kernels.snapshots.bytes)
+  gauge('savepoint_snapshot_bytes', 'Memory that they alone hold, measured or estimated', () => kernels.snapshots.bytes)
   for (const [name, what, help] of COUNTED) {
     new Counter({
       name,
@@ -88,12 +108,7 @@ export function metricsOf(kernels: GatewayKernels, channels: Channels, pool: Poo
   })
   gauge('process_open_fds', 'Open file descriptors of the gateway', openDescriptors)
   gauge('process_start_time_seconds', 'When the gateway started', () => started.getTime() / 1000)
-  return {
-    answered: (method, handler, status, seconds) =>
-      requests.observe({ method, handler, status_code: String(status) }, seconds),
-    text: () => registry.metrics(),
-    contentType: registry.contentType,
-  }
+  gaugeBy('savepoint_build_info', 'The release that runs; always 1', 'version', () => ({ [version]: 1 }))
 }
 
 function tally(

@@ -6,7 +6,9 @@
 
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import type { Asker } from '../observe.js'
 import type { ExecutionState } from '../host/kernels/activity.js'
+import type { MessageJournal } from '../host/journal/messages.js'
 import type {
   Attachment,
   AttachOptions,
@@ -35,6 +37,10 @@ export interface GatewayKernel {
   /** Where it is in its life; costs nothing, which the status does not. */
   readonly phase: string
   readonly status: KernelStatus
+  /** What it has said. */
+  readonly journal: MessageJournal
+  /** Where what belongs to it is kept for a later process of the gateway; null: nothing is. */
+  readonly folder: string | null
   attach(client: KernelClient, options?: AttachOptions): Attachment
   /**
    * Asks for an op of one of our comm targets, which has its turn like a request. Rejects with the op's SavepointError;
@@ -60,6 +66,8 @@ export interface GatewayKernels {
   /** Undefined if there is none, or none any more. */
   find(id: string): GatewayKernel | undefined
   list(): readonly GatewayKernel[]
+  /** How many kernels of an earlier gateway have not been taken up yet. */
+  readonly returning: number
   /** How many kernels began as copies of others. */
   readonly forked: number
   /** A client is done with it: it ends, unless the same client may have it again. Never rejects. */
@@ -85,6 +93,8 @@ export interface Connections {
 export interface ChannelsOpening {
   readonly kernel: GatewayKernel
   readonly principal: Principal
+  /** Who opened it, and from where. */
+  readonly asker: Asker
   /** `session_id` of the query; null: it names none. */
   readonly sessionId: string | null
   /** What was agreed upon; empty: the legacy framing. */
@@ -98,8 +108,8 @@ export interface ChannelsOpening {
 }
 
 export interface Channels {
-  /** Keeps the newest of what a kernel publishes from now on, for WebSockets that come later. */
-  watch(kernel: GatewayKernel): void
+  /** Waits for the sessions that a gateway had that is gone. */
+  takeUp(kernel: GatewayKernel): void
   /** Serves it until either side ends. */
   open(socket: WebSocket, opening: ChannelsOpening): void
   /** WebSockets that are open. */

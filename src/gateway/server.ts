@@ -7,7 +7,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo, BlockList, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import fastify, { type FastifyReply } from 'fastify'
@@ -15,15 +15,17 @@ import type { WebSocketServer } from 'ws'
 import type { Clock } from '../clock.js'
 import { SavepointError } from '../errors.js'
 import type { Log } from '../log.js'
+import type { Observe } from '../observe.js'
 import { guardRoutes, routeUrl } from './access.js'
+import { nameAskers, tellOfRequests } from './asker.js'
 import type { Gate } from './auth/gate.js'
 import { SECURITY_HEADERS } from './auth/headers.js'
 import type { OriginRules } from './auth/origin.js'
 import { redactUrl } from './auth/redact.js'
 import { takeBodies } from './body.js'
-import { answerErrors, errorBody, routeOf } from './http-errors.js'
+import { answerErrors, errorBody } from './http-errors.js'
 import type { KernelSpecs } from './kernelspecs.js'
-import { metricsOf } from './metrics.js'
+import type { Metrics } from './metrics.js'
 import { describeApi, descriptionRoutes } from './openapi.js'
 import type { Channels, Connections, GatewayKernels, PoolView } from './ports.js'
 import { generalRoutes } from './routes/general.js'
@@ -31,7 +33,7 @@ import { connectionRoutes, kernelRoutes } from './routes/kernels.js'
 import { kernelSpecRoutes } from './routes/kernelspecs.js'
 import type { App, RouteParts } from './routes/route.js'
 import { sessionRoutes } from './routes/sessions.js'
-import { Sessions } from './sessions.js'
+import { Sessions, type SessionsFile } from './sessions.js'
 import { upgradeHandler } from './upgrade.js'
 import { writeAnswer } from './write-answer.js'
 
@@ -65,11 +67,17 @@ export interface GatewayParts {
   readonly pool: PoolView
   readonly gate: Gate
   readonly origins: OriginRules
+  /** Whose word on where a request comes from is believed. */
+  readonly proxies: BlockList
   readonly webSockets: WebSocketServer
   readonly tls: TlsFiles | null
   readonly clock: Clock
   readonly log: Log
+  readonly observe: Observe
+  readonly metrics: Metrics
   readonly limits: GatewayLimits
+  /** Where sessions are kept; null: nowhere. */
+  readonly sessionsFile: SessionsFile | null
   /** Routes of further parts. */
   readonly more: readonly ((app: App, parts: RouteParts) => void)[]
 }
@@ -90,14 +98,9 @@ const PARAM_CHARS_MAX = 512
 const CLOSING_MS = 1_000
 
 export async function createGateway(given: GatewayParts): Promise<Gateway> {
-  const { kernels, channels, pool, limits, log, clock, baseUrl } = given
-  const started = clock.date()
-  const parts: RouteParts = {
-    ...given,
-    started,
-    sessions: new Sessions(kernels),
-    metrics: metricsOf(kernels, channels, pool, started),
-  }
+  const { kernels, limits, log, clock, baseUrl } = given
+  const parts: RouteParts = { ...given, started: clock.date(), sessions: new Sessions(kernels, given.sessionsFile) }
+  given.metrics.lookAt(parts)
   const app = newApp(given)
   app.setErrorHandler(answerErrors(log))
   app.setNotFoundHandler((request, reply) => {
@@ -105,12 +108,11 @@ export async function createGateway(given: GatewayParts): Promise<Gateway> {
       'not_found',
       `There is no route ${request.method} ${redactUrl(pathOf(request.url))} here.`,
     )
+    request.failure = told.code
     return reply.code(404).send(errorBody(told))
   })
-  app.addHook('onResponse', (request, reply, done) => {
-    parts.metrics.answered(request.method, routeOf(request), reply.statusCode, reply.elapsedTime / 1000)
-    done()
-  })
+  nameAskers(app, given.proxies, given.observe)
+  tellOfRequests(app, given.observe)
   guardRoutes(app, given.gate, given.origins)
   takeBodies(app)
   await describeApi(app, parts)

@@ -1,5 +1,6 @@
 /**
- * Jupyter's REST sessions: which document uses which kernel. They live in memory, and are no more than this table.
+ * Jupyter's REST sessions: which document uses which kernel. They are no more than this table, which is kept for the
+ * gateway that comes after this one.
  *
  * As in jupyter_server, a session whose kernel has ended is noticed when it is looked at.
  */
@@ -29,16 +30,30 @@ export interface SessionModel {
   readonly notebook?: { readonly path: string; readonly name: string }
 }
 
+/** Where sessions outlive the gateway. */
+export interface SessionsFile {
+  /** Those of the gateway before. */
+  read(): readonly NotebookSession[]
+  write(sessions: readonly NotebookSession[]): void
+}
+
 export class Sessions {
   readonly #kernels: GatewayKernels
   readonly #sessions = new Map<string, NotebookSession>()
 
   readonly #perOwnerMax: number
+  readonly #file: SessionsFile | null
 
-  /** A kernel may have many sessions, so that a bound on kernels is none on them. */
-  constructor(kernels: GatewayKernels, perOwnerMax: number = config.kernels.sessionsMax) {
+  /** A kernel may have many sessions, so that a bound on kernels is none on them. `file` null: they end with the gateway. */
+  constructor(
+    kernels: GatewayKernels,
+    file: SessionsFile | null = null,
+    perOwnerMax: number = config.kernels.sessionsMax,
+  ) {
     this.#kernels = kernels
+    this.#file = file
     this.#perOwnerMax = perOwnerMax
+    for (const session of file?.read() ?? []) this.#sessions.set(session.id, session)
   }
 
   /** Of living kernels. */
@@ -71,6 +86,7 @@ export class Sessions {
     this.list()
     const added = { ...session, id: randomUUID() }
     this.#sessions.set(added.id, added)
+    this.#keep()
     return added
   }
 
@@ -79,11 +95,17 @@ export class Sessions {
     if (before === undefined) return null
     const after = { ...before, ...changes }
     this.#sessions.set(id, after)
+    this.#keep()
     return after
   }
 
   remove(id: string): void {
     this.#sessions.delete(id)
+    this.#keep()
+  }
+
+  #keep(): void {
+    this.#file?.write([...this.#sessions.values()])
   }
 }
 

@@ -7,9 +7,11 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocketServer } from 'ws'
 import { SavepointError } from '../errors.js'
+import type { Asker } from '../observe.js'
+import { askerOf, REQUEST_ID } from './asker.js'
 import { factsOf, kernelFor, refusalBody, routeUrl } from './access.js'
 import { isRefusal, refusalHeaders, type Refusal } from './auth/refusal.js'
-import { errorBody } from './http-errors.js'
+import { errorBody, errorHeaders } from './http-errors.js'
 import type { GatewayKernel } from './ports.js'
 import type { Principal } from './auth/principal.js'
 import type { RouteParts } from './routes/route.js'
@@ -23,13 +25,16 @@ export type OnUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer)
 
 /** The listener for `upgrade` of the HTTP server. */
 export function upgradeHandler(parts: RouteParts, webSockets: WebSocketServer): OnUpgrade {
-  webSockets.on('wsClientError', ({ message }, socket) => {
-    refuse(parts, socket, new SavepointError('bad_request', `This is no handshake of a WebSocket: ${message}.`))
+  webSockets.on('wsClientError', ({ message }, socket, request) => {
+    const told = new SavepointError('bad_request', `This is no handshake of a WebSocket: ${message}.`)
+    refuse(parts, socket, told, askerOf(request, parts.proxies))
   })
   return (request, socket, head) => {
     // Until somebody else listens: a peer that goes away is nothing to die of.
     const onError = (): void => void socket.destroy()
     socket.on('error', onError)
+    const began = performance.now()
+    const asker = askerOf(request, parts.proxies)
     admit(parts, request).then(
       ({ kernel, principal, query }) => {
         if (socket.destroyed) return
@@ -38,6 +43,7 @@ export function upgradeHandler(parts: RouteParts, webSockets: WebSocketServer): 
           parts.channels.open(webSocket, {
             kernel,
             principal,
+            asker: { ...asker, subject: principal.subject },
             sessionId: query.get('session_id') || null,
             subprotocol: webSocket.protocol,
             userAgent: request.headers['user-agent'] ?? '',
@@ -46,7 +52,23 @@ export function upgradeHandler(parts: RouteParts, webSockets: WebSocketServer): 
           })
         })
       },
-      (error: unknown) => refuse(parts, socket, error),
+      (error: unknown) => {
+        const { status, code } = refuse(parts, socket, error, asker)
+        const kernel = PATH.exec((request.url ?? '').split('?', 1)[0] ?? '')?.[1]?.slice(0, 200) ?? null
+        const ms = performance.now() - began
+        const told = {
+          asker,
+          method: 'GET',
+          route: ROUTE,
+          kernel,
+          target: null,
+          status,
+          code,
+          began: Date.now() - ms,
+          ms,
+        }
+        parts.observe({ what: 'request', ...told })
+      },
     )
   }
 }
@@ -82,14 +104,29 @@ async function admit({ gate, kernels, baseUrl }: RouteParts, request: IncomingMe
   return { kernel: kernelFor(kernels, id, verdict), principal: verdict, query: new URLSearchParams(search) }
 }
 
-function refuse({ log }: RouteParts, socket: Duplex, error: unknown): void {
-  if (socket.destroyed) return
+/** What it was answered. */
+function refuse(
+  { log }: RouteParts,
+  socket: Duplex,
+  error: unknown,
+  asker: Asker,
+): { readonly status: number; readonly code: string } {
+  const headers = { [REQUEST_ID]: asker.request }
   if (error instanceof Refused) {
     const { refusal } = error
-    return writeAnswer(socket, refusal.status, refusalHeaders(refusal), refusalBody(refusal))
+    if (!socket.destroyed)
+      writeAnswer(socket, refusal.status, { ...headers, ...refusalHeaders(refusal) }, refusalBody(refusal))
+    return refusal
   }
-  if (error instanceof SavepointError) return writeAnswer(socket, statusOf(error.code), {}, errorBody(error))
-  log('error', 'upgrade_failed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
-  const told = new SavepointError('internal', 'The gateway failed at this request; its log says more.')
-  writeAnswer(socket, 500, {}, errorBody(told))
+  if (!(error instanceof SavepointError)) {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    log('error', 'upgrade_failed', { request: asker.request, error: stack })
+  }
+  const told =
+    error instanceof SavepointError
+      ? error
+      : new SavepointError('internal', 'The gateway failed at this request; its log says more.')
+  const status = statusOf(told.code)
+  if (!socket.destroyed) writeAnswer(socket, status, { ...headers, ...errorHeaders(told) }, errorBody(told))
+  return { status, code: told.code }
 }

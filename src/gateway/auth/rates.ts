@@ -53,11 +53,11 @@ export function createRates(
 // Somebody with very many addresses must not fill the memory. Names are forgotten all at once when a window is over.
 function boundedKeys(max: number): (key: string) => string {
   let names = new Set<string>()
-  let since = Date.now()
+  let since = performance.now()
   return (key) => {
-    if (Date.now() - since > WINDOW_S * 1000) {
+    if (performance.now() - since > WINDOW_S * 1000) {
       names = new Set()
-      since = Date.now()
+      since = performance.now()
     }
     if (names.size < max) names.add(key)
     return names.has(key) ? key : OTHERS

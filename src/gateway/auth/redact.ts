@@ -1,6 +1,6 @@
 /** Takes tokens out of what is logged. Pure. */
 
-import type { Log } from '../../log.js'
+import { isWritten, type Log } from '../../log.js'
 
 const HIDDEN = '***'
 
@@ -21,6 +21,7 @@ export function redactText(text: string, token: string): string {
 export function redactingLog(log: Log, token: string): Log {
   const hide = (value: string): string => redactText(value, token)
   return (level, event, fields = {}) => {
+    if (!isWritten(log, level)) return
     const shown = Object.entries(fields).map(([key, value]) => [key, typeof value === 'string' ? hide(value) : value])
     log(level, event, Object.fromEntries(shown) as typeof fields)
   }

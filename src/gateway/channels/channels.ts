@@ -3,30 +3,30 @@
  * sender and to nobody else.
  */
 
-import { randomUUID } from 'node:crypto'
 import type { WebSocket } from 'ws'
 import { systemClock } from '../../clock.js'
 import type { Clock } from '../../clock.js'
 import type { SavepointError } from '../../errors.js'
 import type { Log } from '../../log.js'
+import { asking, unobserved, type Observe } from '../../observe.js'
 import type { Received } from '../../wire/websocket.js'
 import type { Gate } from '../auth/gate.js'
 import type { Channels, ChannelsOpening, GatewayKernel } from '../ports.js'
 import { createComplain } from './compose.js'
 import type { Complain } from './compose.js'
 import { dialectOf } from './dialect.js'
-import { Journal } from './journal.js'
-import { KeptTotal } from './kept.js'
 import { channelsLimits } from './limits.js'
 import type { ChannelsLimits } from './limits.js'
 import { Line } from './line.js'
-import { Seat } from './seat.js'
+import type { Seat } from './seat.js'
+import { Seats } from './seats.js'
 
 export interface ChannelsOptions {
   readonly log: Log
   readonly gate: Pick<Gate, 'watch'>
   readonly limits?: Partial<ChannelsLimits>
   readonly clock?: Clock
+  readonly observe?: Observe
 }
 
 export function createChannels(options: ChannelsOptions): Channels {
@@ -38,28 +38,28 @@ class KernelChannels implements Channels {
   readonly #gate: Pick<Gate, 'watch'>
   readonly #limits: ChannelsLimits
   readonly #clock: Clock
+  readonly #observe: Observe
   readonly #complain: Complain
-  readonly #total: KeptTotal
-  readonly #journalTotal: KeptTotal
   /** Sessions of whose missing channels the log has told. */
   readonly #withoutChannel = new WeakSet<Seat>()
-  readonly #seats = new Map<string, Seat>()
-  readonly #journals = new Map<string, Journal>()
+  /** By kernel. */
+  readonly #seats = new Map<string, Seats>()
   readonly #sockets = new Map<WebSocket, Line>()
 
-  constructor({ log, gate, limits, clock = systemClock }: ChannelsOptions) {
+  constructor({ log, gate, limits, clock = systemClock, observe = unobserved }: ChannelsOptions) {
     this.#log = log
     this.#gate = gate
     this.#limits = { ...channelsLimits, ...limits }
     this.#clock = clock
+    this.#observe = observe
     this.#complain = createComplain(clock)
-    this.#total = new KeptTotal(this.#limits.keptTotalBytesMax)
-    this.#journalTotal = new KeptTotal(this.#limits.journalTotalBytesMax)
   }
 
-  watch(kernel: GatewayKernel): void {
+  takeUp(kernel: GatewayKernel): void {
+    // One that sleeps is not woken by those who are away.
+    if (kernel.folder === null || kernel.phase === 'asleep') return
     try {
-      this.#journalOf(kernel)
+      this.#seatsOf(kernel).rest()
     } catch (error) {
       this.#log('warn', 'kernel_not_attached', { kernel: kernel.id, why: String(error) })
     }
@@ -68,22 +68,26 @@ class KernelChannels implements Channels {
   open(socket: WebSocket, opening: ChannelsOpening): void {
     const seat = this.#seatFor(socket, opening)
     if (seat === null) return
-    const { kernel, principal, subprotocol, userAgent, replay, stream } = opening
+    const { kernel, principal, asker, subprotocol, userAgent, replay, stream } = opening
     const dialect = dialectOf(subprotocol, userAgent, this.#complain)
+    const told = { kernel: kernel.id, owner: kernel.owner, asker, session: opening.sessionId?.slice(0, 200) ?? null }
     const line = new Line(socket, {
       dialect,
       limits: this.#limits,
       clock: this.#clock,
       stream,
-      onMessage: (received) => this.#forward(kernel.id, seat, received),
+      onMessage: (received) => asking.run(asker, () => this.#forward(kernel.id, seat, received)),
       onRefused: (error) => this.#refuse(kernel.id, seat, error),
+      onTaken: (mark) => seat.taken(line, mark),
       onArrived: (mark) => seat.arrived(line, mark),
-      onBehind: (behind) => seat.behind(behind),
+      onSilent: (silent) => seat.silent(line, silent),
+      onRoom: () => seat.hasRoom(line),
       onCutOff: () => this.#log('warn', 'client_cut_off', { kernel: kernel.id }),
       onEnd: (why) => {
         this.#sockets.delete(socket)
         forgetToken()
-        this.#log('debug', 'websocket_closed', { kernel: kernel.id, why })
+        this.#log('debug', 'websocket_closed', { kernel: kernel.id, request: asker.request, why })
+        this.#observe({ what: 'disconnected', ...told })
         seat.leave(line)
       },
     })
@@ -93,7 +97,8 @@ class KernelChannels implements Channels {
       line.close(1008, why)
     })
     this.#sockets.set(socket, line)
-    this.#log('debug', 'websocket_opened', { kernel: kernel.id, framing: dialect.name })
+    this.#log('debug', 'websocket_opened', { kernel: kernel.id, request: asker.request, framing: dialect.name })
+    this.#observe({ what: 'connected', ...told })
     seat.sit(line, replay)
   }
 
@@ -108,9 +113,7 @@ class KernelChannels implements Channels {
       return done
     })
     await Promise.all(closed)
-    for (const seat of [...this.#seats.values()]) seat.end(code, reason)
-    for (const journal of this.#journals.values()) journal.end()
-    this.#journals.clear()
+    for (const seats of [...this.#seats.values()]) seats.part()
   }
 
   /** The session's place at the kernel: the one it has, or a new one. null: there is none, and the socket is closed. */
@@ -118,25 +121,10 @@ class KernelChannels implements Channels {
     if (sessionId === null || sessionId === '') {
       this.#log('warn', 'websocket_without_session_id', { kernel: kernel.id })
     }
-    // What is kept for one owner is nothing for another who names the same session.
-    const key = [kernel.id, principal.subject, sessionId || randomUUID()].join('\n')
-    const there = this.#seats.get(key)
-    if (there !== undefined) return there
     try {
-      const seat = new Seat({
-        kernel,
-        limits: this.#limits,
-        clock: this.#clock,
-        total: this.#total,
-        journal: this.#journalOf(kernel),
-        complain: this.#complain,
-        returns: Boolean(sessionId),
-        onOver: () => this.#seats.delete(key),
-      })
-      this.#seats.set(key, seat)
-      this.#leaveRoom(kernel.id)
-      return seat
+      return this.#seatsOf(kernel).seatOf(principal.subject, sessionId)
     } catch (error) {
+      this.#seats.get(kernel.id)?.rest()
       this.#log('warn', 'kernel_not_attached', { kernel: kernel.id, why: String(error) })
       socket.on('error', () => {})
       socket.close(1011, 'The kernel cannot be reached.')
@@ -144,26 +132,21 @@ class KernelChannels implements Channels {
     }
   }
 
-  #journalOf(kernel: GatewayKernel): Journal {
-    const there = this.#journals.get(kernel.id)
-    if (there !== undefined) return there
-    const { journalBytesMax, journalMessagesMax } = this.#limits
-    const limits = { keptBytesMax: journalBytesMax, keptMessagesMax: journalMessagesMax }
-    const journal = new Journal(kernel, limits, this.#journalTotal, () => {
-      this.#journals.delete(kernel.id)
-      journal.end()
-    })
-    this.#journals.set(kernel.id, journal)
-    return journal
-  }
-
-  /** Sessions that went away and never came back make room for new ones, the oldest first. */
-  #leaveRoom(kernelId: string): void {
-    const away = [...this.#seats].filter(([key, seat]) => seat.away && key.startsWith(`${kernelId}\n`))
-    // The newest is the one that is being taken.
-    for (const [, seat] of away.slice(0, Math.max(0, away.length - 1 - this.#limits.keptSessionsMax))) {
-      seat.end(1000, '')
+  #seatsOf(kernel: GatewayKernel): Seats {
+    const there = this.#seats.get(kernel.id)
+    if (there?.isOf(kernel) === true) return there
+    const parts = {
+      log: this.#log,
+      limits: this.#limits,
+      clock: this.#clock,
+      complain: this.#complain,
+      observe: this.#observe,
     }
+    const seats: Seats = new Seats(kernel, parts, () => {
+      if (this.#seats.get(kernel.id) === seats) this.#seats.delete(kernel.id)
+    })
+    this.#seats.set(kernel.id, seats)
+    return seats
   }
 
   #forward(kernelId: string, seat: Seat, { channel, message, channelMissing }: Received): void {

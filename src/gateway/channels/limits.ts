@@ -4,33 +4,18 @@ export interface ChannelsLimits {
   readonly pingMs: number
   /** Messages a second from one client, on an average over ten seconds; 0: any number. */
   readonly messagesPerS: number
-  /** Bytes that may wait for a client that does not read; then it is cut off. */
+  /** Bytes that may wait for a client in memory; what is beyond them it gets from the journal when it has read these. */
   readonly waitingBytesMax: number
-  /** What is kept for a session that went away, and for how long. */
-  readonly keptBytesMax: number
-  readonly keptMessagesMax: number
+  /** How long it is remembered what a session has had that went away. */
   readonly keptMs: number
-  /** What is kept for all sessions together. */
-  readonly keptTotalBytesMax: number
-  /** The newest publications of one kernel, which are there for any session. */
-  readonly journalBytesMax: number
-  readonly journalMessagesMax: number
-  /** Those of all kernels together. */
-  readonly journalTotalBytesMax: number
-  /** Sessions of one kernel for which something is kept. */
+  /** Sessions of one kernel that are waited for. */
   readonly keptSessionsMax: number
 }
 
 export const channelsLimits: ChannelsLimits = Object.freeze({
   pingMs: 30_000,
   messagesPerS: 0,
-  waitingBytesMax: 67_108_864,
-  keptBytesMax: 33_554_432,
-  keptMessagesMax: 50_000,
+  waitingBytesMax: 8_388_608,
   keptMs: 3_600_000,
-  journalBytesMax: 8_388_608,
-  journalMessagesMax: 10_000,
-  journalTotalBytesMax: 134_217_728,
-  keptTotalBytesMax: 268_435_456,
-  keptSessionsMax: 16,
+  keptSessionsMax: 64,
 })

@@ -31,6 +31,8 @@ export interface Question {
   readonly password: boolean
   /** Of the input_request: its answer names it as the parent. */
   readonly headerBytes: Buffer
+  /** Number of that message. */
+  readonly seq: number
 }
 
 export interface Failure {

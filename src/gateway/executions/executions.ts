@@ -5,16 +5,19 @@
  */
 
 import type { Clock } from '../../clock.js'
+import type { Log } from '../../log.js'
 import { SavepointError } from '../../errors.js'
 import { isOver, newExecution, type Execution, type RunRequest } from './execution.js'
-import { KernelRuns, type Run } from './kernel-runs.js'
+import { KernelRuns, REST, type Run } from './kernel-runs.js'
 import type { ExecutionLimits } from './limits.js'
 import { modelOf, summaryOf } from './model.js'
+import { ExecutionRecords } from './records.js'
 import type { RunKernel } from './ports.js'
 
 export interface ExecutionsParts {
   readonly clock: Clock
   readonly limits: ExecutionLimits
+  readonly log: Log
   /** A new id, never the same. */
   readonly mint: () => string
   /** Whether there is a kernel of that id. */
@@ -36,11 +39,12 @@ export class Executions {
 
   /**
    * Runs code in a kernel; asked twice with one key, it is run once. Throws `queue_full`, `already_exists` for a key
-   * that was used for other code, `kernel_dead`, or what the kernel says.
+   * that was used for other code, `kernel_dead`, or what the kernel says. `isKept`: a later process of the gateway goes
+   * on with what is run in this kernel.
    */
-  start(kernel: RunKernel, username: string, request: RunRequest): Execution {
+  start(kernel: RunKernel, username: string, request: RunRequest, isKept = true): Execution {
     this.#sweep()
-    const runs = this.#runsOf(kernel, username)
+    const runs = this.#runsOf(kernel, username, isKept)
     const before = this.#askedBefore(runs, request)
     if (before) return before
     if (kernel.phase === 'dead') {
@@ -57,7 +61,11 @@ export class Executions {
 
   /** Throws `unknown_execution`. */
   get(kernelId: string, id: string): Run {
-    const run = this.#kernels.get(kernelId)?.get(id)
+    const runs = this.#kernels.get(kernelId)
+    const isWhole = runs?.isWhole(id) === true
+    const run = runs?.get(id)
+    // It holds more from now on.
+    if (run && !isWhole) this.#keep(run.execution)
     if (run) return run
     throw new SavepointError('unknown_execution', 'This kernel has no such execution, or has forgotten it.', { id })
   }
@@ -99,6 +107,13 @@ export class Executions {
     })
   }
 
+  /** Goes on with those that an earlier process of the gateway has left. A kernel that sleeps comes back for them. */
+  takeUp(kernel: RunKernel): void {
+    if (kernel.folder === null || this.#kernels.has(kernel.id)) return
+    const runs = this.#runsOf(kernel, kernel.owner, true)
+    for (const { execution } of runs.takeUp(kernel.phase !== 'dead')) this.#keep(execution)
+  }
+
   /** The kernel is gone: so are its executions. */
   forgetKernel(kernelId: string): void {
     const runs = this.#kernels.get(kernelId)
@@ -116,11 +131,15 @@ export class Executions {
     for (const id of [...this.#kernels.keys()]) if (!this.#parts.exists(id)) this.forgetKernel(id)
   }
 
-  #runsOf(kernel: RunKernel, username: string): KernelRuns {
+  #runsOf(kernel: RunKernel, username: string, isKept: boolean): KernelRuns {
     const known = this.#kernels.get(kernel.id)
     if (known) return known
+    const records = kernel.folder === null || !isKept ? null : new ExecutionRecords(kernel.folder, this.#parts.log)
     const runs = new KernelRuns(`rest_${this.#parts.mint()}`, {
-      attach: (client) => kernel.attach(client, { withdraws: true }),
+      kernelId: kernel.id,
+      journal: kernel.journal,
+      records,
+      attach: (client) => kernel.attach(client, { withdraws: true, key: REST }),
       username,
       limits: this.#parts.limits,
       date: () => this.#parts.clock.date(),
@@ -134,7 +153,8 @@ export class Executions {
     if (idempotencyKey === null) return null
     const before = runs.list().find(({ execution }) => execution.request.idempotencyKey === idempotencyKey)
     if (!before) return null
-    if (before.execution.request.code === code) return before.execution
+    if (before.execution.request.code === code)
+      return this.get(before.execution.kernelId, before.execution.id).execution
     throw new SavepointError('already_exists', 'This idempotency_key was used for other code. Use another one.', {
       execution: before.execution.id,
     })
@@ -142,10 +162,10 @@ export class Executions {
 
   #keep(execution: Execution): void {
     const { kernelId, id } = execution
-    const feedBytes = this.#kernels.get(kernelId)?.get(id)?.feed.bytes ?? 0
+    const feedBytes = this.#kernels.get(kernelId)?.find(id)?.feed.bytes ?? 0
     const bytes = execution.outputs.bytes + execution.request.code.length + feedBytes
+    this.#bytes += bytes - (this.#ended.get(id)?.bytes ?? 0)
     this.#ended.set(id, { kernelId, bytes })
-    this.#bytes += bytes
     const { keptMax, keptBytesMax } = this.#parts.limits
     const ofKernel =
       this.#kernels

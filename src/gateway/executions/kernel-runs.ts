@@ -3,18 +3,35 @@
  *
  * All are sent at once and wait in the kernel's own queue, among the requests of its other clients. What comes back
  * names the request that it belongs to by the bytes of its header, so messages for others cost one comparison.
+ *
+ * Each is recorded before it is sent, and what the kernel says of it stands in the kernel's journal: a later process of
+ * the gateway goes on with them. One that was recorded and did not reach the kernel is sent then.
  */
 
 import { SavepointError } from '../../errors.js'
+import type { JournalMessage, MessageJournal } from '../../host/journal/messages.js'
 import type { Attachment, KernelClient } from '../../host/kernels/ports.js'
-import { EMPTY_OBJECT, json, PROTOCOL_VERSION, type IncomingMessage, type RequestChannel } from '../../wire/message.js'
+import {
+  EMPTY_OBJECT,
+  json,
+  PROTOCOL_VERSION,
+  type Header,
+  type IncomingMessage,
+  type RequestChannel,
+} from '../../wire/message.js'
 import { giveUp, hear, hearReply, isOver, type Execution, type Failure } from './execution.js'
 import { Feed } from './feed.js'
 import type { ExecutionLimits } from './limits.js'
 import { summaryOf } from './model.js'
 import { update } from './outputs.js'
+import { endOf, type ExecutionRecord, type ExecutionRecords } from './records.js'
+import { endedRun, executionOf, messagesAfter, wholeRun, withWarning } from './restored.js'
 
 export interface RunsParts {
+  readonly kernelId: string
+  readonly journal: MessageJournal
+  /** null: they end with this process. */
+  readonly records: ExecutionRecords | null
   readonly attach: (client: KernelClient) => Attachment
   /** Subject of the token; names the sender in headers. */
   readonly username: string
@@ -28,6 +45,8 @@ export interface Run {
   readonly execution: Execution
   readonly feed: Feed
   readonly headerBytes: Buffer
+  /** Number of the message with the last question that was answered. */
+  answered: number
 }
 
 type Content = Readonly<Record<string, unknown>>
@@ -40,8 +59,10 @@ export class KernelRuns implements KernelClient {
   readonly #clientId: string
   #attachment: Attachment | null = null
   #latest: Run | null = null
-  /** What was asked after a restart, and the executions that were sent before. */
-  #probe: { readonly headerBytes: Buffer; readonly before: readonly Run[] } | null = null
+  /** What was asked after a restart, and what is to become of the executions that were sent before. */
+  #probe: { readonly headerBytes: Buffer; readonly settle: () => void } | null = null
+  /** Those of an earlier process that have ended, until somebody asks for what they have put out. */
+  readonly #stored = new Map<string, ExecutionRecord>()
   #sent = 0
 
   constructor(clientId: string, parts: RunsParts) {
@@ -50,7 +71,22 @@ export class KernelRuns implements KernelClient {
   }
 
   get(id: string): Run | null {
+    const record = this.#stored.get(id)
+    if (record?.end && this.#stored.delete(id)) {
+      const runs = new KernelRuns(this.#clientId, { ...this.#parts, records: null, onOver: () => {} })
+      this.#runs.set(id, wholeRun(record, record.end, runs, this.#parts))
+    }
     return this.#runs.get(id) ?? null
+  }
+
+  /** Perhaps without what it has put out. */
+  find(id: string): Run | null {
+    return this.#runs.get(id) ?? null
+  }
+
+  /** Whether all is there that is known of it. */
+  isWhole(id: string): boolean {
+    return !this.#stored.has(id)
   }
 
   list(): readonly Run[] {
@@ -69,25 +105,63 @@ export class KernelRuns implements KernelClient {
 
   forget(id: string): void {
     this.#runs.delete(id)
+    this.#stored.delete(id)
+    this.#parts.records?.forget(id)
+  }
+
+  /** Goes on with those of an earlier process, and returns those of them that have ended. `lives`: the kernel serves. */
+  takeUp(lives: boolean): readonly Run[] {
+    const records = this.#parts.records?.all() ?? []
+    const { journal, kernelId, limits } = this.#parts
+    const ended = records.flatMap((record) => {
+      if (record.end === null) return []
+      this.#stored.set(record.id, record)
+      const run = endedRun(record, record.end, kernelId, limits.feedBytesMax)
+      this.#runs.set(record.id, run)
+      return [run]
+    })
+    const open = records.filter(({ end }) => end === null)
+    for (const record of open) {
+      const isCut = journal.oldest > record.seq + 1
+      const run = this.recall(isCut ? { ...record, request: withWarning(record) } : record)
+      if (isCut) run.feed.forget(journal.oldest - 1)
+    }
+    const first = Math.min(...open.map(({ seq }) => seq))
+    if (open.length > 0) for (const message of messagesAfter(journal, first)) this.hear(message)
+    if (!lives) this.#giveUpAll(ENDED)
+    else if (this.#open.size > 0) this.#goOn()
+    return ended
+  }
+
+  /** Waits for what the kernel says of an execution that was sent by somebody else. */
+  recall(record: ExecutionRecord): Run {
+    const execution = executionOf(record, this.#parts.kernelId)
+    const { header, answered } = record
+    const feed = new Feed(this.#parts.limits.feedBytesMax)
+    const run = { execution, headerBytes: Buffer.from(header), feed, answered }
+    this.#runs.set(record.id, run)
+    this.#open.set(run.headerBytes.toString('latin1'), run)
+    return run
+  }
+
+  /** Takes a message that the kernel has said before. */
+  hear({ to, channel, frames, seq }: JournalMessage): void {
+    if (to === null) this.publish('', frames, seq)
+    else if (to === REST && channel !== 'iopub') this.reply(channel, [], frames, seq)
   }
 
   /** Throws what the kernel says of a client that it does not take. */
   send(execution: Execution): Run {
     this.#attachment ??= this.#parts.attach(this)
-    const { request, id } = execution
-    const message = this.#message('execute_request', id, EMPTY_OBJECT, {
-      code: request.code,
-      silent: false,
-      store_history: request.storeHistory,
-      user_expressions: {},
-      allow_stdin: request.allowStdin,
-      stop_on_error: true,
-    })
-    const run = { execution, headerBytes: message.headerBytes, feed: new Feed(this.#parts.limits.feedBytesMax) }
+    const { request, id, createdAt } = execution
+    const { records, journal, limits } = this.#parts
+    const header = this.#header('execute_request', id)
+    const run = { execution, headerBytes: json(header), feed: new Feed(limits.feedBytesMax), answered: 0 }
     this.#runs.set(id, run)
-    this.#open.set(message.headerBytes.toString('latin1'), run)
-    const wishes = Object.keys(request.wishes).length === 0 ? EMPTY_OBJECT : json({ savepoint: request.wishes })
-    this.#attachment.send('shell', { ...message, metadataBytes: wishes })
+    this.#open.set(run.headerBytes.toString('latin1'), run)
+    const created_at = createdAt.toISOString()
+    records?.begin({ id, seq: journal.newest, header: run.headerBytes.toString(), created_at, request })
+    this.#transmit(run, header)
     return run
   }
 
@@ -95,20 +169,23 @@ export class KernelRuns implements KernelClient {
   cancel({ execution }: Run): void {
     if (isOver(execution)) return
     execution.cancelling = true
+    this.#parts.records?.cancel(execution.id)
     if (execution.status === 'running') this.#interrupt()
     else this.#attachment?.withdraw(execution.id)
   }
 
   /** Throws `already_settled` if nothing is asked. */
-  answer({ execution, feed }: Run, value: string): void {
+  answer(run: Run, value: string): void {
+    const { execution } = run
     const { question } = execution
     if (!question) throw new SavepointError('already_settled', 'This execution is not waiting for input.')
-    execution.question = null
-    feed.add('input_reply', '{}')
+    // First, since the kernel may ask the next question at once; the record last, for an answer may come twice, not never.
+    this.#answered(run, question.seq)
     this.#attachment?.send('stdin', this.#message('input_reply', this.#nextId(), question.headerBytes, { value }))
+    this.#parts.records?.answer(execution.id, question.seq)
   }
 
-  publish(_topic: string, frames: readonly Buffer[]): void {
+  publish(_topic: string, frames: readonly Buffer[], seq: number): void {
     const [, , header, parent, , content] = frames
     if (!header || !parent || !content) return
     const run = this.#runOf(parent)
@@ -122,34 +199,36 @@ export class KernelRuns implements KernelClient {
     const told = parse(content)
     if (content.includes('"display_id"')) this.#updateAll(content, run)
     const isNews = hear(run.execution, type, told, content.length, outputBytesMax)
-    if (isNews) run.feed.add(type, oneLine(content))
+    if (isNews) run.feed.add(type, oneLine(content), seq)
     if (type === 'execute_input' && run.execution.cancelling) this.#interrupt()
-    this.#closeIfOver(run)
+    this.#closeIfOver(run, seq)
   }
 
-  reply(channel: RequestChannel, _routing: readonly Buffer[], frames: readonly Buffer[]): void {
+  reply(channel: RequestChannel, _routing: readonly Buffer[], frames: readonly Buffer[], seq: number): void {
     const [, , header, parent, metadata, content] = frames
     if (!header || !parent || !metadata || !content) return
     if (this.#probe?.headerBytes.equals(parent)) {
-      const { before } = this.#probe
+      const { settle } = this.#probe
       this.#probe = null
-      for (const lost of before) this.#giveUp(lost, RESTARTED)
+      settle()
       return
     }
     const run = this.#runOf(parent)
     if (!run) return
     if (channel === 'stdin') {
       const { prompt, password } = parse(content)
-      run.execution.question = { prompt: stringOf(prompt), password: password === true, headerBytes: header }
-      run.feed.add('input_request', oneLine(content))
+      run.execution.question = { prompt: stringOf(prompt), password: password === true, headerBytes: header, seq }
+      run.feed.add('input_request', oneLine(content), seq)
+      if (seq <= run.answered) this.#answered(run, seq)
       return
     }
     hearReply(run.execution, parse(content), parse(metadata))
-    this.#closeIfOver(run)
+    this.#closeIfOver(run, seq)
   }
 
   notice(what: 'restarted' | 'ended'): void {
     if (what === 'ended') {
+      this.#parts.records?.discard()
       this.#giveUpAll(ENDED)
       this.#attachment = null
       return
@@ -157,10 +236,51 @@ export class KernelRuns implements KernelClient {
     for (const run of [...this.#open.values()]) if (run.execution.status === 'running') this.#giveUp(run, RESTARTED)
     // Those that were sent during the restart are run after it; of the others nothing will be heard. The kernel serves
     // one request after the other: once it has come to this one, they are told apart.
-    if (this.#open.size === 0) return
+    if (this.#open.size > 0) this.#settleOpen((run) => this.#giveUp(run, RESTARTED))
+  }
+
+  /** What has reached the kernel ends as always; the rest is sent now. */
+  #goOn(): void {
+    this.#attachment = this.#parts.attach(this)
+    for (const run of this.#open.values()) if (run.execution.cancelling) this.cancel(run)
+    this.#settleOpen((run) => {
+      if (run.execution.cancelling) this.#giveUp(run, RESTARTED)
+      else this.#transmit(run, parse(run.headerBytes) as unknown as Header)
+    })
+  }
+
+  /** What becomes of those that have not ended when the kernel has served all that came to it until now. */
+  #settleOpen(settle: (run: Run) => void): void {
+    const before = [...this.#open.values()]
     const probe = this.#message('comm_info_request', this.#nextId(), EMPTY_OBJECT, {})
-    this.#probe = { headerBytes: probe.headerBytes, before: [...this.#open.values()] }
+    this.#probe = {
+      headerBytes: probe.headerBytes,
+      settle: () => {
+        for (const run of before) if (!isOver(run.execution)) settle(run)
+      },
+    }
     this.#attachment?.send('shell', probe)
+  }
+
+  #transmit({ execution, headerBytes }: Run, header: Header): void {
+    const { request } = execution
+    const contentBytes = json({
+      code: request.code,
+      silent: false,
+      store_history: request.storeHistory,
+      user_expressions: {},
+      allow_stdin: request.allowStdin,
+      stop_on_error: true,
+    })
+    const metadataBytes = Object.keys(request.wishes).length === 0 ? EMPTY_OBJECT : json({ savepoint: request.wishes })
+    const rest = { parentBytes: EMPTY_OBJECT, metadataBytes, contentBytes, buffers: [] }
+    this.#attachment?.send('shell', { header, headerBytes, ...rest })
+  }
+
+  #answered(run: Run, seq: number): void {
+    run.answered = seq
+    run.execution.question = null
+    run.feed.add('input_reply', '{}')
   }
 
   #giveUpAll(failure: Failure): void {
@@ -180,11 +300,12 @@ export class KernelRuns implements KernelClient {
     return run
   }
 
-  #closeIfOver(run: Run): void {
+  #closeIfOver(run: Run, seq?: number): void {
     const { execution, feed, headerBytes } = run
     if (!isOver(execution) || !this.#open.delete(headerBytes.toString('latin1'))) return
     if (this.#latest === run) this.#latest = null
-    feed.add('end', JSON.stringify(summaryOf(execution, 0)))
+    feed.add('end', JSON.stringify(summaryOf(execution, 0)), seq)
+    this.#parts.records?.end(execution.id, endOf(execution, seq ?? this.#parts.journal.newest))
     this.#parts.onOver(execution)
     if (this.#open.size > 0) return
     this.#attachment?.detach()
@@ -208,19 +329,27 @@ export class KernelRuns implements KernelClient {
     return `${this.#clientId}_${this.#sent}`
   }
 
-  #message(msg_type: string, msg_id: string, parentBytes: Buffer, content: Content): IncomingMessage {
-    const header = {
+  #header(msg_type: string, msg_id: string): Header {
+    const { username, date } = this.#parts
+    return {
       msg_id,
       msg_type,
       session: this.#clientId,
-      username: this.#parts.username,
-      date: this.#parts.date().toISOString(),
+      username,
+      date: date().toISOString(),
       version: PROTOCOL_VERSION,
     }
+  }
+
+  #message(msg_type: string, msg_id: string, parentBytes: Buffer, content: Content): IncomingMessage {
+    const header = this.#header(msg_type, msg_id)
     const contentBytes = json(content)
     return { header, headerBytes: json(header), parentBytes, metadataBytes: EMPTY_OBJECT, contentBytes, buffers: [] }
   }
 }
+
+/** What kernels call this client. */
+export const REST = 'rest'
 
 const DEAD = json({ execution_state: 'dead' })
 const ENDED = failure('kernel_dead: The kernel ended before this did.')

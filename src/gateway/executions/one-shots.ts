@@ -11,14 +11,15 @@ import { isOver, type Execution, type RunRequest } from './execution.js'
 import type { Executions } from './executions.js'
 import type { ExecutionLimits } from './limits.js'
 import type { RunKernel, RunKernels } from './ports.js'
+import { keepPurpose, purposeIn } from './purpose.js'
 
 export interface OneShotsParts {
   readonly kernels: RunKernels
   readonly executions: Executions
   readonly clock: Clock
   readonly limits: ExecutionLimits
-  /** A kernel could not be ended. */
-  readonly onFault: (error: unknown) => void
+  /** Something of ours went wrong; `event` says what, for the log. */
+  readonly onFault: (event: string, error: unknown) => void
 }
 
 export interface OneShot {
@@ -88,6 +89,21 @@ export class OneShots {
     return await answer.model
   }
 
+  /**
+   * Keeps the kernel of a session that an earlier process of the gateway had, and ends one of a single run: whoever asked
+   * for that was cut off with the gateway.
+   */
+  takeUp(kernel: RunKernel): void {
+    const purpose = kernel.folder === null ? null : purposeIn(kernel.folder)
+    if (purpose === null) return
+    if (purpose.session === null) return void this.#end(kernel)
+    const key = JSON.stringify([kernel.owner, purpose.session, kernel.name])
+    if (this.#kept.has(key)) return
+    const kept = { kernel: Promise.resolve(kernel), users: 0, stopWaiting: () => {} }
+    this.#kept.set(key, kept)
+    this.#dropWhenIdle(key, kept)
+  }
+
   /** Ends the kernels that are kept. */
   async close(): Promise<void> {
     const kept = [...this.#kept.keys()]
@@ -97,6 +113,7 @@ export class OneShots {
   async #lease(shot: OneShot): Promise<Ran> {
     if (shot.affinity !== null) return await this.#runKept(shot, shot.affinity)
     const kernel = await this.#start(shot)
+    this.#keepPurpose(kernel, null)
     try {
       return await this.#runIn(kernel, shot)
     } finally {
@@ -152,7 +169,13 @@ export class OneShots {
       }
       void this.#drop(idle)
     }
-    return { kernel: this.#start(shot), users: 0, stopWaiting: () => {} }
+    const kernel = this.#start(shot)
+    kernel.then(
+      (started) => this.#keepPurpose(started, shot.affinity),
+      // Whoever waits for it hears of that.
+      () => {},
+    )
+    return { kernel, users: 0, stopWaiting: () => {} }
   }
 
   #start({ kernelName, owner, affinity }: OneShot): Promise<RunKernel> {
@@ -162,13 +185,22 @@ export class OneShots {
     return this.#parts.kernels.start({ ...nothing, name: kernelName, owner, guard, affinity })
   }
 
+  #keepPurpose({ folder }: RunKernel, session: string | null): void {
+    try {
+      if (folder !== null) keepPurpose(folder, { session })
+    } catch (error) {
+      // After a restart of the gateway it is a kernel like others.
+      this.#parts.onFault('purpose_not_kept', error)
+    }
+  }
+
   async #runIn(kernel: RunKernel, shot: OneShot): Promise<Ran> {
     const { executions, limits } = this.#parts
     const given = shot.run.wishes['timeout_s']
     const timeoutS = typeof given === 'number' ? given : limits.executeTimeoutS
     const wishes = { ...shot.run.wishes, timeout_s: timeoutS }
     // The key is ours: it stands for the whole request, not for a run in this kernel.
-    const execution = executions.start(kernel, shot.owner, { ...shot.run, wishes, idempotencyKey: null })
+    const execution = executions.start(kernel, shot.owner, { ...shot.run, wishes, idempotencyKey: null }, false)
     const withdraw = (): void => executions.cancel(kernel.id, execution.id)
     shot.signal.addEventListener('abort', withdraw, { once: true })
     if (shot.signal.aborted) withdraw()
@@ -199,7 +231,7 @@ export class OneShots {
     try {
       await kernel.shutdown()
     } catch (error) {
-      this.#parts.onFault(error)
+      this.#parts.onFault('kernel_not_ended', error)
     } finally {
       this.#parts.executions.forgetKernel(kernel.id)
     }

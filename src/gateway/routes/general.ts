@@ -82,6 +82,15 @@ export function generalRoutes(app: App, parts: RouteParts): void {
     app.get(url, {
       schema: { tags, summary: 'Whether a kernel can be had without waiting', response: answers({}, 503) },
       handler: (_request, reply) => {
+        if (kernels.returning > 0) {
+          throw new SavepointError(
+            'starting',
+            'Kernels of an earlier gateway are being taken up. Ask again in a moment.',
+            {
+              retry_after_s: 1,
+            },
+          )
+        }
         if (pool.isReady()) return reply.send({ status: 'ready' })
         throw new SavepointError('starting', 'The first workers are being prepared. Ask again in a moment.', {
           retry_after_s: 1,

@@ -3,9 +3,11 @@
 import type { FastifyInstance, FastifyTypeProvider } from 'fastify'
 import type { FastifyBaseLogger, RawServerDefault } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { BlockList } from 'node:net'
 import Type, { type Static, type TSchema } from 'typebox'
 import type { Clock } from '../../clock.js'
 import type { Log } from '../../log.js'
+import type { Observe } from '../../observe.js'
 import type { KernelSpecs } from '../kernelspecs.js'
 import type { Metrics } from '../metrics.js'
 import type { Gate } from '../auth/gate.js'
@@ -35,6 +37,8 @@ export interface RouteParts {
   readonly metrics: Metrics
   readonly clock: Clock
   readonly log: Log
+  readonly observe: Observe
+  readonly proxies: BlockList
   readonly started: Date
 }
 
