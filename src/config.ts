@@ -91,6 +91,10 @@ export const config = Object.freeze({
     helloMs: 5_000,
     /** For the last words of a worker that died. */
     deathMs: 500,
+    /** For a worker whose connection broke to be there again, and for what it had to say then. */
+    redialMs: 2_000,
+    /** How often a worker is rung that is waited for. */
+    ringMs: 500,
     /** For a zygote to end all that it has started. */
     zygoteStopMs: 3_000,
     /** How often we look whether a zygote that was started along with us still lives. */
@@ -102,6 +106,15 @@ export const config = Object.freeze({
     /** After how long an interrupt that the worker has not noticed is repeated, and how often it is sent in all. */
     interruptRepeatMs: 250,
     interruptsMax: 8,
+  }),
+  /** Traces, where they are on. */
+  tracing: Object.freeze({
+    /** Spans that wait to be sent; more are dropped. */
+    queueMax: 4_096,
+    batchMax: 512,
+    delayMs: 1_000,
+    /** For one batch to be sent. */
+    exportMs: 5_000,
   }),
   /** Kernels of a gateway. */
   kernels: Object.freeze({
@@ -127,6 +140,8 @@ export const config = Object.freeze({
     measuredMs: 10_000,
     /** Messages that ZeroMQ keeps for one client of a gateway's kernel that does not read. */
     queuedMessagesMax: 2_000,
+    /** How long what is for clients by ZeroMQ of an earlier gateway waits for them to connect again. */
+    clientsBackMs: 1_000,
   }),
   /** The longest deadline that a cell may have: a week. */
   cellTimeoutSMax: 604_800,
@@ -134,6 +149,15 @@ export const config = Object.freeze({
   transactionTimeoutSMax: 604_800,
   /** How long a zygote waits for the next kernel process after a restart; it must be gone within five seconds. */
   zygoteLingerS: 3,
+  journal: Object.freeze({
+    /** A file of this size is followed by another one; the oldest go when there is too much. */
+    segmentBytes: 8_388_608,
+    /** So much, or so many events, after the last state that was written down, another one is. */
+    replayBytes: 4_194_304,
+    replaySteps: 2_000,
+    /** Of a kernel whose journal ends with the process. */
+    memoryBytesMax: 16_777_216,
+  }),
   /** Chunks of one stream that follow each other within the interval become one message. */
   streams: Object.freeze({ intervalMs: 5, firstMs: 2, bytesMax: 262_144 }),
   /** How long busy and execute_input wait, to go out together with what follows. */

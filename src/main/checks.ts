@@ -9,20 +9,26 @@ import { runCommand } from '../provision/command.js'
 import type { WorkerPython } from '../provision/known.js'
 import { isAtLeast, parseVersion, showVersion } from '../provision/version.js'
 import { workerPython } from '../provision/worker-python.js'
+import { productVersion } from './commands.js'
+import { readRecord } from './gateway-record.js'
+import { checkDataFolder } from './health/data-folder.js'
+import { fine, problem, type Finding } from './health/finding.js'
+import { checkMachine } from './health/machine.js'
+import { checkRelease } from './health/running.js'
+import { checkSurvivors } from './health/survivors.js'
 import { DEFAULT_NAME, kernelsFolder, makeSpec, ownership, readTemplate, writeSpecFolder } from './kernelspec.js'
 import { tryCell } from './trial.js'
 
-export interface Check {
-  readonly name: string
-  readonly ok: boolean
-  readonly detail: string
-  /** What to do; null when there is nothing to do. */
-  readonly remedy: string | null
-}
+const NEEDED = 'No kernel can be started without it.'
 
 /** Yields each check as it is done. None throws. */
-export async function* allChecks(flags: SettingFlags): AsyncGenerator<Check> {
+export async function* allChecks(flags: SettingFlags, kernelsMax: number | null): AsyncGenerator<Finding> {
   const settings = resolveSettings(flags)
+  yield* checkMachine(kernelsMax)
+  yield* await checkDataFolder(settings.dataDir)
+  const found = readRecord(settings.dataDir)
+  yield* checkSurvivors(settings.dataDir, found?.alive === true)
+  if (found?.alive === true) yield* checkRelease(found.record.release, productVersion())
   yield checkNode()
   yield await checkModule('zeromq')
   yield await checkModule('libsql')
@@ -37,44 +43,46 @@ export async function* allChecks(flags: SettingFlags): AsyncGenerator<Check> {
   yield await checkCell(settings, python)
 }
 
-function good(name: string, detail: string): Check {
-  return { name, ok: true, detail, remedy: null }
-}
-
-function bad(name: string, detail: string, remedy: string): Check {
-  return { name, ok: false, detail, remedy }
-}
-
-function checkNode(): Check {
+function checkNode(): Finding {
   const detail = `${process.version}, ${process.execPath}`
-  if (isAtLeast(parseVersion(process.version), config.nodeVersionMin)) return good('Node', detail)
-  return bad('Node', detail, `Install Node ${showVersion(config.nodeVersionMin)} or newer.`)
+  if (isAtLeast(parseVersion(process.version), config.nodeVersionMin)) return fine('Node', detail)
+  return problem('Node', detail, NEEDED, `Install Node ${showVersion(config.nodeVersionMin)} or newer.`)
 }
 
-async function checkModule(name: string): Promise<Check> {
+async function checkModule(name: string): Promise<Finding> {
   try {
     await import(name)
-    return good(`module ${name}`, 'loads')
+    return fine(`module ${name}`, 'loads')
   } catch (error) {
     const reason = String((error as Error).message).split('\n')[0] ?? ''
-    return bad(`module ${name}`, reason, 'Run npm ci in the folder of this program, on this machine.')
+    return problem(`module ${name}`, reason, NEEDED, 'Run npm ci in the folder of this program, on this machine.')
   }
 }
 
 /** Kernels of the connection files that Jupyter writes listen on the loopback address. */
-async function checkLoopback(): Promise<Check> {
+async function checkLoopback(): Promise<Finding> {
   const reason = await listenOnce({ host: '127.0.0.1', port: 0 })
-  if (reason === null) return good('loopback', 'ports of 127.0.0.1 can be used')
-  return bad('loopback', reason, 'Bring up the loopback interface, or lift what forbids listening on it.')
+  if (reason === null) return fine('loopback', 'ports of 127.0.0.1 can be used')
+  return problem(
+    'loopback',
+    reason,
+    'Kernels of connection files listen there.',
+    'Bring up the loopback interface, or lift what forbids listening on it.',
+  )
 }
 
 /** The Python processes of a kernel dial a unix socket in the folder for temporary files. */
-async function checkUnixSocket(): Promise<Check> {
+async function checkUnixSocket(): Promise<Finding> {
   const folder = mkdtempSync(join(tmpdir(), 'savepoint-doctor-'))
   try {
     const reason = await listenOnce({ path: join(folder, 'link') })
-    if (reason === null) return good('unix sockets', `can be made in ${tmpdir()}`)
-    return bad('unix sockets', reason, 'Set TMPDIR to a local folder with a short path.')
+    if (reason === null) return fine('unix sockets', `can be made in ${tmpdir()}`)
+    return problem(
+      'unix sockets',
+      reason,
+      'Python speaks to the kernel over one.',
+      'Set TMPDIR to a local folder with a short path.',
+    )
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -88,14 +96,14 @@ function listenOnce(at: { host: string; port: number } | { path: string }): Prom
   })
 }
 
-function checkPython(settings: Settings, python: WorkerPython | Error): Check {
+function checkPython(settings: Settings, python: WorkerPython | Error): Finding {
   const name = settings.python === null ? 'private Python' : 'your Python'
-  if (!(python instanceof Error)) return good(name, python.python)
-  return bad(name, 'cannot be used', python.message)
+  if (!(python instanceof Error)) return fine(name, python.python)
+  return problem(name, 'cannot be used', NEEDED, python.message)
 }
 
 /** Each package's version, and which of the two places it is from. */
-async function checkPackages({ python, stack }: WorkerPython): Promise<Check> {
+async function checkPackages({ python, stack }: WorkerPython): Promise<Finding> {
   const report = [
     'import sys',
     ...(stack === null ? [] : [`sys.path.insert(0, ${JSON.stringify(stack)})`]),
@@ -103,9 +111,9 @@ async function checkPackages({ python, stack }: WorkerPython): Promise<Check> {
     'print(json.dumps([[m.__name__, m.__version__, m.__file__] for m in (IPython, ipykernel, cloudpickle)]))',
   ].join('\n')
   const result = await runCommand([python, '-c', report], { deadlineMs: config.interpreterProbeMs, cwd: '/' })
-  if (result.code === 0) return good('Python packages', showPackages(result.stdout.at(-1) ?? '[]', stack))
+  if (result.code === 0) return fine('Python packages', showPackages(result.stdout.at(-1) ?? '[]', stack))
   const remedy = `Remove ${stack ?? 'the private environment'} and run this again; it is made anew.`
-  return bad('Python packages', result.failure ?? result.tail.at(-1) ?? 'do not import', remedy)
+  return problem('Python packages', result.failure ?? result.tail.at(-1) ?? 'do not import', NEEDED, remedy)
 }
 
 function showPackages(report: string, stack: string | null): string {
@@ -119,10 +127,15 @@ function showPackages(report: string, stack: string | null): string {
 }
 
 /** Not a fault when it is missing from here: it may be installed for an environment. */
-function checkKernelspec(): Check {
+function checkKernelspec(): Finding {
   const folder = installedFolder()
-  if (ownership(folder) === 'ours') return good('kernelspec', folder)
-  return bad('kernelspec', `not installed for this user (${folder})`, `Run: node ${places.program} install`)
+  if (ownership(folder) === 'ours') return fine('kernelspec', folder)
+  return problem(
+    'kernelspec',
+    `not installed for this user (${folder})`,
+    'Jupyter finds the kernel by it; a gateway does not need it.',
+    `Run: node ${places.program} install`,
+  )
 }
 
 function installedFolder(): string {
@@ -131,7 +144,7 @@ function installedFolder(): string {
 }
 
 /** With the settings of this call, not with those of the installed kernelspec: that is what was asked about. */
-async function checkCell(settings: Settings, python: WorkerPython): Promise<Check> {
+async function checkCell(settings: Settings, python: WorkerPython): Promise<Finding> {
   const scratch = mkdtempSync(join(tmpdir(), 'savepoint-doctor-'))
   try {
     const spec = makeSpec(readTemplate(), process.execPath, places.program, {
@@ -140,12 +153,12 @@ async function checkCell(settings: Settings, python: WorkerPython): Promise<Chec
     })
     const trial = await tryCell(writeSpecFolder(scratch, DEFAULT_NAME, spec), python)
     if (trial.ok) {
-      return good(
+      return fine(
         'one cell',
         `kernel ready after ${trial.start_ms?.toFixed(0)} ms, cell done after ${trial.cell_ms?.toFixed(1)} ms`,
       )
     }
-    return bad('one cell', 'failed', trial.problem ?? 'The client gave no reason.')
+    return problem('one cell', 'failed', 'So do the cells of users.', trial.problem ?? 'The client gave no reason.')
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }

@@ -1,8 +1,10 @@
 /** `savepoint doctor`: looks at everything that a kernel needs, and says what to do about what is missing. */
 import { parseFlags } from './flags.js'
-import type { Check } from './checks.js'
 import { allChecks } from './checks.js'
+import { showFinding, type Finding } from './health/finding.js'
 import { EXIT } from './report.js'
+import { readSettings } from '../settings.js'
+import { readSettingsFile } from '../settings/file.js'
 
 const FLAGS = { '--json': 'switch', '--python': 'value', '--data-dir': 'value' } as const
 
@@ -12,19 +14,21 @@ export async function runDoctor(args: readonly string[]): Promise<number> {
     ...(given['--python'] === undefined ? {} : { python: given['--python'] }),
     ...(given['--data-dir'] === undefined ? {} : { dataDir: given['--data-dir'] }),
   }
-  const checks: Check[] = []
-  for await (const check of allChecks(flags)) {
+  const file = process.env['SAVEPOINT_CONFIG']
+  const { values } = readSettings(process.env, {}, file ? readSettingsFile(file) : null)
+  const checks: (Finding & { readonly ok: boolean })[] = []
+  for await (const found of allChecks(flags, values['kernels.max'])) {
+    const check = { ...found, ok: found.level !== 'problem' }
     checks.push(check)
-    if (!given['--json']) process.stdout.write(showCheck(check))
+    if (!given['--json']) process.stdout.write(showFinding(check))
   }
   const ok = checks.every((check) => check.ok)
   if (given['--json']) process.stdout.write(`${JSON.stringify({ ok, checks })}\n`)
-  else process.stdout.write(ok ? 'All well.\n' : 'Something is to be done; see above.\n')
+  else process.stdout.write(`${verdictOn(checks)}\n`)
   return ok ? EXIT.done : EXIT.failed
 }
 
-/** One line, and the remedy below it when there is something to do. */
-export function showCheck({ name, ok, detail, remedy }: Check): string {
-  const line = `${ok ? 'ok  ' : 'FAIL'}  ${name}: ${detail}\n`
-  return remedy === null ? line : `${line}      ${remedy.replaceAll('\n', '\n      ')}\n`
+function verdictOn(checks: readonly Finding[]): string {
+  if (checks.some(({ level }) => level === 'problem')) return 'Something is to be done; see above.'
+  return checks.some(({ level }) => level === 'warning') ? 'All works; see the warnings above.' : 'All well.'
 }

@@ -1,5 +1,6 @@
 /** ZeroMQ channels for kernels of a gateway: unix sockets in a private folder, and a file where Jupyter looks for it. */
 
+import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { v4 as uuid } from 'uuid'
@@ -30,8 +31,7 @@ export function bindChannelsIn({
   outboxBytesMax,
   holdMaxMs = config.kernels.holdMaxMs,
 }: ConnectionsSurroundings): BindChannels {
-  let made = 0
-  return async ({ kernelId, kernelName, scheme, key, ...handlers }) => {
+  return async ({ kernelId, kernelName, scheme, key, at, ...handlers }) => {
     const runtimeDir = jupyterRuntimeDir(env)
     makeFolder(folder, 0o700)
     makeFolder(runtimeDir, 0o700)
@@ -41,9 +41,10 @@ export function bindChannelsIn({
     const fields = {
       ...newConnectionFields(key),
       transport: 'ipc',
-      ip: join(folder, `z${(made += 1)}`),
+      ip: join(folder, `z${randomBytes(3).toString('hex')}`),
       signature_scheme: scheme,
       kernel_name: kernelName,
+      ...(at === null ? {} : { ip: at.ip, ...portFields(at.ports) }),
     }
     const file = await openConnectionFile(path, undefined, fields)
     const signer = createSigner(scheme, key)
@@ -58,6 +59,7 @@ export function bindChannelsIn({
       onRequest: (channel, routing, message) => handlers.onRequest(channel, routing, message),
       // Unix sockets do not show who lags, and a gateway's memory is that of all kernels.
       subscriberMessagesMax: config.kernels.queuedMessagesMax,
+      ...(at === null ? {} : { patienceMs: config.kernels.clientsBackMs }),
       onFull: () => {
         handlers.onFull()
         cancel = systemClock.after(holdMaxMs, () => {
@@ -84,9 +86,15 @@ export function bindChannelsIn({
     }
     return {
       facts: { connection_file: path, connection_info: mergePorts(fields, channels.ports) },
+      at: { ip: fields.ip, ports: channels.ports },
       publish: (topic, frames) => void (dropping || channels.publish(topic, frames)),
       reply: (channel, routing, frames) => channels.reply(channel, routing, frames),
       close,
     }
   }
+}
+
+/** Ports as they stand in a connection file. */
+function portFields(ports: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(ports).map(([name, port]) => [`${name}_port`, port]))
 }

@@ -5,8 +5,11 @@
  * one with the same number, which its start time tells.
  */
 
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { ownersIn } from '../store/instances/instance.js'
+import { isSameProcess, ownIdentity } from '../store/instances/process.js'
+import { readWhole, writeWhole } from '../store/instances/whole-file.js'
 
 export interface GatewayRecord {
   readonly version: 1
@@ -34,31 +37,60 @@ export function recordPath(dataDir: string): string {
 export function writeRecord(dataDir: string, facts: { url: string; release: string; startedAt: Date }): void {
   const record: GatewayRecord = {
     version: 1,
-    pid: process.pid,
-    pid_started: startOf(process.pid),
+    ...ownIdentity(),
     url: facts.url,
     started_at: facts.startedAt.toISOString(),
     release: facts.release,
   }
-  const path = recordPath(dataDir)
-  const draft = `${path}.${process.pid}`
-  writeFileSync(draft, `${JSON.stringify(record)}\n`, { mode: 0o600 })
-  renameSync(draft, path)
+  writeWhole(recordPath(dataDir), record)
 }
 
 /** Takes back what this process said; what another one has said since stays. */
 export function removeRecord(dataDir: string): void {
-  if (readRecord(dataDir)?.record.pid === process.pid) rmSync(recordPath(dataDir), { force: true })
+  if (writtenRecord(dataDir)?.record.pid === process.pid) rmSync(recordPath(dataDir), { force: true })
 }
 
-/** null: there is none, or none that can be read. */
+/**
+ * Of the gateway that said so last, or, once that is gone, of another one of the same data folder that lives. null: there
+ * is none, or none that can be read.
+ */
 export function readRecord(dataDir: string): FoundRecord | null {
-  let record: Partial<GatewayRecord> | null
-  try {
-    record = JSON.parse(readFileSync(recordPath(dataDir), 'utf8')) as Partial<GatewayRecord> | null
-  } catch {
-    return null
-  }
+  const written = writtenRecord(dataDir)
+  if (written?.alive) return written
+  const [other] = othersOf(dataDir)
+  return other === undefined ? written : { record: other, alive: true }
+}
+
+/** The gateway of the data folder, of all that live, that listens at a port; null: none of them. */
+export function gatewayAt(dataDir: string, port: number): GatewayRecord | null {
+  const written = writtenRecord(dataDir)
+  const living = [...(written?.alive ? [written.record] : []), ...othersOf(dataDir)]
+  return living.find(({ url }) => portOf(url) === port) ?? null
+}
+
+/** Of a URL that a gateway wrote; null: it is none. */
+function portOf(written: string): number | null {
+  if (!URL.canParse(written)) return null
+  const { port, protocol } = new URL(written)
+  return Number(port || (protocol === 'https:' ? 443 : 80))
+}
+
+/** Gateways of the data folder that live, but for this process; the youngest first. */
+function othersOf(dataDir: string): GatewayRecord[] {
+  return ownersIn(dataDir)
+    .filter((owner) => owner.pid !== process.pid && isSameProcess(owner))
+    .map(({ pid, pid_started, url, started_at, release }) => ({
+      version: 1,
+      pid,
+      pid_started,
+      url,
+      started_at,
+      release,
+    }))
+}
+
+function writtenRecord(dataDir: string): FoundRecord | null {
+  const record = readWhole(recordPath(dataDir)) as Partial<GatewayRecord> | null
   const { pid, url } = record ?? {}
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 1 || typeof url !== 'string') return null
   const found: GatewayRecord = {
@@ -70,29 +102,4 @@ export function readRecord(dataDir: string): FoundRecord | null {
     release: record?.release ?? '',
   }
   return { record: found, alive: isSameProcess(found) }
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-function isSameProcess({ pid, pid_started }: GatewayRecord): boolean {
-  if (!isAlive(pid)) return false
-  const started = startOf(pid)
-  return started === null || pid_started === null || started === pid_started
-}
-
-/** Field 22 of proc(5)'s stat, counted from the end of the name, which may hold anything. */
-function startOf(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
-  } catch {
-    return null
-  }
 }

@@ -11,6 +11,9 @@ import type { SpecFacts } from '../host/kernels/kernels.js'
 import type { PoolSpec } from '../pool/options.js'
 import type { WorkerPython } from '../provision/known.js'
 import type { ConfiguredSpec } from '../settings.js'
+import type { ResourceLimits, SpecLimits } from '../settings/limits.js'
+import type { Confine } from './confined-kernels.js'
+import { inheritedEnvironment } from './inherited-environment.js'
 import { readTemplate } from './kernelspec.js'
 import { zygoteEnvironment } from './zygote-environment.js'
 
@@ -18,6 +21,7 @@ export interface GatewaySpec {
   readonly offered: OfferedSpec
   readonly facts: SpecFacts
   readonly pool: PoolSpec
+  readonly limits: ResourceLimits
 }
 
 /** In the order in which clients list them; the first is the default. */
@@ -31,28 +35,51 @@ export interface SpecSources {
   readonly preload: readonly string[]
   readonly configured: Readonly<Record<string, ConfiguredSpec & { readonly worker: WorkerPython }>>
   readonly env: Environment
+  /** The limits of a kernelspec that has some of its own. */
+  readonly limits: (own?: SpecLimits) => ResourceLimits
+  readonly confine: Confine
+  /** Variables of ours that kernels get; empty: all but secrets. */
+  readonly inherited: readonly string[]
 }
 
 export function gatewaySpecs(sources: SpecSources): GatewaySpecs {
-  const { python, preload, configured, env } = sources
+  const { python, preload, configured, limits, confine } = sources
+  const env = inheritedEnvironment(sources.env, sources.inherited)
   const specs = new Map<string, GatewaySpec>()
   const [first = ''] = BUILT_IN_NAMES
   for (const name of BUILT_IN_NAMES) {
-    specs.set(name, specOf(name, first, {}, { ...python, preload, environment: {} }, places.kernelspec, env))
+    specs.set(
+      name,
+      specOf(
+        name,
+        first,
+        {},
+        { ...python, preload, environment: {}, ...sandboxed(confine(python)) },
+        places.kernelspec,
+        env,
+        limits(),
+      ),
+    )
   }
   for (const [name, spec] of Object.entries(configured)) {
     const kernel = {
       display_name: spec.display_name ?? name,
       ...(Object.keys(spec.env).length > 0 ? { env: spec.env } : {}),
     }
-    const pool = { ...spec.worker, preload: spec.preload, environment: spec.env }
-    specs.set(name, specOf(name, name, kernel, pool, places.kernelspec, env))
+    const pool = {
+      ...spec.worker,
+      preload: spec.preload,
+      environment: spec.env,
+      ...sandboxed(confine(spec.worker, spec.sandbox)),
+    }
+    specs.set(name, specOf(name, name, kernel, pool, places.kernelspec, env, limits(spec.limits)))
   }
-  for (const found of installedSpecs(env)) {
+  for (const found of installedSpecs(sources.env)) {
     const { name, kernel, folder } = found
     if (specs.has(name)) continue
-    const pool = { ...(found.worker ?? python), preload, environment: kernel.env ?? {} }
-    specs.set(name, specOf(name, name, kernel, pool, folder, env))
+    const worker = found.worker ?? python
+    const pool = { ...worker, preload, environment: kernel.env ?? {}, ...sandboxed(confine(worker)) }
+    specs.set(name, specOf(name, name, kernel, pool, folder, env, limits()))
   }
   return specs
 }
@@ -64,6 +91,7 @@ function specOf(
   pool: PoolSpec,
   folder: string,
   env: Environment,
+  limits: ResourceLimits,
 ): GatewaySpec {
   const { cull_idle_timeout: culled } = kernel.metadata ?? {}
   return {
@@ -79,15 +107,18 @@ function specOf(
         argv: ['savepoint', 'kernel', '-f', '{connection_file}'],
       },
     },
-    facts: { name: canonical, cullIdleTimeoutS: typeof culled === 'number' ? culled : null },
-    pool: { ...pool, environment: { ...kernelsEnvironment(env), ...pool.environment } },
+    facts: {
+      name: canonical,
+      cullIdleTimeoutS: typeof culled === 'number' ? culled : null,
+      limits: { cellS: limits.cellS },
+    },
+    limits,
+    pool: { ...pool, environment: { ...zygoteEnvironment(env), ...pool.environment } },
   }
 }
 
-/** What the gateway's own environment gives to kernels: not its token. */
-function kernelsEnvironment(env: Environment): Environment {
-  const { SAVEPOINT_TOKEN: _token, SAVEPOINT_CONFIG: _config, ...rest } = env
-  return zygoteEnvironment(rest)
+function sandboxed(sandbox: ReturnType<Confine>): Pick<PoolSpec, 'sandbox'> {
+  return sandbox === undefined ? {} : { sandbox }
 }
 
 interface InstalledKernel {

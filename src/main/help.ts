@@ -61,8 +61,12 @@ JupyterLab with it.
   --config F          file with these and further settings, YAML (default: $SAVEPOINT_CONFIG)
   --json              the first line that is printed is one object: {"url", "token", "pid", "version"}
   --guard, --no-guard freeze a copy of a kernel after each cell, or not (default: --guard)
+  --takeover          the gateway of this data folder that runs hands its kernels over to this one, and ends
 
-Each of these is also a variable, as SAVEPOINT_SERVER_PORT for --port: docs/configuration.md`,
+Each of these is also a variable, as SAVEPOINT_SERVER_PORT for --port: docs/configuration.md
+
+Kernels outlive a crash of the gateway: start it again, and they are there. SIGTERM ends them all, in order; SIGUSR2 leaves
+them to the next gateway: docs/recovery.md`,
 
   install: `savepoint install [--user | --sys-prefix | --prefix DIR] [options]
 
@@ -102,7 +106,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage (nothing was done), 3 there is no su
 
 Says whether a gateway runs with the data folder (mode pool), kernels without one (single), or nothing (none).
 
-  --json                {"mode", "url", "pid", "version", "started_at", "kernels", "single_pids", "notes"}
+  --json                {"mode", "url", "pid", "version", "started_at", "kernels", "single_pids", "notes", "findings"}
   --data-dir D          (default: $SAVEPOINT_DATA_DIR, else $XDG_DATA_HOME/savepoint, else ~/.local/share/savepoint)
   --token T             to count the kernels (default: $SAVEPOINT_TOKEN, else the one in the data folder)
 
@@ -179,8 +183,9 @@ Exit codes: those of jupyter console; 2 wrong usage (nothing was done), ${EXITS}
   doctor: `savepoint doctor [--json] [--python P]
 
 Checks Node, native modules, Python, its packages, the kernelspec and sockets, runs one cell through a real
-client, and says what to do about what is missing. Exit codes: 0 all well, 1 something to do.
+client; looks at the data folder, the machine, and what a killed gateway left. Says of each finding what it is, why it
+matters, and what to do. Exit codes: 0 all well, or warnings alone; 1 something to do.
 
-  --json                one object: {"ok": true, "checks": [{"name", "ok", "detail", "remedy"}]}
+  --json                one object: {"ok": true, "checks": [{"name", "level", "ok", "detail", "why", "remedy"}]}
 ${PYTHON}`,
 } as const

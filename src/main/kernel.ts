@@ -15,6 +15,7 @@ import { recallWorkerPython, type WorkerPython } from '../provision/known.js'
 import { readSettings, type FileSettings, type SettingValues } from '../settings.js'
 import { openConnectionFile } from '../sockets/connection-file.js'
 import { listenerTo } from '../worker/events.js'
+import { OomWatch } from '../worker/limits/oom.js'
 import { OwnZygote } from '../worker/own-zygote.js'
 import { makeRuntimeDir, noteDataDir, runtimeRoot, sweep, type RuntimeDir } from '../worker/runtime-dir.js'
 import { Workers } from '../worker/workers.js'
@@ -67,7 +68,7 @@ export async function runKernel(args: readonly string[]): Promise<number> {
 }
 
 async function run(command: KernelCommand, companion: Companion | null): Promise<number> {
-  const log = lineLog(command.logLevel, (line) => void process.stderr.write(line))
+  const log = lineLog(command.logLevel, (line) => void process.stderr.write(line), command.values['log.format'])
   if (command.unknownSettings.length > 0) {
     log('warn', 'unknown_settings', { ignored: command.unknownSettings.join(' ') })
   }
@@ -151,6 +152,7 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
   const { root, dir, log, inbox, keepInfo, companion } = around
   const environment = zygoteEnvironment(process.env)
   const early = companion?.takeFor(python) ?? null
+  const oom = new OomWatch(systemClock)
   const backing = new OwnZygote({
     kernel: `k${process.pid}`,
     dir,
@@ -172,13 +174,15 @@ function startWorkers(command: KernelCommand, python: WorkerPython, around: Surr
     {
       cwd: null,
       workerEnvironment: { JPY_PARENT_PID: process.env['JPY_PARENT_PID'] ?? null },
+      explain: (_pid, death) => oom.explain(death),
       clock: systemClock,
       log,
       limits: config.workers,
     },
     backing,
     listenerTo((event) => {
-      inbox.deliver(event)
+      // Nobody takes up the processes of a kernel that ends with its own.
+      if (event.on !== 'placed') inbox.deliver(event)
       if (event.on === 'zygote_ready') keepInfo(event.kernelInfo)
     }),
   )

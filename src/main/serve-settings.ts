@@ -16,11 +16,19 @@ import { parseFlags, usage } from './flags.js'
 export interface ServeCommand extends ReadSettings {
   readonly logLevel: LogLevel
   readonly json: boolean
+  /** Have the gateway of this data folder that runs hand its kernels over. */
+  readonly takeover: boolean
   readonly tls: TlsFiles | null
 }
 
 /** Those that are no settings, or two flags of one. */
-const OTHER_FLAGS = { '--config': 'value', '--guard': 'switch', '--no-guard': 'switch', '--json': 'switch' } as const
+const OTHER_FLAGS = {
+  '--config': 'value',
+  '--guard': 'switch',
+  '--no-guard': 'switch',
+  '--json': 'switch',
+  '--takeover': 'switch',
+} as const
 
 /** Throws USAGE. */
 export function parseServeCommand(args: readonly string[], env: NodeJS.ProcessEnv = process.env): ServeCommand {
@@ -42,7 +50,13 @@ export function parseServeCommand(args: readonly string[], env: NodeJS.ProcessEn
   if (given['--no-guard'] === true) flags['guard.enabled'] = 'off'
   const path = (given['--config'] as string | undefined) || env['SAVEPOINT_CONFIG']
   const read = readSettings(env, flags as FlagValues, path ? readSettingsFile(path) : null)
-  return { ...read, logLevel: read.values.log_level, json: given['--json'] === true, tls: tlsOf(read) }
+  return {
+    ...read,
+    logLevel: read.values.log_level,
+    json: given['--json'] === true,
+    takeover: given['--takeover'] === true,
+    tls: tlsOf(read),
+  }
 }
 
 function tlsOf({ values }: ReadSettings): TlsFiles | null {

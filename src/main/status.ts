@@ -9,7 +9,13 @@ import { resolveSettings } from '../config.js'
 import { kernelsWith, runtimeRoot } from '../worker/runtime-dir.js'
 import { parseFlags } from './flags.js'
 import { GatewayClient } from './gateway-client.js'
-import { isAlive, readRecord } from './gateway-record.js'
+import { isAlive } from '../store/instances/process.js'
+import { readRecord } from './gateway-record.js'
+import { checkWritable } from './health/data-folder.js'
+import { problem, showFinding, type Finding } from './health/finding.js'
+import { checkRelease, checkRunning } from './health/running.js'
+import { checkSurvivors } from './health/survivors.js'
+import { productVersion } from './commands.js'
 import { EXIT } from './report.js'
 import { keptToken } from './token-file.js'
 
@@ -40,8 +46,32 @@ export async function runStatus(args: readonly string[]): Promise<number> {
   const { dataDir } = resolveSettings(given['--data-dir'] === undefined ? {} : { dataDir: given['--data-dir'] })
   const token = given['--token'] ?? process.env['SAVEPOINT_TOKEN'] ?? keptToken(dataDir)
   const status = await detect(dataDir, token, singleKernels(dataDir))
-  process.stdout.write(given['--json'] ? `${JSON.stringify(status)}\n` : `${show(status)}\n`)
+  const findings = (await findingsOf(dataDir, token, status)).filter(({ level }) => level !== 'ok')
+  const shown = [`${show(status)}\n`, ...findings.map(showFinding)].join('')
+  process.stdout.write(given['--json'] ? `${JSON.stringify({ ...status, findings })}\n` : shown)
   return status.mode === 'none' ? EXIT.notFound : EXIT.done
+}
+
+/** What is wrong, and what to do. Never throws. */
+async function findingsOf(dataDir: string, token: string | null, status: Status): Promise<readonly Finding[]> {
+  const found = readRecord(dataDir)
+  const local = [...checkSurvivors(dataDir, status.mode === 'pool'), ...checkWritable(dataDir)]
+  if (found?.alive !== true) return local
+  const { url, pid, release } = found.record
+  if (status.mode !== 'pool') {
+    const why = 'Its kernels cannot be reached as long as it does not answer.'
+    const remedy = `Look at its log; then replace it, its kernels live on: kill -KILL ${pid}; savepoint serve`
+    return [...local, problem('gateway', `process ${pid} does not answer at ${url}`, why, remedy)]
+  }
+  const client = new GatewayClient(url, token)
+  try {
+    return [...local, ...checkRelease(release, productVersion()), ...(await checkRunning(client, ANSWER_MS))]
+  } catch {
+    // That it does not take the token is said already.
+    return [...local, ...checkRelease(release, productVersion())]
+  } finally {
+    client.close()
+  }
 }
 
 /** Looks for what runs. `singles`: processes of kernels; the gateway's own may be among them. Never throws. */

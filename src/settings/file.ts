@@ -11,10 +11,12 @@ import {
   type Setting,
   type SettingName,
 } from '../settings.js'
+import { SPEC_LIMITS, type SpecLimits } from './limits.js'
+import { RETIRED_SETTINGS } from './retired.js'
 
 const BYTES_MAX = 1_048_576
 /** What a kernelspec may say: which of its keys holds what. */
-const SPEC_KEYS: readonly string[] = ['python', 'display_name', 'env', 'preload']
+const SPEC_KEYS: readonly string[] = ['python', 'display_name', 'env', 'preload', 'limits', 'sandbox']
 /** As Jupyter's routes know names of kernelspecs. */
 const SPEC_NAME = /^[\w.-]{1,100}$/
 
@@ -26,6 +28,7 @@ export function readSettingsFile(path: string): FileSettings {
   const [error] = document.errors
   if (error) throw usage(`${at(error.pos[0])}: ${error.message}`)
   const values = new Map<string, unknown>()
+  const retired: string[] = []
   const kernelspecs: Record<string, ConfiguredSpec> = {}
   const root = document.contents
   if (root !== null && !isMap(root)) throw usage(`${path} must hold settings: \`server:\`, below it \`port: 8890\`.`)
@@ -37,6 +40,7 @@ export function readSettingsFile(path: string): FileSettings {
       const name = `${prefix}${key}`
       if (name === 'kernelspecs') takeSpecs(pair, where)
       else if (Object.hasOwn(SETTINGS, name)) takeValue(name as SettingName, pair.value, where)
+      else if (Object.hasOwn(RETIRED_SETTINGS, name)) retired.push(name)
       else if (isGroup(name) && isMap(pair.value)) take(pair.value, `${name}.`)
       // A group with nothing below it says nothing.
       else if (!isGroup(name) || !isNothing(pair.value))
@@ -66,7 +70,7 @@ export function readSettingsFile(path: string): FileSettings {
   }
 
   if (root !== null) take(root, '')
-  return { path, values, kernelspecs }
+  return { path, values, retired, kernelspecs }
 }
 
 function isGroup(name: string): boolean {
@@ -86,7 +90,7 @@ function specOf(where: string, given: unknown): ConfiguredSpec {
     if (!SPEC_KEYS.includes(key))
       throw usage(`${where}.${key}: there is no such key; there are ${SPEC_KEYS.join(', ')}.`)
   }
-  const { python = null, display_name = null, env = {}, preload = [] } = spec
+  const { python = null, display_name = null, env = {}, preload = [], limits = {}, sandbox = null } = spec
   if (python !== null && typeof python !== 'string') throw usage(`${where}.python must be the path of a Python.`)
   if (display_name !== null && typeof display_name !== 'string') throw usage(`${where}.display_name must be text.`)
   if (!Array.isArray(preload) || !preload.every((each) => typeof each === 'string')) {
@@ -98,7 +102,24 @@ function specOf(where: string, given: unknown): ConfiguredSpec {
     if (typeof value === 'string' || typeof value === 'number') return [key, String(value)]
     throw usage(`${where}.env.${key} must be text.`)
   })
-  return { python, display_name, preload, env: Object.fromEntries(variables) }
+  if (sandbox !== null && typeof sandbox !== 'boolean') throw usage(`${where}.sandbox must be true or false.`)
+  const own = limitsOf(`${where}.limits`, limits)
+  return { python, display_name, preload, env: Object.fromEntries(variables), limits: own, sandbox }
+}
+
+/** Each is as the setting of its name. */
+function limitsOf(where: string, given: unknown): SpecLimits {
+  const known = Object.keys(SPEC_LIMITS)
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw usage(`${where} must have some of ${known.join(', ')} below it.`)
+  const entries = Object.entries(given).map(([key, value]): [string, number] => {
+    if (!known.includes(key)) throw usage(`${where}.${key}: there is no such limit; there are ${known.join(', ')}.`)
+    const setting: Setting<unknown> = SETTINGS[`limits.${key}` as SettingName]
+    const accepted = setting.accept(value)
+    if (typeof accepted !== 'number') throw wrongValue(`${where}.${key}`, value, setting)
+    return [key, accepted]
+  })
+  return Object.fromEntries(entries)
 }
 
 function contentOf(path: string): string {

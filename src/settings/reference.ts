@@ -1,5 +1,6 @@
 /** What people read about the settings, made from their table. */
 
+import { SPEC_LIMITS } from './limits.js'
 import { SETTINGS, variableOf, type Setting } from '../settings.js'
 
 const all = Object.entries<Setting<unknown>>(SETTINGS)
@@ -43,6 +44,9 @@ export function settingsSchema(): object {
       properties[group] = { type: 'object', additionalProperties: false, properties: { ...inner, [key]: described } }
     }
   }
+  const limits = Object.fromEntries(
+    Object.keys(SPEC_LIMITS).map((name) => [name, SETTINGS[`limits.${name}` as keyof typeof SETTINGS].schema]),
+  )
   const env = { type: 'object', additionalProperties: { type: 'string' } }
   const spec = {
     type: 'object',
@@ -52,6 +56,8 @@ export function settingsSchema(): object {
       display_name: { type: 'string' },
       env,
       preload: { type: 'array', items: { type: 'string' } },
+      limits: { type: 'object', additionalProperties: false, properties: limits },
+      sandbox: { type: 'boolean' },
     },
   }
   properties['kernelspecs'] = { type: 'object', additionalProperties: spec }
