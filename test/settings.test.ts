@@ -126,11 +126,31 @@ describe('the configuration file', () => {
     expect(parseServeCommand([], { SAVEPOINT_CONFIG: file }).values['server.port']).toBe(8890)
   })
 
+  test('may say what set something once, which is told with what there is now', () => {
+    const path = write('websocket:\n  kept_s: 7\n  journal_bytes_max: 5\n')
+    const command = parseServeCommand([], { SAVEPOINT_CONFIG: path, SAVEPOINT_WEBSOCKET_KEPT_BYTES_MAX: '9' })
+    expect(command.values['websocket.kept_s']).toBe(7)
+    expect(command.unknown).toEqual([])
+    expect(command.retired).toEqual({
+      'websocket.journal_bytes_max': expect.stringContaining('journal.bytes_max'),
+      'websocket.kept_bytes_max': expect.stringContaining('journal.bytes_max'),
+    })
+  })
+
   test('names kernelspecs', () => {
-    const file = write('kernelspecs:\n  lab:\n    python: /p\n    env: {A: 1}\n    preload: [numpy]\n  bare:\n')
+    const file = write(
+      'kernelspecs:\n  lab:\n    python: /p\n    env: {A: 1}\n    preload: [numpy]\n    limits: {cell_s: 5}\n  bare:\n',
+    )
     expect(readSettingsFile(file).kernelspecs).toEqual({
-      lab: { python: '/p', display_name: null, env: { A: '1' }, preload: ['numpy'] },
-      bare: { python: null, display_name: null, env: {}, preload: [] },
+      lab: {
+        python: '/p',
+        display_name: null,
+        env: { A: '1' },
+        preload: ['numpy'],
+        limits: { cell_s: 5 },
+        sandbox: null,
+      },
+      bare: { python: null, display_name: null, env: {}, preload: [], limits: {}, sandbox: null },
     })
   })
 

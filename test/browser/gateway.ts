@@ -157,6 +157,8 @@ async function launcher(report: Report, lab: LabWithGateway, notebook: NotebookP
     )
     const cards = await card.count()
     assert(cards === 1, `there are ${cards} of them`)
+    // The notebook may have come to the front again, since the page had not done with its reload.
+    await page.locator('.lm-DockPanel-tabBar .lm-TabBar-tab', { hasText: 'Launcher' }).click()
     await notebook.picture('launcher')
     await Promise.all([notebook.greeting(), clicked(card)])
     await notebook.waitUntilIdle()

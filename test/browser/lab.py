@@ -52,6 +52,7 @@ def main() -> None:
         "run_all": everyday.build(everyday.RUN_ALL, KERNEL),
         "debugged": everyday.build(everyday.DEBUGGED, KERNEL),
         "shared": everyday.build(everyday.SHARED, KERNEL),
+        "refreshed": everyday.build(everyday.REFRESHED, KERNEL),
         "mishaps": mishaps.build(KERNEL),
         "tomorrow": tomorrow.build(KERNEL),
     }

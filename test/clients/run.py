@@ -21,7 +21,7 @@ from support import subject
 
 HERE = Path(__file__).resolve().parent
 AT_ONCE = 2
-FILE_WITHIN_S = 3600 if os.environ.get("RUN_SLOW") else 200
+FILE_WITHIN_S = 3600 if os.environ.get("RUN_SLOW") else 400
 AFTERMATH_S = 15
 #: What takes longest begins first, so that nothing long is left to run alone.
 LONGEST = ("ipykernel", "hostile_clients", "leftovers", "disorder", "debugger", "interrupts", "input")
@@ -29,7 +29,8 @@ LONGEST = ("ipykernel", "hostile_clients", "leftovers", "disorder", "debugger", 
 LASTING = (
     *("hostile_clients", "leftovers", "debugger", "console", "hostile_cells", "bad_input", "twins"),
     *("lazy_worker", "environments", "disorder", "restore_last", "beside_ipykernel", "lifecycle", "history", "effects"),
-    *("widgets", "transaction_trouble", "transactions_objects"),
+    *("widgets", "transaction_trouble", "transactions_objects", "magics", "notebook", "checkpoint_timeline"),
+    *("checkpoint_auto", "engine_names", "encryption"),
 )
 
 

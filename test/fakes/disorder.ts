@@ -51,6 +51,19 @@ const FORKED = {
 }
 const REQUESTS = ['complete_request', 'history_request', 'comm_info_request', 'kernel_info_request', 'odd_request']
 
+/** The kernel in the middle of it. */
+export interface Policy {
+  readonly state: KernelState
+  /** What there is to do at first. */
+  readonly effects: readonly Effect[]
+  take(event: KernelEvent, now: number): readonly Effect[]
+}
+
+function purePolicy(options: KernelOptions, now: number): Policy {
+  const { state, effects } = start(options, now)
+  return { state, effects, take: (event, at) => step(state, event, at) }
+}
+
 export class Disorder {
   readonly state: KernelState
   readonly random: Random
@@ -65,7 +78,7 @@ export class Disorder {
   readonly #gone = new Set<string>()
   readonly #dials: (() => void)[] = []
   readonly #deadlines = new Set<string>()
-  readonly #calls: string[] = []
+  readonly #calls: { readonly id: string; readonly isExport: boolean }[] = []
   /** What was looked at and not told yet. */
   readonly #measured: string[] = []
   readonly #writers: string[] = []
@@ -78,7 +91,9 @@ export class Disorder {
   readonly kernels = new Set<string>()
   #made = 0
 
-  constructor(seed: number) {
+  readonly #policy: Policy
+
+  constructor(seed: number, policyOf = purePolicy) {
     this.random = new Random(seed)
     const options: KernelOptions = {
       session: 's',
@@ -93,7 +108,7 @@ export class Disorder {
       checkpoints: this.random.chance(0.5)
         ? NO_POLICY
         : { ...NO_POLICY, cell: this.random.chance(0.5), intervalMs: 3, idleMs: 2, shutdown: true },
-      ...(seed % 9 === 5 ? { comeBackTo: 'cp_5' } : {}),
+      ...(seed % 9 === 5 ? { lost: { head: 'cp_5', cells: [] } } : {}),
       offersSubshells: true,
       forks: true,
       ...(seed % 10 === 7 ? { forked: FORKED } : {}),
@@ -135,9 +150,9 @@ export class Disorder {
         debugRequestMs: 1,
       },
     }
-    const { state, effects } = start(options, this.#now)
-    this.state = state
-    for (const effect of effects) this.#perform(effect)
+    this.#policy = policyOf(options, this.#now)
+    this.state = this.#policy.state
+    for (const effect of this.#policy.effects) this.#perform(effect)
     this.#deliver({ on: 'zygote_ready', kernelInfo: bytes({ status: 'ok' }) })
   }
 
@@ -321,7 +336,7 @@ export class Disorder {
     if (worker?.stopping) this.#dies(worker)
   }
 
-  #store(id: string): void {
+  #store({ id, isExport }: { readonly id: string; readonly isExport: boolean }): void {
     const record = { checkpoint_id: 'cp_x', note: null, branch: 'main', created_at: 'then' }
     const value = {
       items: [{ checkpoint_id: 'cp_x', parent_id: 'cp_w' }],
@@ -336,7 +351,13 @@ export class Disorder {
       map: null,
     }
     const error = { code: 'storage_failed', message: 'no', details: {} }
-    this.#deliver({ on: 'store', id, outcome: this.random.chance(0.9) ? { ok: true, value } : { ok: false, error } })
+    this.#deliver({
+      on: 'store',
+      id,
+      outcome: this.random.chance(0.9)
+        ? { ok: true, value: isExport ? bytes('exported') : value }
+        : { ok: false, error },
+    })
   }
 
   #death(): void {
@@ -428,7 +449,7 @@ export class Disorder {
     this.#now += 1
     this.trace.push(inShort(event))
     const wasDead = this.state.phase === 'dead'
-    const effects = step(this.state, event, this.#now)
+    const effects = this.#policy.take(event, this.#now)
     if (wasDead && effects.length > 0) throw new Error('a dead kernel did something')
     for (const effect of effects) this.#perform(effect)
     this.#check()
@@ -479,7 +500,10 @@ export class Disorder {
         this.#deadlines.delete(effect.id)
         return
       case 'store':
-        if (effect.call.call !== 'abandon_checkpoint') this.#calls.push(effect.id)
+        if (effect.call.call !== 'abandon_checkpoint') {
+          const { id, call } = effect
+          this.#calls.push({ id, isExport: call.call === 'export_checkpoint' })
+        }
         return
       case 'weigh': {
         const { id, pids } = effect

@@ -1,12 +1,15 @@
 /** Kernels of a gateway that do what a test says. */
 
-import type { Attachment, KernelClient, KernelRequest } from '../../src/host/kernels/ports.js'
+import { journalMessage, MemoryJournal } from './memory-journal.js'
+import type { Attachment, AttachOptions, KernelClient, KernelRequest } from '../../src/host/kernels/ports.js'
 import type { GatewayKernel, GatewayKernels } from '../../src/gateway/ports.js'
 import { seal } from '../../src/wire/codec.js'
-import type { IncomingMessage, RequestChannel } from '../../src/wire/message.js'
+import type { Channel, IncomingMessage, RequestChannel } from '../../src/wire/message.js'
 import { bytes, parsed } from '../support/messages.js'
 
 export interface Received {
+  /** Name of the client. */
+  readonly from: string
   readonly channel: RequestChannel
   readonly message: IncomingMessage
   readonly type: string
@@ -25,10 +28,14 @@ export class FakeGatewayKernel implements GatewayKernel {
   onEnded: () => void = () => {}
   /** Called with each message that arrives. */
   onMessage: ((received: Received) => void) | null = null
-  readonly #clients = new Set<KernelClient>()
+  readonly journal = new MemoryJournal(100_000_000)
+  readonly folder: string | null
+  /** With their names. */
+  readonly #clients = new Map<KernelClient, string>()
   #messages = 0
 
-  constructor(id: string, owner = 'ann', name = 'python3') {
+  constructor(id: string, owner = 'ann', name = 'python3', folder: string | null = null) {
+    this.folder = folder
     this.id = id
     this.owner = owner
     this.name = name
@@ -51,12 +58,12 @@ export class FakeGatewayKernel implements GatewayKernel {
     }
   }
 
-  attach(client: KernelClient): Attachment {
-    this.#clients.add(client)
+  attach(client: KernelClient, { key = '' }: AttachOptions = {}): Attachment {
+    this.#clients.set(client, key)
     return {
       send: (channel, message) => {
         const content = parsed(message.contentBytes) as Received['content']
-        const received = { channel, message, type: message.header.msg_type, content }
+        const received = { from: key, channel, message, type: message.header.msg_type, content }
         this.received.push(received)
         this.onMessage?.(received)
       },
@@ -84,17 +91,27 @@ export class FakeGatewayKernel implements GatewayKernel {
   /** On iopub, to everybody; without a request it belongs to none. */
   publish(type: string, content: unknown, request?: Received): void {
     const frames = this.#frames(type, content, {}, request)
-    for (const client of this.#clients) client.publish(type, frames)
+    const seq = this.#kept('iopub', null, type, frames)
+    for (const client of this.#clients.keys()) client.publish(type, frames, seq)
   }
 
   reply(request: Received, content: unknown, metadata: unknown = {}): void {
     const type = request.type.replace('_request', '_reply')
-    for (const client of this.#clients) client.reply('shell', [], this.#frames(type, content, metadata, request))
+    const frames = this.#frames(type, content, metadata, request)
+    const seq = this.#kept('shell', request.from, type, frames)
+    for (const client of this.#clients.keys()) client.reply('shell', [], frames, seq)
   }
 
   ask(request: Received, prompt: string, password = false): void {
     const frames = this.#frames('input_request', { prompt, password }, {}, request)
-    for (const client of this.#clients) client.reply('stdin', [], frames)
+    const seq = this.#kept('stdin', request.from, 'input_request', frames)
+    for (const client of this.#clients.keys()) client.reply('stdin', [], frames, seq)
+  }
+
+  #kept(channel: Channel, to: string | null, type: string, frames: readonly Buffer[]): number {
+    const seq = this.journal.newest + 1
+    this.journal.add(journalMessage(seq, channel, to === null ? null : [Buffer.from(to)], type, frames))
+    return seq
   }
 
   /** A cell begins. */
@@ -115,8 +132,13 @@ export class FakeGatewayKernel implements GatewayKernel {
     this.end(request)
   }
 
+  /** Their process has ended by force. */
+  forgetClients(): void {
+    this.#clients.clear()
+  }
+
   notice(what: 'restarted' | 'ended'): void {
-    for (const client of [...this.#clients]) client.notice(what)
+    for (const client of [...this.#clients.keys()]) client.notice(what)
     if (what === 'ended') this.#clients.clear()
   }
 
@@ -146,6 +168,7 @@ export class FakeGatewayKernels implements GatewayKernels {
   readonly snapshots = { count: 2, bytes: 8_192 }
   readonly specs = ['python3']
   forked = 2
+  returning = 0
   readonly requests: KernelRequest[] = []
   /** What every new kernel does with a message. */
   behave: (kernel: FakeGatewayKernel, received: Received) => void = () => {}

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { SavepointError } from '../../src/errors.js'
 import type { GatewayKernel, GatewayKernels, KernelStatus } from '../../src/gateway/ports.js'
+import { MemoryJournal } from './memory-journal.js'
 import type { Attachment, KernelClient, KernelRequest, OpResult, OpWishes } from '../../src/host/kernels/ports.js'
 
 export class FakeKernel implements GatewayKernel {
@@ -16,6 +17,8 @@ export class FakeKernel implements GatewayKernel {
   answer: unknown = {}
   readonly clients = new Set<KernelClient>()
   readonly phase = 'ready'
+  readonly journal = new MemoryJournal(1_000_000)
+  readonly folder = null
   status: KernelStatus = {
     execution_state: 'idle',
     last_activity: '2026-01-02T03:04:05.678Z',
@@ -69,6 +72,7 @@ export class FakeKernels implements GatewayKernels {
   readonly snapshots = { count: 2, bytes: 8_192 }
   readonly specs: readonly string[]
   forked = 0
+  returning = 0
   readonly #kernels = new Map<string, FakeKernel>()
 
   constructor(specs: readonly string[]) {

@@ -334,10 +334,10 @@ class Hostile(unittest.TestCase):
 
 
 class Deaths(unittest.TestCase):
-    def start(self) -> tuple[Server, Rest]:
+    def start(self, **environment: str) -> tuple[Server, Rest]:
         folder = tempfile.TemporaryDirectory(dir=os.environ["SAVEPOINT_TEST_HOME"])
         self.addCleanup(folder.cleanup)
-        server = Server.start("--data-dir", folder.name)
+        server = Server.start("--data-dir", folder.name, **environment)
         self.addCleanup(server.stop)
         return server, Rest(server.url, server.token)
 
@@ -356,8 +356,8 @@ while True:
         channels.until("stream", text="busy\n")
         return channels
 
-    def test_of_a_gateway_that_is_killed_nothing_is_left(self) -> None:
-        server, rest = self.start()
+    def test_of_a_gateway_that_is_killed_nothing_is_left_if_it_was_told_so(self) -> None:
+        server, rest = self.start(SAVEPOINT_RECOVERY_ORPHAN_S="0")
         for _ in range(3):
             self.busy(rest)
         self.assertEqual(server.stop(signal.SIGKILL), [])

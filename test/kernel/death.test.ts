@@ -15,6 +15,11 @@ describe('a worker that dies', () => {
     [{ code: 7 }, 7, /ended by itself with exit code 7\.$/],
     [{ code: 0 }, 1, /ended by itself with exit code 0\.$/],
     [{}, 1, /process ended\.$/],
+    [
+      { signal: { name: 'SIGKILL', number: 9 }, name: 'out_of_memory', why: 'memory ran out' },
+      137,
+      /was ended, since memory ran out\.$/,
+    ],
   ])('by %j ends the kernel with exit code %i after the cell was told', (cause, code, evalue) => {
     const kernel = new TestKernel()
     const cell = kernel.execute('crash')
@@ -201,7 +206,7 @@ describe('a zygote that dies', () => {
     const kernel = new TestKernel({ recover: true })
     const cell = kernel.execute('x')
     kernel.deliver({ on: 'zygote_died' })
-    expect(kernel.reply(cell).content['ename']).toBe('WorkerDied')
+    expect(kernel.reply(cell).content).toMatchObject({ ename: 'WorkerDied', evalue: expect.stringContaining('zygote') })
     kernel.deliver({ on: 'workers_stopped' })
     expect(kernel.exit).toBe(1)
   })

@@ -1,5 +1,6 @@
 import { TRANSACTION_TARGET } from '../../src/kernel/comms.js'
 import { isMagicAlone } from '../../src/kernel/magic-cells.js'
+import { PAGES_OF_ANY_COPY } from '../../src/kernel/snapshots.js'
 import { TestKernel } from '../support/test-kernel.js'
 
 const SIGSEGV = { signal: { name: 'SIGSEGV', number: 11 } }
@@ -416,9 +417,20 @@ describe('pressure', () => {
     const kernel = new GuardedKernel()
     for (let i = 1; i <= 3; i += 1) kernel.run(`x = ${i}`)
     for (const snapshot of kernel.state.snapshots.values()) snapshot.privateBytes = 10
-    kernel.deliver({ on: 'trim', bytesMax: 15 })
+    kernel.deliver({ on: 'trim', bytesMax: 15, momentsMin: 0 })
     expect(kernel.ask({ op: 'snapshots' })).toMatchObject({ total_count: 1 })
     expect(kernel.ask({ op: 'undo' })).toEqual({ code: 'nothing_to_undo' })
+  })
+
+  test('of all kernels together counts what was not measured yet, and leaves the newest moments', () => {
+    const kernel = new GuardedKernel()
+    for (let i = 1; i <= 4; i += 1) kernel.run(`x = ${i}`)
+    expect(kernel.state.guard.past).toHaveLength(4)
+    kernel.deliver({ on: 'trim', bytesMax: 3 * PAGES_OF_ANY_COPY * 4096, momentsMin: 2 })
+    expect(kernel.state.guard.past).toHaveLength(3)
+    kernel.deliver({ on: 'trim', bytesMax: 0, momentsMin: 2 })
+    expect(kernel.state.guard.past).toHaveLength(2)
+    expect(kernel.state.guard.present).toBe('frozen')
   })
 })
 

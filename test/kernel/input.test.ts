@@ -100,4 +100,41 @@ describe('questions on stdin', () => {
     answers(kernel, 'fine', Buffer.from('{junk}'))
     expect(inputs(kernel)).toEqual(['q1 {"value":"fine"}'])
   })
+
+  describe('after the gateway was killed', () => {
+    const questions = (kernel: TestKernel): string[] =>
+      kernel.heard.filter(({ channel }) => channel === 'stdin').map(({ id, client }) => `${client} ${id}`)
+
+    function asked(misses: boolean): { kernel: TestKernel; cell: string; question: string } {
+      const kernel = new TestKernel()
+      const cell = kernel.execute('input()', { misses })
+      return { kernel, cell, question: asks(kernel, 'q1', cell) }
+    }
+
+    test('are put again, under the same id, if they or their answers may have been on the way', () => {
+      const { kernel, question } = asked(true)
+      kernel.deliver({ on: 'host_moved', seenAt: kernel.now + 500 })
+      expect(questions(kernel)).toEqual([`ann ${question}`, `ann ${question}`])
+    })
+
+    test('are not put again to who has heard them for sure, or hears by itself what it missed', () => {
+      const long = asked(true)
+      long.kernel.deliver({ on: 'host_moved', seenAt: long.kernel.now + 5_000 })
+      const told = asked(false)
+      told.kernel.deliver({ on: 'host_moved', seenAt: told.kernel.now })
+      expect([questions(long.kernel), questions(told.kernel)].map(({ length }) => length)).toEqual([1, 1])
+    })
+
+    test('take one answer, which waits until a second one has had its time', () => {
+      const { kernel, cell } = asked(true)
+      kernel.deliver({ on: 'host_moved', seenAt: kernel.now })
+      answers(kernel, 'a')
+      expect(inputs(kernel)).toEqual([])
+      answers(kernel, 'a once more')
+      kernel.expires('twin:')
+      asks(kernel, 'q2', cell)
+      answers(kernel, 'b')
+      expect(inputs(kernel)).toEqual(['q1 {"value":"a"}', 'q2 {"value":"b"}'])
+    })
+  })
 })

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { encodeFrame, FrameReader } from '../../src/link/framing.js'
-import type { Envelope, WorkerCommand, ZygoteCommand, ZygoteEvent } from '../../src/link/protocol.js'
-import { workerEvent, writerEvent } from '../../src/link/shapes.js'
+import type { Envelope, ResumptionCommand, WorkerCommand, ZygoteCommand, ZygoteEvent } from '../../src/link/protocol.js'
+import { hello, workerEvent, writerEvent } from '../../src/link/shapes.js'
 
 interface Vector {
   readonly to: string
@@ -35,7 +35,10 @@ const WORKER_COMMANDS = {
   subshell_open: true,
   subshell_close: true,
   stop: true,
-} satisfies Record<WorkerCommand['kind'], true>
+  ack: true,
+  resume: true,
+  dismissed: true,
+} satisfies Record<WorkerCommand['kind'] | ResumptionCommand['kind'], true>
 const ZYGOTE_COMMANDS = [
   'settings',
   'fork',
@@ -45,6 +48,7 @@ const ZYGOTE_COMMANDS = [
   'kill',
   'end',
   'stop',
+  'dismissed',
 ] satisfies ZygoteCommand['kind'][]
 const ZYGOTE_EVENTS = [
   'ready',
@@ -54,6 +58,7 @@ const ZYGOTE_EVENTS = [
   'snapshot_gone',
   'copied',
   'ended',
+  'inventory',
 ] satisfies ZygoteEvent['kind'][]
 
 describe('PR-5: every kind of message on the link', () => {
@@ -100,6 +105,25 @@ describe('PR-2: what a worker says', () => {
 
   test('may hold what is not known yet', () => {
     expect(workerEvent({ kind: 'served', seq: 1, later: true } as Envelope, [])).not.toBeNull()
+  })
+})
+
+describe('PR-2: what a process says that dials in', () => {
+  const [first, worker, zygote] = vectors.filter(({ to }) => to === 'gateway').map(({ envelope }) => envelope)
+
+  test('is understood, for the first time and when it comes back', () => {
+    for (const envelope of [first, worker, zygote]) expect(hello(envelope as Envelope)).toBe(envelope)
+  })
+
+  test('is refused with a field of another type', () => {
+    for (const wrong of [
+      { pid: '7' },
+      { role: 'king' },
+      { resumed: true },
+      { resumed: { sent: 'all' } },
+      { kind: 'hi' },
+    ])
+      expect(hello({ ...worker, ...wrong } as Envelope)).toBeNull()
   })
 })
 

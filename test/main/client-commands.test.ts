@@ -86,6 +86,7 @@ describe('savepoint status', () => {
         kernels: 0,
         single_pids: [],
         notes: [],
+        findings: [expect.objectContaining({ name: 'release', level: 'warning' })],
       })
     },
     SLOW,

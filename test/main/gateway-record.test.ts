@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readRecord, recordPath, removeRecord, writeRecord } from '../../src/main/gateway-record.js'
+import { gatewayAt, readRecord, recordPath, removeRecord, writeRecord } from '../../src/main/gateway-record.js'
 
 describe('the record of a running gateway', () => {
   let folder: string
@@ -38,6 +38,43 @@ describe('the record of a running gateway', () => {
     change({ pid: process.ppid })
     removeRecord(folder)
     expect(readRecord(folder)?.record.pid).toBe(process.ppid)
+  })
+
+  test('that is gone gives way to an older gateway of the same folder that lives', () => {
+    const instance = join(folder, 'gateways', '0a0a0a0a')
+    mkdirSync(instance, { recursive: true })
+    const owner = {
+      version: 1,
+      pid: process.ppid,
+      pid_started: null,
+      url: 'http://127.0.0.1:2',
+      started_at: '',
+      release: '1',
+    }
+    writeFileSync(join(instance, 'owner.json'), JSON.stringify(owner))
+    write()
+    expect(readRecord(folder)?.record.url).toBe('http://127.0.0.1:1')
+    removeRecord(folder)
+    expect(readRecord(folder)).toMatchObject({ alive: true, record: { url: 'http://127.0.0.1:2' } })
+    writeFileSync(join(instance, 'owner.json'), JSON.stringify({ ...owner, pid: 2 ** 22 + 1 }))
+    expect(readRecord(folder)).toBeNull()
+  })
+
+  test('of several gateways the one at a port is found, the youngest or not', () => {
+    for (const [name, port] of Object.entries({ '0a0a0a0a': 2, '0b0b0b0b': 3 })) {
+      const instance = join(folder, 'gateways', name)
+      mkdirSync(instance, { recursive: true })
+      const url = `http://127.0.0.1:${port}/a/`
+      const owner = { version: 1, pid: process.ppid, pid_started: null, url, started_at: `200${port}`, release: '1' }
+      writeFileSync(join(instance, 'owner.json'), JSON.stringify(owner))
+    }
+    write()
+    expect([1, 2, 3, 4].map((port) => gatewayAt(folder, port)?.pid)).toEqual([
+      process.pid,
+      process.ppid,
+      process.ppid,
+      undefined,
+    ])
   })
 
   test('that cannot be read counts as none', () => {

@@ -1,4 +1,4 @@
-"""What a person does all day, as notebooks for the browser: single cells, one for Run All, one to debug, one to share."""
+"""What a person does all day, as notebooks for the browser: single cells, one for Run All, one to debug, one to share, one whose page is loaded anew."""
 
 from __future__ import annotations
 
@@ -88,6 +88,21 @@ DEBUGGED = {
 }
 
 #: For a kernel behind a gateway, and for several clients of one kernel.
+REFRESHED = {
+    "prints": """
+import os
+import time
+
+told = 0
+while not os.path.exists("go-on"):
+    print(f"line {told};", flush=True)
+    told += 1
+    time.sleep(0.02)
+os.remove("go-on")
+""",
+    "told": 'print("told", told, "lines")',
+}
+
 SHARED = {
     "place": "import pathlib\nprint('beside it:', pathlib.Path('shared.ipynb').exists())",
     "picture": """

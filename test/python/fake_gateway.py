@@ -23,7 +23,8 @@ sys.path.insert(0, PACKAGES)
 from savepoint_worker.link import Frame, Link, LinkClosed  # noqa: E402
 
 PYTHON = os.environ.get("SAVEPOINT_TEST_PYTHON", sys.executable)
-TIMEOUT_S = 20.0
+#: Nothing is waited for longer; what is right comes much sooner, but on a busy machine.
+TIMEOUT_S = 60.0
 REPEAT_S = 0.25
 
 # The worker's process forks once, as under a zygote, so that what a fork changes is part of the test.
@@ -70,14 +71,15 @@ class FakeGateway:
     """One worker and the gateway's end of its link. Use as a context manager."""
 
     def __init__(
-        self, arguments: list[str] | None = None, env: dict[str, str | None] | None = None, pipes: bool = False
+        self,
+        arguments: list[str] | None = None,
+        env: dict[str, str | None] | None = None,
+        pipes: bool = False,
+        **spec_too: Any,
     ) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="savepoint-test-")
-        path = os.path.join(self.folder.name, "link.sock")
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(path)
-        self._server.listen()
-        self._server.settimeout(TIMEOUT_S)
+        path = self.path = os.path.join(self.folder.name, "link.sock")
+        self.listen()
         spec = {
             "kernel": "k1",
             "token": "t1",
@@ -87,6 +89,7 @@ class FakeGateway:
             "stdout": os.path.join(self.folder.name, "out") if pipes else None,
             "stderr": os.path.join(self.folder.name, "err") if pipes else None,
             "custodian_fd": -1,
+            **spec_too,
         }
         environment = {**os.environ, "IPYTHONDIR": os.path.join(self.folder.name, "ipython"), "PYTHONPATH": PACKAGES}
         self.process = subprocess.Popen(
@@ -103,13 +106,22 @@ class FakeGateway:
         self.link = self.accept()
         self.welcome(self.link)
 
+    def listen(self) -> None:
+        """Let processes dial in."""
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(self.path)
+        self._server.listen()
+        self._server.settimeout(TIMEOUT_S)
+
     def accept(self) -> Link:
         """The next process that dials in, after its `hello`."""
         try:
             connection, _ = self._server.accept()
         except TimeoutError:
+            there = f"exit code {code}" if (code := self.process.poll()) is not None else "lives"
             self.process.kill()
-            raise AssertionError(self.process.communicate()[1].decode()) from None
+            said = self.process.communicate()[1].decode(errors="replace").strip()
+            raise AssertionError(f"Nobody dialled in within {TIMEOUT_S} s; the worker {there}, and said: {said or 'nothing'}") from None
         link = Link(connection)
         self.hello = link.receive(TIMEOUT_S).envelope
         self.pid: int = self.hello["pid"]
@@ -256,7 +268,7 @@ class FakeGateway:
         """Answer an input_request."""
         self.link.send({"kind": "input", "id": frame.envelope["id"]}, json.dumps({"value": value}).encode())
 
-    def ended(self, timeout: float = 10) -> int:
+    def ended(self, timeout: float = TIMEOUT_S) -> int:
         """Wait for the worker's end; its exit code."""
         return self.process.wait(timeout)
 

@@ -101,7 +101,7 @@ class Connection(unittest.TestCase):
         peer, frames = Link(self.theirs.dup()), []
         self.addCleanup(peer.close)
         while len(frames) < count:
-            frames.append(peer.receive(timeout=10))
+            frames.append(peer.receive(timeout=20))
         return frames
 
     def test_frames_of_many_threads_arrive_whole(self) -> None:
@@ -173,7 +173,7 @@ class Connection(unittest.TestCase):
     def test_the_end_of_the_other_side_is_an_error_for_reader_and_sender(self) -> None:
         self.theirs.close()
         with self.assertRaises(LinkClosed):
-            self.link.receive(timeout=5)
+            self.link.receive(timeout=20)
         with self.assertRaises(LinkClosed):
             self.link.send({"kind": "x"}, b"y" * 10)
 
@@ -201,7 +201,7 @@ class Connection(unittest.TestCase):
             peer = Link(connection)
             self.addCleanup(peer.close)
             hello = {"kind": "hello", "role": "worker", "kernel": "k", "token": "t", "pid": os.getpid()}
-            self.assertEqual(peer.receive(timeout=5).envelope, hello)
+            self.assertEqual(peer.receive(timeout=20).envelope, hello)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parents[2] / "src" / "python"
 sys.path.insert(0, str(SOURCES))
 
-from savepoint_worker.cells.module_files import note_module_files  # noqa: E402
+from savepoint_worker.cells.module_files import note_cells, note_module_files  # noqa: E402
 
 SAY = """
 import inspect, json, sys
@@ -77,6 +78,36 @@ class ModuleFiles(unittest.TestCase):
         finally:
             for name in strange:
                 del sys.modules[name]
+
+    def test_modules_that_come_later_are_noted_as_well(self) -> None:
+        note_module_files()
+        with tempfile.TemporaryDirectory() as folder:
+            module = types.ModuleType("came_later")
+            module.__file__ = os.path.join(os.path.realpath(folder), "came_later.py")
+            sys.modules["came_later"] = module
+            try:
+                note_module_files()
+                self.assertEqual(inspect.modulesbyfile[module.__file__], "came_later")  # type: ignore[attr-defined]
+            finally:
+                del sys.modules["came_later"]
+
+    def test_for_a_cell_no_module_is_looked_at(self) -> None:
+        class Watched(types.ModuleType):
+            def __getattribute__(self, name: str) -> object:
+                raise AssertionError(f"{name} was asked for")
+
+        cells = {"/nowhere/a.py": 1, "<ipython-input-2>": 2}
+        note_cells(cells)
+        note_cells(cells | {"/nowhere/b.py": 3})
+        note_cells(None)
+        sys.modules["watched"] = Watched("watched")
+        try:
+            for name in ("/nowhere/a.py", "/nowhere/b.py"):
+                self.assertIsNone(inspect.getmodule(compile("", name, "exec")))
+            with self.assertRaises(AssertionError):
+                inspect.getmodule(compile("", "/nowhere/c.py", "exec"))
+        finally:
+            del sys.modules["watched"]
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import threading
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
-from fake_gateway import FakeGateway
+from fake_gateway import TIMEOUT_S, FakeGateway
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src" / "python"))
 
@@ -79,6 +80,25 @@ class Publications(unittest.TestCase):
         self.link.send({"kind": "reply"}, b"7")
         self.assertEqual([text[0] for text in self.arrived()], list("01234567"))
 
+    def test_who_flushes_waits_for_what_another_thread_is_sending(self) -> None:
+        begun, may_go_on, sent = threading.Event(), threading.Event(), []
+
+        def listen(_: str, text: str) -> None:
+            begun.set()
+            may_go_on.wait(20)
+            sent.append(text)
+
+        self.outlet.listener = listen
+        self.outlet.sent_at = time.monotonic() + 60
+        print("a", file=self.out)
+        print("b", file=self.out)
+        self.assertTrue(begun.wait(20), "The helper sends nothing.")
+        self.assertEqual(self.outlet.pending, [])
+        for act in (self.outlet.flush, self.outlet.show, lambda: self.publish("c")):
+            threading.Timer(0.05, may_go_on.set).start()
+            act()
+            self.assertEqual(sent, ["a\nb\n"])
+
     def test_many_go_out_before_there_are_too_many(self) -> None:
         for n in range(40):
             self.publish(f"{n} " + "x" * 2000)
@@ -124,9 +144,9 @@ class Streams(unittest.TestCase):
 
     def test_what_is_left_is_sent_by_the_helper_which_then_ends(self) -> None:
         self.out.write("no newline")
-        self.assertTrue(self.link.arrived.acquire(timeout=5))
+        self.assertTrue(self.link.arrived.acquire(timeout=TIMEOUT_S))
         self.assertEqual(self.link.text(), "no newline")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + TIMEOUT_S
         while self.outlet.helper_runs and time.monotonic() < deadline:
             time.sleep(0.005)
         self.assertFalse(self.outlet.helper_runs)
@@ -135,6 +155,42 @@ class Streams(unittest.TestCase):
         self.out.write("x")
         self.outlet.quiesce()
         self.assertEqual(len(os.listdir("/proc/self/task")), 1)
+
+    def test_a_helper_that_died_is_not_waited_for(self) -> None:
+        def without_memory() -> int:
+            raise MemoryError
+
+        self.addCleanup(setattr, sys, "unraisablehook", sys.unraisablehook)
+        sys.unraisablehook = lambda _: None
+        with mock.patch.object(threading, "get_native_id", without_memory):
+            self.out.write("x")
+            deadline = time.monotonic() + TIMEOUT_S
+            while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:
+                time.sleep(0.005)
+        self.outlet.quiesce()
+        self.assertFalse(self.outlet.helper_runs)
+        self.out.write("y")
+        self.outlet.flush()
+        self.assertEqual(self.link.text(), "xy")
+
+    def test_what_there_is_no_memory_for_is_sent_later(self) -> None:
+        class Reluctant(dict):
+            willing = False
+
+            def get(self, *arguments: object) -> object:
+                if not self.willing:
+                    raise MemoryError
+                return super().get(*arguments)
+
+        parent = Reluctant(msg_id="m")
+        self.outlet.put("stdout", {"msg_id": "l"}, "before ")
+        self.outlet.put("stdout", parent, "x ")
+        with self.assertRaises(MemoryError):
+            self.outlet.flush()
+        parent.willing = True
+        self.outlet.put("stdout", parent, "behind")
+        self.outlet.flush()
+        self.assertEqual(self.link.text(), "before x behind")
 
     def test_writes_in_quick_succession_share_frames(self) -> None:
         for n in range(20_000):
@@ -238,10 +294,10 @@ class StreamsOfAWorker(unittest.TestCase):
         self.assertEqual(sum(len(e.parts[0]) for e in reply.events), 50_000_002)
 
     def test_output_comes_while_the_cell_runs(self) -> None:
-        seq = self.gateway.send_execute("import time\nprint('a', end='')\ntime.sleep(0.3)\nprint('b')")
-        began = time.monotonic()
+        code = "import os, time\nprint('a', end='')\nwhile not os.path.exists('go'): time.sleep(0.001)\nprint('b')"
+        seq = self.gateway.send_execute(code)
         self.gateway.wait_for("stream")
-        self.assertLess(time.monotonic() - began, 0.25)
+        Path(self.gateway.folder.name, "go").touch()
         self.assertEqual(self.gateway.reply(seq).text(), "b\n")
 
     def test_all_output_precedes_the_reply(self) -> None:
@@ -288,7 +344,7 @@ class StreamsWithoutALink(unittest.TestCase):
         reply = gateway.execute(code + "_, status = os.waitpid(pid, 0)")
         self.assertEqual(reply.text(), "parent")
         gateway.link.close()
-        out, _ = gateway.process.communicate(timeout=10)
+        out, _ = gateway.process.communicate(timeout=TIMEOUT_S)
         self.assertEqual(out, b"child\nhalf")
 
     def test_multiprocessing_prints_and_returns(self) -> None:
@@ -298,7 +354,7 @@ class StreamsWithoutALink(unittest.TestCase):
         reply = gateway.execute(code + "with mp.get_context('fork').Pool(2) as pool: r = pool.map(f, [1, 2])\nr")
         self.assertEqual(reply.published("execute_result")[0]["data"]["text/plain"], "[2, 4]")
         gateway.link.close()
-        out, _ = gateway.process.communicate(timeout=10)
+        out, _ = gateway.process.communicate(timeout=TIMEOUT_S)
         self.assertEqual(sorted(out.split(b"\n")), [b"", b"got 1", b"got 2"])
 
     def test_a_forked_process_that_reaches_the_end_of_its_cell_ends(self) -> None:

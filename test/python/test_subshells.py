@@ -150,12 +150,14 @@ class Subshells(SubshellCase):
         self.assertEqual(self.gateway.execute(count).text(), "1\n")
 
     def test_one_made_while_user_code_holds_the_main_thread_works_at_once(self) -> None:
-        main = self.gateway.send_execute("import time\nprint('on', flush=True)\ntime.sleep(0.8)")
+        # Only the other cell lets this one end.
+        code = "import threading, time\ngate = threading.Event()\nprint('on', flush=True)\nwhile not gate.is_set(): time.sleep(0.01)"
+        main = self.gateway.send_execute(code)
         self.gateway.wait_for("stream")
         self.open()
         os.kill(self.gateway.pid, signal.SIGURG)
-        other = self.start("1")
-        self.assertEqual(self.both(main, other), [other, main])
+        other = self.start("gate.set()")
+        self.assertEqual(sorted(self.both(main, other)), [main, other])
 
     def test_a_ring_at_rest_does_nothing(self) -> None:
         os.kill(self.gateway.pid, signal.SIGURG)

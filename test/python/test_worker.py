@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import unittest
+from itertools import groupby
 
 from fake_gateway import FakeGateway
 
@@ -125,14 +126,15 @@ class Cells(WorkerCase):
         code = "import sys\nfor i in range(3):\n    print(i); print(-i, file=sys.stderr); display(i, display_id=False)"
         reply = self.execute("from IPython.display import display\n" + code)
         kinds = [e.envelope.get("name") or e.envelope["type"] for e in reply.events]
-        self.assertEqual(kinds, ["stdout", "stderr", "display_data"] * 3)
+        # A line may come in two chunks, if the machine is held up in the middle of it.
+        self.assertEqual([kind for kind, _ in groupby(kinds)], ["stdout", "stderr", "display_data"] * 3)
 
     def test_output_and_comm_messages_come_in_order(self) -> None:
         code = (
             "import comm\nc = comm.create_comm(target_name='t')\nfor i in range(3):\n    print(i)\n    c.send({'i': i})"
         )
         kinds = [e.envelope.get("name") or e.envelope["type"] for e in self.execute(code).events]
-        self.assertEqual(kinds, ["comm_open", *["stdout", "comm_msg"] * 3])
+        self.assertEqual([kind for kind, _ in groupby(kinds)], ["comm_open", *["stdout", "comm_msg"] * 3])
 
     def test_the_kernel_looks_like_ipykernel_to_third_parties(self) -> None:
         self.assertEqual(self.value("type(get_ipython()).__module__"), "'ipykernel.zmqshell'")
@@ -207,12 +209,9 @@ class Async(WorkerCase):
             "    for t in asyncio.all_tasks():\n"
             "        if t is not asyncio.current_task(): t.cancel()\n"
         )
-        self.execute(
-            "import asyncio\n"
-            + code
-            + "asyncio.get_running_loop().call_later(0.01, lambda: asyncio.create_task(sweep()))"
-        )
-        self.assertEqual(self.execute("await asyncio.sleep(0.05)").content["ename"], "CancelledError")
+        self.execute("import asyncio\n" + code)
+        later = "asyncio.get_running_loop().call_later(0.01, lambda: asyncio.create_task(sweep()))"
+        self.assertEqual(self.execute(f"{later}\nawait asyncio.sleep(30)").content["ename"], "CancelledError")
         self.assertEqual(self.value("1"), "1")
 
     def test_an_exception_that_ends_loops_ends_only_its_task(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import resource
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import tempfile
 import unittest
 
-from fake_gateway import Link
+from fake_gateway import TIMEOUT_S, Link
 from zygote_gateway import PYTHONS, ZygoteGateway, alive, descendants, wait_until
 
 
@@ -56,9 +57,13 @@ class OneZygote(unittest.TestCase):
         other = self.gateway.fork()
         other.snapshot()
         worker = self.gateway.fork()
-        names = worker.run("print(len(os.listdir('/proc/self/fd')) - 1)")
-        # 0, 1, 2, the link, the custodian's connection, and both ends of the loop's self-pipe.
-        self.assertEqual(int(names), 7)
+        shown = worker.run(
+            "print([os.readlink(each.path) for each in os.scandir('/proc/self/fd') if os.path.lexists(each.path)])"
+        )
+        # A new worker's thread may be importing what the first error will need.
+        names = [name for name in ast.literal_eval(shown) if not name.endswith((".py", ".pyc"))]
+        # 0, 1, 2, the link, the custodian's connection, both ends of the loop's self-pipe, and what looks at them.
+        self.assertEqual(len(names), 8, names)
         worker.run(
             "assert {signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)} == {signal.SIG_DFL}"
         )
@@ -170,20 +175,20 @@ class Ending(unittest.TestCase):
         busy.wait_for("stream")
         return gateway, [gateway.process.pid, *descendants(gateway.process.pid)]
 
-    def assert_gone(self, pids: list[int], within: float) -> None:
-        wait_until(lambda: not any(map(alive, pids)), f"Some of {pids} live.", within)
+    def assert_gone(self, pids: list[int]) -> None:
+        wait_until(lambda: not any(map(alive, pids)), f"Some of {pids} live.")
 
     def test_stop_ends_everything_and_then_the_zygote(self) -> None:
         gateway, pids = self.start()
         gateway.link.send({"kind": "stop", "linger": False})
-        self.assertEqual(gateway.process.wait(3), 0)
-        self.assert_gone(pids, 0.1)
+        self.assertEqual(gateway.process.wait(TIMEOUT_S), 0)
+        self.assert_gone(pids)
 
-    def test_losing_the_gateway_ends_everything_within_two_seconds(self) -> None:
+    def test_losing_the_gateway_ends_everything(self) -> None:
         gateway, pids = self.start()
         gateway.link.close()
-        self.assertEqual(gateway.process.wait(2), 0)
-        self.assert_gone(pids, 0.1)
+        self.assertEqual(gateway.process.wait(TIMEOUT_S), 0)
+        self.assert_gone(pids)
 
     def test_a_killed_zygote_takes_everything_with_it(self) -> None:
         gateway, pids = self.start()
@@ -191,7 +196,7 @@ class Ending(unittest.TestCase):
         ours = [pid for pid in pids if b"start_worker.py" in _command_line(pid)]
         self.assertEqual(len(ours), 5, [(pid, _command_line(pid)) for pid in pids])
         gateway.process.kill()
-        self.assert_gone(ours, 5)
+        self.assert_gone(ours)
         for pid in set(pids) - set(ours):
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
@@ -204,8 +209,8 @@ class Ending(unittest.TestCase):
         gateway.wait_for("died", pid=worker.pid, signal=signal.SIGKILL)
         self.assertTrue(alive(snapshot["pid"]))
         gateway.link.send({"kind": "discard", "kernel": "k1", "snapshots": [snapshot["snapshot"]]})
-        gateway.wait_for("snapshot_gone", 1, snapshot=snapshot["snapshot"])
-        gateway.wait_for("died", 1, pid=snapshot["pid"], code=0)
+        gateway.wait_for("snapshot_gone", snapshot=snapshot["snapshot"])
+        gateway.wait_for("died", pid=snapshot["pid"], code=0)
 
     def test_a_woken_worker_dies_with_the_zygote_too(self) -> None:
         gateway = ZygoteGateway()
@@ -216,14 +221,14 @@ class Ending(unittest.TestCase):
         worker.send_execute("print('here', flush=True)\nwhile True: pass")
         worker.wait_for("stream")
         gateway.process.kill()
-        self.assert_gone([worker.pid], 5)
+        self.assert_gone([worker.pid])
 
     def test_processes_in_sessions_of_their_own_are_left_alone(self) -> None:
         gateway = ZygoteGateway()
         self.addCleanup(gateway.close)
         pid = int(gateway.fork().run("print(subprocess.Popen(['sleep', '60'], start_new_session=True).pid)"))
         gateway.link.send({"kind": "stop", "linger": False})
-        gateway.process.wait(3)
+        gateway.process.wait(TIMEOUT_S)
         self.assertTrue(alive(pid))
         os.kill(pid, signal.SIGKILL)
 
@@ -258,13 +263,13 @@ class Lingering(unittest.TestCase):
         gateway.succeed()
         gateway.fork()
         gateway.link.send({"kind": "stop", "linger": False})
-        self.assertEqual(gateway.process.wait(3), 0)
+        self.assertEqual(gateway.process.wait(TIMEOUT_S), 0)
         self.assertFalse(os.path.exists(self.path))
 
     def test_it_ends_when_nobody_comes(self) -> None:
         gateway = self.start(0.2)
         gateway.link.close()
-        self.assertEqual(gateway.process.wait(3), 0)
+        self.assertEqual(gateway.process.wait(TIMEOUT_S), 0)
         self.assertFalse(os.path.exists(self.path))
 
     def test_the_rendezvous_is_private_and_bears_nonsense(self) -> None:

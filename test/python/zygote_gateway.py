@@ -43,17 +43,27 @@ class ZygoteGateway:
         rendezvous: str | None = None,
         linger: float = 0,
         prepare: Callable[[str], list[str]] = lambda _: [],
+        orphan_s: float = 0,
     ) -> None:
-        """`prepare` gets the zygote's working folder before it starts, and returns further options for it."""
+        """`prepare` gets the zygote's working folder before it starts, and returns further options for it.
+
+        With `orphan_s` it is told its settings over the link.
+        """
         self.folder = tempfile.TemporaryDirectory(prefix="savepoint-test-")
         self.rendezvous = rendezvous
         self.outputs = [self._fifo("stdout"), self._fifo("stderr")]
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
         self._names = itertools.count(1)
         self._workers: list[WorkerEnd] = []
-        self._listen("link")
+        os.mkdir(os.path.join(self.folder.name, "run"))
+        self._listen("run/link")
         options = ["--link", self.path, "--token", "zt", "--kernel", "k1", "--kernel-args", json.dumps(arguments or [])]
         options += prepare(self.folder.name)
+        self.settings: dict[str, Any] | None = None
+        if orphan_s:
+            self.settings = {"kind": "settings", "kernel": "k1", "arguments": arguments or [], "orphan_s": orphan_s}
+            self.settings |= {"rendezvous": None, "linger_s": 0}
+            options += ["--settings-follow", "--starter", str(os.getpid())]
         if rendezvous is not None:
             options += ["--rendezvous", rendezvous, "--linger", str(linger)]
         environment = {**os.environ, "IPYTHONDIR": os.path.join(self.folder.name, "ipython"), "PYTHONPATH": PACKAGES}
@@ -81,13 +91,44 @@ class ZygoteGateway:
         self._server.settimeout(TIMEOUT_S)
 
     def _welcome_zygote(self) -> None:
-        self.link, self.hello = self.accept()
+        self.link, self.hello = self.accept("the zygote")
+        if self.settings is not None:
+            self.link.send(self.settings)
         try:
             frame = self.link.receive(TIMEOUT_S)
-        except (LinkClosed, TimeoutError):
-            raise AssertionError(self.last_words()) from None
+        except (LinkClosed, TimeoutError) as error:
+            raise AssertionError(f"The zygote does not get ready: {error!r}. {self.whats_there()}") from None
         self.ready, self.info = frame.envelope, json.loads(bytes(frame.parts[0]))
         self.ready_ms = (time.perf_counter() - self.started) * 1000
+
+    def stop_listening(self) -> None:
+        """Let nobody dial in any more."""
+        self._server.close()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def die(self) -> None:
+        """Be gone, as after SIGKILL, with every link."""
+        self.stop_listening()
+        self.link.close()
+        for worker in self._workers:
+            worker.link.close()
+
+    def come_back(self) -> tuple[dict[str, Any], dict[str, Link]]:
+        """Listen again, until the zygote and its workers are there: its inventory, and the workers' links by token."""
+        self._listen("run/link")
+        inventory, links = None, {}
+        while inventory is None or len(links) < sum(len(place["workers"]) for place in inventory["places"]):
+            wanted = "the zygote" if inventory is None else f"all workers of {inventory['places']}"
+            link, hello = self.accept(f"{wanted} beside {sorted(links)}")
+            if hello["role"] == "zygote":
+                self.link, self.hello = link, hello
+                inventory = link.receive(TIMEOUT_S).envelope
+            else:
+                if "resumed" in hello:
+                    link.send({"kind": "resume", "frames": hello["resumed"]["sent"]})
+                links[hello["token"]] = link
+        return inventory, links
 
     def succeed(self) -> None:
         """Lose the link, and take up the zygote as a gateway that starts after this one."""
@@ -101,14 +142,22 @@ class ZygoteGateway:
             Link(connection).send({"kind": "adopt", "link": self.path, "token": "zt2"})
         self._welcome_zygote()
 
-    def accept(self) -> tuple[Link, dict[str, Any]]:
-        """The next process that dials in, and its `hello`."""
+    def accept(self, awaited: str = "a process") -> tuple[Link, dict[str, Any]]:
+        """The next process that dials in, and its `hello`. `awaited` is for the message when none does."""
+        said = "nobody dialled in"
         try:
             connection, _ = self._server.accept()
-        except TimeoutError:
-            raise AssertionError(self.last_words()) from None
-        link = Link(connection)
-        return link, link.receive(TIMEOUT_S).envelope
+            said = "who dialled in said no hello"
+            link = Link(connection)
+            return link, link.receive(TIMEOUT_S).envelope
+        except (TimeoutError, LinkClosed) as error:
+            raise AssertionError(f"Waiting for {awaited}, {said}: {error!r}. {self.whats_there()}") from None
+
+    def whats_there(self) -> str:
+        """The processes that are there, and what they said, for a test that waited in vain."""
+        pids = (self.process.pid, *descendants(self.process.pid))
+        family = ", ".join(f"{pid} ({state(pid) or 'gone'}, {_waits_in(pid)})" for pid in pids)
+        return f"There are, the zygote first: {family}. They said: {self.last_words().strip() or 'nothing'}"
 
     def fork(self, prelude: bool = True, **options: Any) -> WorkerEnd:
         """A new worker that was welcomed, and has run the prelude."""
@@ -123,7 +172,7 @@ class ZygoteGateway:
             "stderr": stderr,
         }
         self.link.send({"kind": "fork", **command, **options})
-        worker = WorkerEnd(self, *self.accept())
+        worker = WorkerEnd(self, *self.accept(f"the new worker {token}"))
         self._workers.append(worker)
         assert worker.hello["token"] == token and worker.hello["role"] == "worker", worker.hello
         worker.welcome(worker.link)
@@ -135,7 +184,10 @@ class ZygoteGateway:
         """The next event of the zygote's of a kind with these facts; others are dropped."""
         deadline = time.monotonic() + timeout
         while True:
-            frame = self.link.receive(max(0.001, deadline - time.monotonic()))
+            try:
+                frame = self.link.receive(max(0.001, deadline - time.monotonic()))
+            except (LinkClosed, TimeoutError) as error:
+                raise AssertionError(f"Waiting for {kind} {facts}: {error!r}. {self.whats_there()}") from None
             if frame.envelope["kind"] == kind and all(frame.envelope.get(k) == v for k, v in facts.items()):
                 return frame
 
@@ -175,6 +227,8 @@ class ZygoteGateway:
         self._server.close()
         for worker in self._workers:
             worker.close()
+        if self.settings is not None:
+            self.end_orphans()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -184,6 +238,13 @@ class ZygoteGateway:
             os.close(descriptor)
         self.log.close()
         self.folder.cleanup()
+
+
+    def end_orphans(self) -> None:
+        """End what would wait for another gateway."""
+        for pid in (*descendants(self.process.pid), self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 class WorkerEnd(FakeGateway):
@@ -252,7 +313,7 @@ class WorkerEnd(FakeGateway):
         self.link.close()
         self.gateway.link.send({"kind": "wake", "kernel": "k1", "snapshot": name})
         self.gateway.link.send({"kind": "kill", "pid": old, "signal": signal.SIGKILL})
-        self.link, self.hello = self.gateway.accept()
+        self.link, self.hello = self.gateway.accept(f"the woken copy {name}")
         assert self.hello["token"] == self.tokens[name], self.hello
         self.pid = self.hello["pid"]
         assert self.pid == self.frozen.pop(name)
@@ -317,7 +378,7 @@ class WorkerEnd(FakeGateway):
         return reply.text()
 
 
-def _wait_until(condition: Callable[[], bool], message: str, timeout: float = 10) -> None:
+def _wait_until(condition: Callable[[], bool], message: str, timeout: float = TIMEOUT_S) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -357,9 +418,18 @@ def state(pid: int) -> str:
         return ""
 
 
-def wait_until(condition: Callable[[], bool], message: str, timeout: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], message: str, timeout: float = TIMEOUT_S) -> None:
     """Wait for something that nobody announces. Fails with `message`."""
     _wait_until(condition, message, timeout)
+
+
+def _waits_in(pid: int) -> str:
+    """Where in the system a process waits, as far as that can be known."""
+    try:
+        with open(f"/proc/{pid}/wchan", encoding="ascii", errors="replace") as file:
+            return file.read() or "runs"
+    except OSError:
+        return "unknown"
 
 
 __all__ = ["PYTHONS", "WorkerEnd", "ZygoteGateway", "alive", "descendants", "fake_gateway", "state", "wait_until"]

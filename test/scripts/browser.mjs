@@ -15,6 +15,8 @@ const SUITES = [
   'mishaps-remote',
   'tomorrow',
   'tomorrow-remote',
+  'refresh',
+  'refresh-remote',
 ]
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 

@@ -28,9 +28,10 @@ export async function librariesPython({ python }, name = 'libraries') {
 
 /**
  * One environment with the kernel's packages for each other minor version of Python from 3.10 to 3.13 that this
- * machine has, on PATH or installed by pyenv. What is not there, or cannot make environments, is not tested on.
+ * machine has, on PATH or installed by pyenv; unless `all` only for the oldest. What is not there, or cannot make
+ * environments, is not tested on.
  */
-export async function otherPythons({ python, version }) {
+export async function otherPythons({ python, version }, { all }) {
   const { isExecutable, probe } = await provision('find')
   const { candidatePaths } = await provision('interpreter')
   const { unfitness } = await provision('plan')
@@ -48,9 +49,13 @@ export async function otherPythons({ python, version }) {
     const [, minor] = interpreter.version
     if (minor > 13 || done.has(minor)) continue
     done.add(minor)
-    found.push(await environment(interpreter, join(root, 'src', 'python', 'requirements.lock'), env))
+    found.push(interpreter)
   }
-  return found
+  found.sort((one, other) => one.version[1] - other.version[1])
+  const made = []
+  for (const interpreter of all ? found : found.slice(0, 1))
+    made.push(await environment(interpreter, join(root, 'src', 'python', 'requirements.lock'), env))
+  return made
 }
 
 async function environment(interpreter, lockPath, env = process.env) {

@@ -192,3 +192,12 @@ test('after closing the same ports can be bound at once, as a restarted kernel d
     expect(second.channels.ports).toEqual(first.channels.ports)
   }
 })
+
+test("channels that were another process's wait for their clients to be back", async () => {
+  const kernel = await bind(connectionWith(), { patienceMs: 2_000 })
+  kernel.channels.reply('stdin', [Buffer.from('ann')], sealed('input_request', { n: 1 }))
+  kernel.channels.publish('', sealed('stream', { n: 2 }))
+  const [late, subscriber] = [keep(dealerFor(kernel, 'stdin', 'ann')), keep(subscriberFor(kernel))]
+  expect(await receive(late)).toMatchObject({ type: 'input_request', content: { n: 1 } })
+  expect(await receive(subscriber)).toMatchObject({ content: { n: 2 } })
+})

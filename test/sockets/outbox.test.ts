@@ -172,3 +172,17 @@ test('the bytes of a message stay the same, whatever form its frames are given',
   await outbox.flushed()
   expect(taken).toEqual([bytes])
 })
+
+test('what is held waits in order, and goes out when it is let go', async () => {
+  const { sink, outbox } = setup()
+  outbox.hold()
+  for (const text of ['a', 'b']) outbox.send(message(text))
+  expect(sink.sent).toEqual([])
+  let isFlushed = false
+  void outbox.flushed().then(() => (isFlushed = true))
+  outbox.release()
+  await sink.take()
+  expect(isFlushed).toBe(false)
+  await sink.take()
+  expect([sink.sent, isFlushed]).toEqual([['a', 'b'], true])
+})

@@ -10,6 +10,7 @@ import { createChannels } from '../../src/gateway/channels/channels.js'
 import { createWebSocketServer } from '../../src/gateway/channels/server.js'
 import { KernelSpecs, type OfferedSpec } from '../../src/gateway/kernelspecs.js'
 import { createGateway, type Gateway, type GatewayLimits, type GatewayParts } from '../../src/gateway/server.js'
+import { createMetrics, type Metrics } from '../../src/gateway/metrics.js'
 import { silentLog } from '../../src/log.js'
 import type { GatewayKernels } from '../../src/gateway/ports.js'
 import { FakeKernels } from '../fakes/kernels.js'
@@ -20,6 +21,7 @@ export const WITH_TOKEN = { authorization: `token ${TOKEN}` }
 type Offered = GatewayKernels & { readonly specs: readonly string[] }
 
 export interface TestGateway<K extends Offered = FakeKernels> extends Gateway {
+  readonly metrics: Metrics
   readonly kernels: K
   /** Where it listens. */
   readonly url: string
@@ -71,6 +73,7 @@ export async function testGateway<K extends Offered = FakeKernels>({
   const baseUrl = rest.baseUrl ?? '/'
   const rules = { ...origins, proxies: trustedProxies([]), issuer: null, audience: null, ...given }
   const gate = createGate({ token: TOKEN, rules, requestsPerMinute: null }, keys, systemClock, rest.log ?? silentLog)
+  const metrics = createMetrics()
   const gateway = await createGateway({
     version: '0.0.0',
     specs: new KernelSpecs(kernels.specs.map(specOf), baseUrl),
@@ -83,7 +86,11 @@ export async function testGateway<K extends Offered = FakeKernels>({
     tls: null,
     clock: systemClock,
     log: silentLog,
+    observe: metrics.observe,
+    metrics,
+    proxies: rules.proxies,
     more: [],
+    sessionsFile: null,
     ...rest,
     baseUrl,
     kernels,
@@ -104,6 +111,7 @@ export async function testGateway<K extends Offered = FakeKernels>({
   const send = (sent: Sent): Promise<Answer> => exchange(Number(port), sent)
   return {
     ...gateway,
+    metrics,
     kernels,
     url,
     send,

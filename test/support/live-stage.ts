@@ -8,6 +8,8 @@ const EXIT_MS = 10_000
 
 export class LiveStage implements Stage {
   readonly isOurs: boolean
+  /** It was to end, and had not after EXIT_MS. */
+  isHanging = false
   readonly #kernel: KernelProcess
   readonly #frontend: DummyFrontend
   #ended = false
@@ -45,6 +47,7 @@ export class LiveStage implements Stage {
     if (channel !== 'process') return await this.#frontend.hears(channel, client)
     this.#ended = true
     const code = await Promise.race([this.#kernel.ended, timeout(EXIT_MS)])
+    this.isHanging = code === null
     const header = { msg_id: '', msg_type: 'exit' }
     return { type: 'exit', content: { code }, metadata: {}, buffers: [], header, parent: null, order: null }
   }

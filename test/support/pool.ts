@@ -12,9 +12,11 @@ import { poolLimits } from '../../src/pool/limits.js'
 import type { PoolNeeds, PoolOptions } from '../../src/pool/options.js'
 import type { Lease } from '../../src/pool/lease.js'
 import { PoolShell, type Pool } from '../../src/pool/pool.js'
+import { openZygoteRecords } from '../../src/pool/zygote-records.js'
 import type { PooledProcess } from '../../src/pool/process.js'
 import type { PythonEvent } from '../../src/worker/events.js'
 import type { Workers } from '../../src/worker/workers.js'
+import { noNotes, type Notes } from './notes.js'
 
 /** Nothing here is waited for longer; what is right comes much sooner. */
 const PATIENCE_MS = 30_000
@@ -23,7 +25,7 @@ export interface TestPool {
   readonly pool: PoolShell
   readonly folder: string
   readonly logged: readonly { readonly event: string; readonly fields: object }[]
-  kernel(needs?: Partial<PoolNeeds>, copiesAt?: string): PoolKernel
+  kernel(needs?: Partial<PoolNeeds>, copiesAt?: string, notes?: Notes): PoolKernel
   acquire(needs?: Partial<PoolNeeds>): Promise<Lease>
   /** Those that are ready. */
   processes(): readonly PooledProcess[]
@@ -36,6 +38,8 @@ type Overrides = Partial<Omit<PoolOptions, 'limits'>> & {
   readonly preload?: readonly string[]
   /** Folder that modules are imported from, too. */
   readonly searchPath?: string
+  /** Its folder, which stays; what it holds outlives it. */
+  readonly at?: string
 }
 
 /** A pool that has begun to start. Not awaited: ready workers come later, see `waitForPoolReady`. */
@@ -43,13 +47,14 @@ export async function startTestPool({
   limits,
   preload = [],
   searchPath,
+  at,
   ...overrides
 }: Overrides = {}): Promise<TestPool> {
   const python = process.env['SAVEPOINT_TEST_PYTHON']
   if (!python) throw new Error('SAVEPOINT_TEST_PYTHON names no interpreter: run the tests with `npm test`.')
-  const root = mkdtempSync(join(tmpdir(), 'savepoint-pool-'))
+  const root = at ?? mkdtempSync(join(tmpdir(), 'savepoint-pool-'))
   const folder = join(root, 'p')
-  mkdirSync(folder)
+  mkdirSync(folder, { recursive: true })
   const logged: { event: string; fields: object }[] = []
   const log: Log = (_level, event, fields = {}) => void logged.push({ event, fields })
   const pool = new PoolShell({
@@ -77,6 +82,9 @@ export async function startTestPool({
     log,
     limits: { ...poolLimits, ...limits },
     workerLimits: config.workers,
+    ...(at === undefined
+      ? {}
+      : { records: openZygoteRecords(join(at, 'zygotes'), log), orphanMs: 60_000, takeUpMs: PATIENCE_MS }),
     ...overrides,
   })
   await pool.start()
@@ -94,8 +102,8 @@ export async function startTestPool({
     pool,
     folder,
     logged,
-    kernel(needs = {}, copiesAt) {
-      const kernel = new PoolKernel(pool, needsOf(needs), copiesAt)
+    kernel(needs = {}, copiesAt, notes) {
+      const kernel = new PoolKernel(pool, needsOf(needs), copiesAt, notes)
       kernels.push(kernel)
       return kernel
     },
@@ -104,7 +112,7 @@ export async function startTestPool({
     async close() {
       for (const kernel of kernels) kernel.workers.abandon()
       await pool.stop()
-      rmSync(root, { recursive: true, force: true })
+      if (at === undefined) rmSync(root, { recursive: true, force: true })
     },
   }
 }
@@ -121,18 +129,36 @@ export class PoolKernel {
   output = ''
   pid = 0
   readonly #isFork: boolean
+  readonly #notes: Notes | null
   #generation = 0
   #seq = 0
+  #commands = 0
   readonly #heard = new EventTarget()
 
-  /** `copiesAt`: its first worker is a frozen copy that waits there. */
-  constructor(pool: Pool, needs: PoolNeeds, copiesAt?: string) {
+  /** `copiesAt`: its first worker is a frozen copy that waits there. `notes`: for a process after this one. */
+  constructor(pool: Pool, needs: PoolNeeds, copiesAt?: string, notes?: Notes) {
+    this.#notes = notes ?? null
     this.workers = pool.newWorkers(needs, (event) => this.#hear(event), copiesAt)
     this.#isFork = copiesAt !== undefined
   }
 
+  /** Goes on with what another process has noted. */
+  takeUp(): this {
+    const { memory, generation, seq, commands } = this.#notes?.recall() ?? noNotes()
+    this.#generation = generation
+    this.#seq = seq
+    this.#commands = commands
+    this.pid = memory.current?.pid ?? 0
+    void this.workers.takeUp(memory)
+    return this
+  }
+
   #hear(event: PythonEvent): void {
     this.events.push(event)
+    if (this.#notes) {
+      this.#notes.event(event)
+      if (event.on === 'worker') this.workers.durable(event.generation, event.frame)
+    }
     if (event.on === 'output') this.output += event.text.toString()
     if (event.on === 'worker' && event.event.kind === 'stream') this.output += event.parts[0]?.toString() ?? ''
     if (event.on === 'worker_up') {
@@ -165,7 +191,10 @@ export class PoolKernel {
   }
 
   command(command: WorkerCommand, ...parts: Buffer[]): void {
-    this.workers.command(command, parts)
+    this.#commands += 1
+    const numbered = this.#notes ? { ...command, n: this.#commands } : command
+    this.#notes?.command(numbered, parts)
+    this.workers.command(numbered, parts)
   }
 
   /** Gets a worker. */
@@ -177,6 +206,8 @@ export class PoolKernel {
   async fork(): Promise<this> {
     this.#generation += 1
     const token = `token-${this.#generation}-${Math.random()}`
+    this.#commands = 0
+    this.#notes?.fork(token, this.#generation)
     this.workers.fork(token, this.#generation)
     const outcome = await this.until(
       (event) => (event.on === 'worker_up' || event.on === 'worker_failed') && event.token === token,

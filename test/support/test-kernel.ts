@@ -5,11 +5,13 @@
  * test wants to see what happens when none does.
  */
 
+import { deserialize, serialize } from 'node:v8'
 import { NO_POLICY, type CheckpointPolicy } from '../../src/kernel/auto-checkpoints.js'
 import type { RecordingBounds, WorkerCommand, WorkerEvent } from '../../src/link/protocol.js'
 import type { DeathCause, Effect, Head, KernelEvent, StoreCall } from '../../src/kernel/effects.js'
 import type { Forked } from '../../src/kernel/forked.js'
 import type { KernelLimits, KernelOptions, KernelState } from '../../src/kernel/state.js'
+import { keep, revive, type KeptState } from '../../src/kernel/keeping.js'
 import { start, step } from '../../src/kernel/step.js'
 import type { RequestChannel } from '../../src/wire/message.js'
 import { bytes, incoming, msgIdOf, parsed } from './messages.js'
@@ -96,8 +98,11 @@ interface Options {
   readonly comeBackTo?: string
 }
 
+/** Each state that can be is written down and read back before it goes on: nothing but what is written may count. */
+const KEEPS = process.env['KEEPS'] !== '0'
+
 export class TestKernel {
-  readonly state: KernelState
+  state: KernelState
   /** Milliseconds since the epoch. */
   now = 1_900_000_000_000
   dials: boolean
@@ -146,7 +151,7 @@ export class TestKernel {
       lazy: lazy !== undefined,
       kernelInfo: lazy?.kernelInfo ? bytes(lazy.kernelInfo) : null,
       checkpoints: { ...NO_POLICY, ...policy },
-      ...(comeBackTo === undefined ? {} : { comeBackTo }),
+      ...(comeBackTo === undefined ? {} : { lost: { head: comeBackTo, cells: [] } }),
       offersSubshells: true,
       forks,
       ...(forked ? { forked } : {}),
@@ -163,6 +168,8 @@ export class TestKernel {
   // ------------------------------------------------------------------------------------------ what happens to it
 
   deliver(event: KernelEvent): void {
+    const kept = KEEPS ? keep(this.state) : null
+    if (kept) this.state = revive(deserialize(serialize(kept)) as KeptState)
     const effects = step(this.state, event, this.now)
     for (const effect of effects) this.#see(effect)
     if (this.dials) this.#dial(effects)
@@ -187,19 +194,27 @@ export class TestKernel {
       buffers?: readonly string[]
       subshell?: string
       withdraws?: boolean
+      misses?: boolean
     } = {},
   ): string {
     this.#sent += 1
-    const { by = 'ann', withdraws = false, ...rest } = more
+    const { by = 'ann', withdraws = false, misses = false, ...rest } = more
     const id = `m${this.#sent}`
     const message = incoming({ id, type, content, session: by, ...rest })
-    this.deliver({ on: 'message', channel, client: { routing: [Buffer.from(by)], withdraws }, message })
+    this.deliver({ on: 'message', channel, client: { routing: [Buffer.from(by)], withdraws, misses }, message })
     return id
   }
 
   execute(
     code: string,
-    more: { content?: object; metadata?: unknown; by?: string; subshell?: string; withdraws?: boolean } = {},
+    more: {
+      content?: object
+      metadata?: unknown
+      by?: string
+      subshell?: string
+      withdraws?: boolean
+      misses?: boolean
+    } = {},
   ): string {
     const { content, ...rest } = more
     return this.send('shell', 'execute_request', { code, ...content }, rest)

@@ -11,6 +11,8 @@ const python = process.env['SAVEPOINT_TEST_PYTHON'] ?? 'python3'
 const argv = [python, '-m', 'ipykernel_launcher', '-f', '{connection_file}', '--HistoryManager.hist_file=:memory:']
 
 const FEW = ['abort_queue.txt', 'comm_by_client.txt', 'execute_blank.txt', 'history_tail.txt', 'input.txt', 'shutdown.txt']
+/** On a busy machine some five in a hundred ipykernels (7.4) that were told to end do not: that is not asked here. */
+const TRIES = 3
 const all = process.env['RUN_SLOW'] === '1' || process.env['TRANSCRIPT'] !== undefined
 
 describe('ipykernel', () => {
@@ -19,11 +21,17 @@ describe('ipykernel', () => {
     test.concurrent(
       transcript.title,
       async () => {
-        const stage = await LiveStage.open(argv, false)
-        try {
-          await perform(transcript, stage)
-        } finally {
-          await stage.close()
+        for (let triesLeft = TRIES; triesLeft > 0;) {
+          triesLeft -= 1
+          const stage = await LiveStage.open(argv, false)
+          try {
+            await perform(transcript, stage)
+            triesLeft = 0
+          } catch (error) {
+            if (!stage.isHanging || triesLeft === 0) throw error
+          } finally {
+            await stage.close()
+          }
         }
       },
       60_000,

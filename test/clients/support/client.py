@@ -132,6 +132,8 @@ class Client:
         """A client of its own identity on a kernel that somebody else started."""
         kc = BlockingKernelClient(connection_file=connection_file)
         kc.load_connection_file()
+        # A busy machine may leave an echo for longer than the second that is usual. Heartbeats have tests of their own.
+        kc.hb_channel.time_to_dead = 10.0
         client = cls(kc)
         kc.wait_for_ready(timeout)
         return client

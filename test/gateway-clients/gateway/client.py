@@ -57,6 +57,8 @@ class Channels:
             f"{url}/api/kernels/{kernel_id}/channels?session_id={session_id}",
             header={"Authorization": f"token {rest.token}"},
             timeout=PATIENCE_S,
+            # It goes through the text character by character, and decoding it finds what is wrong as well.
+            skip_utf8_validation=True,
         )
 
     def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
@@ -72,6 +74,14 @@ class Channels:
         message = json.loads(self._socket.recv())
         self.messages.append(message)
         return dict(message)
+
+    def try_receive(self) -> bool:
+        """Read the next message of a connection that has ended; False: there is none."""
+        try:
+            self.receive()
+        except (OSError, ValueError, websocket.WebSocketException):
+            return False
+        return True
 
     def until(self, msg_type: str, parent: str | None = None, **content: object) -> dict[str, Any]:
         """Read on up to a message of that type, that parent and that content."""

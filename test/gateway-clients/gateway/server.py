@@ -77,6 +77,11 @@ class Server:
             time.sleep(0.05)
         return []
 
+    def kill(self) -> None:
+        """End it by force, and nothing of what it started."""
+        self._process.kill()
+        self._process.wait()
+
     @property
     def exit_code(self) -> int:
         return self._process.wait(PATIENCE_S)

@@ -1,6 +1,7 @@
 import { BlockList } from 'node:net'
 import { countedAs, isLoopback, originationOf, trustedProxies } from '../../../src/gateway/auth/address.js'
 import { corsHeaders, preflightHeaders, SECURITY_HEADERS } from '../../../src/gateway/auth/headers.js'
+import { lineLog } from '../../../src/log.js'
 import { redactingLog, redactText, redactUrl } from '../../../src/gateway/auth/redact.js'
 import { allowed, isOpen, needOf } from '../../../src/gateway/auth/routes.js'
 import { authRules, type AuthOptions } from '../../../src/gateway/auth/rules.js'
@@ -161,5 +162,23 @@ describe('tokens in the log', () => {
       ['error', 'request_failed', { error: 'Error: at /t/***/api?token=***', status: 500, nothing: null }],
       ['info', 'event', {}],
     ])
+  })
+
+  test('are hidden in what is written, and what is not written is let be', () => {
+    const lines: string[] = []
+    const log = redactingLog(
+      lineLog('warn', (line) => lines.push(line)),
+      OWN_TOKEN,
+    )
+    const fields = {
+      get error(): string {
+        lines.push('read')
+        return OWN_TOKEN
+      },
+    }
+    log('info', 'event', fields)
+    expect(lines).toEqual([])
+    log('warn', 'event', { error: OWN_TOKEN })
+    expect(lines).toEqual([expect.stringMatching(/ warn event error=\*\*\*\n$/)])
   })
 })

@@ -2,7 +2,7 @@
 
 import { V1_SUBPROTOCOL } from '../../../src/wire/websocket.js'
 import { ManualClock } from '../../sockets/manual-clock.js'
-import { frames, openStage, writeV1 } from './stage.js'
+import { openStage, writeV1 } from './stage.js'
 import type { Client, Stage } from './stage.js'
 
 let stage: Stage
@@ -42,12 +42,12 @@ describe.each(dialects)('messages in the framing %s', (_name, options) => {
   })
 
   test('go to the kernel with the bytes of their parts, and replies to who asked', async () => {
-    stage.kernel.onRequest = ({ client, channel, message }) =>
-      client.reply(
-        channel,
-        [],
-        frames({ type: 'kernel_info_reply', content: { status: 'ok' }, parent: message.header }),
-      )
+    stage.kernel.onRequest = ({ from, channel, message }) =>
+      stage.kernel.reply(from, channel, {
+        type: 'kernel_info_reply',
+        content: { status: 'ok' },
+        parent: message.header,
+      })
     const [one, other] = [await stage.connect('session_id=a', options), await stage.connect('session_id=b', options)]
     one.send('control', 'kernel_info_request', { a: '\u20ac' })
     await one.until(() => one.told.length > 0)
@@ -137,7 +137,7 @@ describe('the end of a connection', () => {
     stage.kernel.end()
     expect(await client.closed).toEqual({ code: 1000, reason: 'The kernel has ended.' })
     expect(client.texts).toEqual(['last words'])
-    expect([...stage.kernel.clients, ...stage.kernel.watchers]).toEqual([])
+    expect(stage.kernel.clients).toEqual([])
   })
 
   test('of a gateway has the code that it is closed with', async () => {
@@ -146,7 +146,7 @@ describe('the end of a connection', () => {
     expect(stage.channels.count()).toBe(2)
     await stage.channels.closeAll(1012, 'The gateway restarts.')
     for (const client of clients) expect(await client.closed).toEqual({ code: 1012, reason: 'The gateway restarts.' })
-    expect([stage.channels.count(), stage.kernel.clients.length, stage.kernel.watchers.length]).toEqual([0, 0, 0])
+    expect([stage.channels.count(), stage.kernel.clients.length]).toEqual([0, 0])
   })
 
   test('of a token is 1008, after words that say why', async () => {

@@ -1,8 +1,11 @@
 /** What a session gets that comes back, and what becomes of clients that do not read. */
 
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { ManualClock } from '../../sockets/manual-clock.js'
-import { frames, openStage } from './stage.js'
+import { openStage } from './stage.js'
 import type { Client, Stage } from './stage.js'
 
 let stage: Stage
@@ -31,7 +34,7 @@ describe('a session that comes back', () => {
     first.socket[how]()
     await away()
     stage.kernel.print('one')
-    stage.kernel.clients[0]?.reply('shell', [], frames({ type: 'execute_reply', content: {} }))
+    stage.kernel.reply([...stage.kernel.attached.keys()][0] ?? '', 'shell', { type: 'execute_reply', content: {} })
     stage.kernel.print('two')
     const second = await stage.connect('session_id=a', { protocols: [] })
     stage.kernel.print('three')
@@ -75,14 +78,17 @@ describe('a session that comes back', () => {
     expect(second.texts).toEqual(['new'])
   })
 
-  test('is told how much could not be kept, and gets the newest', async () => {
-    stage = await openStage({ keptMessagesMax: 3 })
+  test('is told how many messages are not kept any more, and gets the newest', async () => {
+    stage = await openStage({ journalBytesMax: 2_500 })
     await (await stage.connect('session_id=a')).close()
     await away()
     for (const text of ['1', '2', '3', '4', '5']) stage.kernel.print(text)
     const second = await stage.connect('session_id=a')
-    await second.until(() => second.texts.length === 4)
-    expect(second.texts).toEqual([expect.stringContaining('2 messages'), '3', '4', '5'])
+    stage.kernel.print('6')
+    await second.until(() => second.texts.includes('6'))
+    const lost = Number(/(\d) messages/.exec(second.texts[0] ?? '')?.[1])
+    expect(lost).toBeGreaterThan(0)
+    expect(second.texts.slice(1)).toEqual(['1', '2', '3', '4', '5', '6'].slice(lost))
   })
 
   test('is not told to restart once more', async () => {
@@ -176,10 +182,9 @@ describe('a session that comes for the first time', () => {
     expect(third.texts).toEqual(['five'])
   })
 
-  test('gets what was published before any WebSocket came, once its kernel is watched', async () => {
+  test('gets what was published before any WebSocket came', async () => {
     await stage.stop()
     stage = await openStage()
-    stage.channels.watch(stage.kernel)
     busy('running')
     print('running', 'early')
     const client = await stage.connect('session_id=new')
@@ -196,6 +201,33 @@ describe('a session that comes for the first time', () => {
     expect(second.texts).toEqual(['three'])
   })
 
+  test('is asked what waits for an answer, once whoever was asked is gone', async () => {
+    await stage.stop()
+    const clock = new ManualClock()
+    stage = await openStage({ pingMs: 0 }, clock)
+    const asked = await stage.connect('session_id=asked')
+    asked.send('shell', 'execute_request')
+    while (stage.kernel.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    const [request] = stage.kernel.requests
+    const parent = { msg_id: 'running' }
+    busy('running')
+    stage.kernel.reply(request?.from ?? '', 'stdin', { type: 'input_request', content: { prompt: '?' }, parent })
+    const questions = (client: Client): number => client.told.filter(({ channel }) => channel === 'stdin').length
+    const early = await stage.connect('session_id=early')
+    await early.until(() => early.told.length > 0)
+    await asked.close()
+    await away()
+    clock.advance(5_000)
+    expect(stage.kernel.gone).toEqual([request?.from])
+    const late = await stage.connect('session_id=late')
+    await late.until(() => questions(late) === 1)
+    busy('running', 'idle')
+    const idle = await stage.connect('session_id=idle')
+    stage.kernel.print('hello')
+    await idle.until(() => idle.texts.includes('hello'))
+    expect([early, idle].map(questions)).toEqual([0, 0])
+  })
+
   test('gets no output of cells that are done', async () => {
     busy('running', 'idle')
     const client = await stage.connect('session_id=new')
@@ -208,34 +240,50 @@ describe('a session that comes for the first time', () => {
 describe('a client that reads nothing', () => {
   const MIB = 1024 * 1024
 
-  test('is cut off, slows nobody down for long, and gets the newest when it comes back', async () => {
-    stage = await openStage({ waitingBytesMax: 8 * MIB, keptBytesMax: 4 * MIB })
+  test('holds nobody up, and gets the rest from the journal when it reads again', async () => {
+    stage = await openStage({ waitingBytesMax: 2 * MIB })
     const [deaf, good] = [await stage.connect('session_id=deaf'), await stage.connect('session_id=good')]
     deaf.socket.pause()
-    const text = 'x'.repeat(MIB - 1000)
-    let published = 0
-    // As a worker does: it writes while nobody has to be waited for.
-    while (stage.channels.count() === 2 && published < 64) {
-      if (stage.kernel.behind.size === 0) {
-        stage.kernel.print(text)
-        published += 1
-      }
-      await new Promise((resolve) => setTimeout(resolve, 1))
-      if (stage.log.includes('client_cut_off')) break
+    const texts = Array.from({ length: 50 }, (_, i) => String(i).padEnd(MIB, '.'))
+    for (const text of texts) {
+      stage.kernel.print(text)
+      await good.until(() => good.texts.at(-1) === text)
     }
-    await good.until(() => good.texts.length === published)
-    expect(stage.log).toContain('client_cut_off')
-    expect(stage.kernel.behind.size).toBe(0)
+    deaf.socket.resume()
+    await deaf.until(() => deaf.texts.length >= texts.length)
+    expect(deaf.texts).toEqual(texts)
+    stage.kernel.print('last')
+    await deaf.until(() => deaf.texts.at(-1) === 'last')
+    expect(deaf.texts.length).toBe(texts.length + 1)
+  })
+
+  test('has no more waiting for it than it may', async () => {
+    stage = await openStage({ waitingBytesMax: MIB })
+    const waiting: (() => number)[] = []
+    stage.onStream((stream) => waiting.push(() => stream.writableLength))
+    const deaf = await stage.connect('session_id=deaf')
+    deaf.socket.pause()
+    for (let i = 0; i < 50; i += 1) {
+      stage.kernel.print('x'.repeat(MIB))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(waiting.map((bytes) => bytes()).every((bytes) => bytes < 4 * MIB)).toBe(true)
+  })
+
+  test('and asks all the same is cut off once too many answers wait for it', async () => {
+    stage = await openStage({ waitingBytesMax: MIB })
+    const deaf = await stage.connect('session_id=deaf')
+    deaf.socket.pause()
+    while (!stage.log.includes('client_cut_off')) {
+      for (let i = 0; i < 500; i += 1) deaf.send('nowhere', 'x')
+      await new Promise((resolve) => setImmediate(resolve))
+    }
     deaf.socket.resume()
     expect((await deaf.closed).code).toBe(1013)
-    await away()
-    stage.kernel.print('last')
-    const again = await stage.connect('session_id=deaf')
-    await again.until(() => again.texts.includes('last'))
-    expect(good.texts.length).toBeGreaterThanOrEqual(published)
   })
+
   test('is told from one that reads, however large a message is', async () => {
-    stage = await openStage({ waitingBytesMax: 2 * MIB, keptBytesMax: 2 * MIB })
+    stage = await openStage({ waitingBytesMax: 2 * MIB })
     const client = await stage.connect('session_id=large')
     stage.kernel.print('x'.repeat(8 * MIB))
     stage.kernel.print('after')
@@ -244,19 +292,88 @@ describe('a client that reads nothing', () => {
     expect(stage.log).not.toContain('client_cut_off')
   })
 
-  test('does not keep a gateway from ending, nor its memory when the session is back', async () => {
-    stage = await openStage({ waitingBytesMax: 8 * MIB })
+  test('does not keep a gateway from ending, nor its session from coming back', async () => {
+    stage = await openStage({ waitingBytesMax: MIB })
     const deaf = await stage.connect('session_id=deaf')
     deaf.socket.pause()
-    while (!stage.log.includes('client_cut_off')) {
-      stage.kernel.print('x'.repeat(MIB))
-      await new Promise((resolve) => setTimeout(resolve, 1))
-    }
-    await stage.connect('session_id=deaf')
+    for (let i = 0; i < 20; i += 1) stage.kernel.print('x'.repeat(MIB))
+    const again = await stage.connect('session_id=deaf')
+    await again.until(() => again.texts.length === 20)
     while (stage.channels.count() > 1) await new Promise((resolve) => setImmediate(resolve))
     const other = await stage.connect('session_id=other')
     other.socket.pause()
     await stage.channels.closeAll(1012, 'The gateway restarts.')
     expect(stage.channels.count()).toBe(0)
+  })
+})
+
+describe('a gateway that was ended by force', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'savepoint-cursors-'))
+  })
+  afterEach(() => {
+    for (const each of [folder, `${folder}-next`, `${folder}-next-next`]) rmSync(each, { recursive: true, force: true })
+  })
+
+  test('gives each session what it has not had, once and in order', async () => {
+    stage = await openStage({ folder })
+    const before = await Promise.all(['a', 'b'].map((name) => stage.connect(`session_id=${name}`)))
+    for (const client of before) client.send('shell', 'hello')
+    while (stage.kernel.requests.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    stage.kernel.print('one')
+    await before[1]?.close()
+    while (stage.channels.count() > 1) await new Promise((resolve) => setImmediate(resolve))
+    stage.kernel.print('two')
+    await before[0]?.until(() => before[0]?.texts.includes('two') === true)
+    const [from] = stage.kernel.requests
+    await stage.restart()
+    expect(stage.kernel.clients.map(({ away }) => away)).toEqual([true, true])
+    stage.kernel.print('three')
+    stage.kernel.reply(from?.from ?? '', 'shell', { type: 'execute_reply', content: {} })
+    const [a, b] = await Promise.all(['a', 'b'].map((name) => stage.connect(`session_id=${name}`)))
+    stage.kernel.print('four')
+    for (const client of [a, b]) await client?.until(() => client.texts.includes('four'))
+    expect([a?.texts, b?.texts.slice(-3)]).toEqual([
+      ['three', 'four'],
+      ['two', 'three', 'four'],
+    ])
+    expect([a, b].map((each) => each?.told.some(({ type }) => type === 'execute_reply'))).toEqual([true, false])
+    await stage.restart()
+    const again = await stage.connect('session_id=a')
+    stage.kernel.print('five')
+    await again.until(() => again.texts.includes('five'))
+    expect(again.texts).toEqual(['five'])
+  })
+
+  test('has remembered of one that does not answer what has arrived, not what was sent', async () => {
+    const clock = new ManualClock()
+    stage = await openStage({ folder, pingMs: 0 }, clock)
+    const client = await stage.connect('session_id=a')
+    stage.kernel.print('one')
+    await settled(client)
+    client.socket.pause()
+    clock.advance(100)
+    stage.kernel.print('two')
+    await new Promise((resolve) => setImmediate(resolve))
+    clock.advance(10_000)
+    await new Promise((resolve) => setImmediate(resolve))
+    await stage.restart()
+    const again = await stage.connect('session_id=a')
+    await again.until(() => again.texts.includes('two'))
+    expect(again.texts).toEqual(['two'])
+  })
+
+  test('frees the places of sessions that are over, and takes what is there for what it is', async () => {
+    const clock = new ManualClock()
+    stage = await openStage({ folder, keptMs: 1_000, pingMs: 0 }, clock)
+    await (await stage.connect('session_id=a')).close()
+    await away()
+    await stage.restart()
+    expect(stage.kernel.clients).toHaveLength(1)
+    clock.advance(1_000)
+    expect(stage.kernel.clients).toEqual([])
+    await stage.restart()
+    expect(stage.kernel.clients).toEqual([])
   })
 })

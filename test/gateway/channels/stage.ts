@@ -1,8 +1,10 @@
 /** Real WebSockets on a real server, joined to a kernel of which a test is the other side. */
 
+import { cpSync } from 'node:fs'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { systemClock } from '../../../src/clock.js'
 import type { Clock } from '../../../src/clock.js'
@@ -12,6 +14,7 @@ import type { ChannelsLimits } from '../../../src/gateway/channels/limits.js'
 import { createWebSocketServer } from '../../../src/gateway/channels/server.js'
 import type { Channels, GatewayKernel } from '../../../src/gateway/ports.js'
 import type { Attachment, AttachOptions, KernelClient } from '../../../src/host/kernels/ports.js'
+import { journalMessage, MemoryJournal } from '../../fakes/memory-journal.js'
 import { seal } from '../../../src/wire/codec.js'
 import { EMPTY_OBJECT, json } from '../../../src/wire/message.js'
 import type { IncomingMessage, RequestChannel } from '../../../src/wire/message.js'
@@ -20,7 +23,8 @@ import { V1_SUBPROTOCOL } from '../../../src/wire/websocket.js'
 export const KERNEL_ID = '5d2f6a0c-0d4c-4a8e-9b4e-0d1c2b3a4f5e'
 
 export interface Request {
-  readonly client: KernelClient
+  /** Name of the client. */
+  readonly from: string
   readonly channel: RequestChannel
   readonly message: IncomingMessage
 }
@@ -46,39 +50,60 @@ export class StageKernel implements GatewayKernel {
   readonly name = 'python3'
   readonly owner = 'ada'
   readonly phase = 'ready'
-  readonly clients: KernelClient[] = []
-  /** Those that count as no connection. */
-  readonly watchers: KernelClient[] = []
+  readonly journal: MemoryJournal
+  folder: string | null
+  /** By name. */
+  readonly attached = new Map<string, KernelClient>()
+  /** Names of those of whom it was told that nobody holds their other end. */
+  readonly gone: string[] = []
   readonly requests: Request[] = []
-  /** Clients for which it waits. */
-  readonly behind = new Set<KernelClient>()
   /** Called with each request. */
   onRequest: (request: Request) => void = () => {}
 
-  attach(client: KernelClient, { counted = true }: AttachOptions = {}): Attachment {
-    const list = counted ? this.clients : this.watchers
-    list.push(client)
+  constructor(journalBytesMax: number, folder: string | null) {
+    this.journal = new MemoryJournal(journalBytesMax)
+    this.folder = folder
+  }
+
+  get clients(): readonly KernelClient[] {
+    return [...this.attached.values()]
+  }
+
+  attach(client: KernelClient, { key = 'nameless' }: AttachOptions = {}): Attachment {
+    this.attached.set(key, client)
     return {
       send: (channel, message) => {
-        const request = { client, channel, message }
+        const request = { from: key, channel, message }
         this.requests.push(request)
         this.onRequest(request)
       },
       withdraw: () => {},
-      fallenBehind: () => void this.behind.add(client),
-      gone: () => {},
-      caughtUp: () => void this.behind.delete(client),
-      detach: () => void list.splice(list.indexOf(client), 1),
+      fallenBehind: () => {
+        throw new Error('No WebSocket holds a kernel up.')
+      },
+      caughtUp: () => {},
+      gone: () => void this.gone.push(key),
+      detach: () => void this.attached.delete(key),
     }
   }
 
   publish(wish: Wish): void {
     const sealed = frames(wish)
-    for (const client of [...this.watchers, ...this.clients]) client.publish(wish.type, sealed)
+    const seq = this.journal.newest + 1
+    this.journal.add(journalMessage(seq, 'iopub', null, wish.type, sealed))
+    for (const client of this.clients) client.publish(wish.type, sealed, seq)
+  }
+
+  /** To one client; its name is enough. */
+  reply(to: string, channel: RequestChannel, wish: Wish): void {
+    const sealed = frames(wish)
+    const seq = this.journal.newest + 1
+    this.journal.add(journalMessage(seq, channel, [Buffer.from(to)], wish.type, sealed))
+    this.attached.get(to)?.reply(channel, [], sealed, seq)
   }
 
   end(): void {
-    for (const client of [...this.watchers, ...this.clients]) client.notice('ended')
+    for (const client of this.clients) client.notice('ended')
   }
 
   print(text: string): void {
@@ -168,13 +193,18 @@ export class Client {
 
 export interface Stage {
   readonly kernel: StageKernel
-  readonly channels: Channels
+  /** Of the present process. */
+  channels: Channels
   readonly url: string
   /** Ends every token. */
   readonly endTokens: (why: 'expired' | 'revoked') => void
   readonly log: string[]
+  /** As if the gateway had been ended by force: all connections break, and another one takes the kernel up. */
+  restart(): Promise<void>
   /** Breaks all connections; the sessions stay. */
   drop(): Promise<void>
+  /** Told of what each connection is on. */
+  onStream(told: (stream: Duplex) => void): void
   connect(query?: string, options?: ConnectOptions): Promise<Client>
   stop(): Promise<void>
 }
@@ -185,29 +215,35 @@ export interface ConnectOptions {
   readonly subject?: string
 }
 
-type StageLimits = Partial<ChannelsLimits> & { readonly messageBytesMax?: number }
+type StageLimits = Partial<ChannelsLimits> & {
+  readonly messageBytesMax?: number
+  readonly journalBytesMax?: number
+  readonly folder?: string
+}
 
 export async function openStage(
-  { messageBytesMax = 2 ** 27, ...limits }: StageLimits = {},
+  { messageBytesMax = 2 ** 27, journalBytesMax = 2 ** 28, folder, ...limits }: StageLimits = {},
   clock: Clock = systemClock,
 ): Promise<Stage> {
-  const kernel = new StageKernel()
+  const kernel = new StageKernel(journalBytesMax, folder ?? null)
   const endings = new Set<(why: 'expired' | 'revoked') => void>()
   const log: string[] = []
-  const channels = createChannels({
-    log: (_level, event) => void log.push(event),
-    gate: {
-      watch: (_principal, ended) => {
-        endings.add(ended)
-        return () => endings.delete(ended)
+  const newChannels = (): Channels =>
+    createChannels({
+      log: (_level, event) => void log.push(event),
+      gate: {
+        watch: (_principal, ended) => {
+          endings.add(ended)
+          return () => endings.delete(ended)
+        },
       },
-    },
-    limits,
-    clock,
-  })
+      limits,
+      clock,
+    })
   const webSockets = createWebSocketServer(messageBytesMax)
   const server = createServer()
   const sockets = new Set<Socket>()
+  let onStream = (_stream: Duplex): void => {}
   server.on('connection', (socket) => void sockets.add(socket))
   server.on('upgrade', (request, stream, head) => {
     const query = new URL(request.url ?? '/', 'http://localhost').searchParams
@@ -218,10 +254,12 @@ export async function openStage(
       expiresAt: null,
       from: 'header',
     }
+    onStream(stream)
     webSockets.handleUpgrade(request, stream, head, (socket) =>
-      channels.open(socket, {
+      stage.channels.open(socket, {
         kernel,
         principal,
+        asker: { serial: 0, request: 'r', traceparent: null, subject: principal.subject, address: '127.0.0.1' },
         sessionId: query.get('session_id'),
         subprotocol: socket.protocol,
         userAgent: request.headers['user-agent'] ?? '',
@@ -234,17 +272,29 @@ export async function openStage(
   await once(server, 'listening')
   const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
   const clients: Client[] = []
-  return {
+  const stage: Stage = {
     kernel,
-    channels,
+    channels: newChannels(),
     url,
     log,
+    onStream: (told) => {
+      onStream = told
+    },
     endTokens: (why) => {
       for (const ended of [...endings]) ended(why)
     },
+    async restart() {
+      // Whatever the old one still does reaches nobody.
+      kernel.attached.clear()
+      const { folder: before } = kernel
+      if (before !== null) cpSync(before, (kernel.folder = `${before}-next`), { recursive: true })
+      for (const { socket } of clients) socket.removeAllListeners('close').terminate()
+      stage.channels = newChannels()
+      stage.channels.takeUp(kernel)
+    },
     async drop() {
       for (const socket of sockets) socket.destroy()
-      while (channels.count() > 0) await new Promise((resolve) => setImmediate(resolve))
+      while (stage.channels.count() > 0) await new Promise((resolve) => setImmediate(resolve))
     },
     async connect(query = '', { protocols = [V1_SUBPROTOCOL], userAgent = 'node', subject = 'ada' } = {}) {
       const socket = new WebSocket(
@@ -261,11 +311,12 @@ export async function openStage(
     },
     async stop() {
       for (const { socket } of clients) socket.terminate()
-      await channels.closeAll(1012, 'The test is over.')
+      await stage.channels.closeAll(1012, 'The test is over.')
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
     },
   }
+  return stage
 }
 
 type Fields = Record<string, unknown>

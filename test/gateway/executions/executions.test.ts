@@ -1,6 +1,11 @@
+import { randomUUID } from 'node:crypto'
+import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Executions } from '../../../src/gateway/executions/executions.js'
 import type { Execution, RunRequest } from '../../../src/gateway/executions/execution.js'
 import { executionLimits, type ExecutionLimits } from '../../../src/gateway/executions/limits.js'
+import { silentLog } from '../../../src/log.js'
 import { FakeClock } from '../../fakes/clock.js'
 import { FakeGatewayKernel } from '../../fakes/gateway-kernels.js'
 import { parsed } from '../../support/messages.js'
@@ -11,7 +16,7 @@ function setUp(limits: Partial<ExecutionLimits> = {}) {
   const mint = (): string => String((minted += 1))
   const gone = new Set<string>()
   const exists = (id: string): boolean => !gone.has(id)
-  const executions = new Executions({ clock, limits: { ...executionLimits, ...limits }, mint, exists })
+  const executions = new Executions({ clock, log: silentLog, limits: { ...executionLimits, ...limits }, mint, exists })
   const kernel = new FakeGatewayKernel('k')
   const start = (code: string, more: Partial<RunRequest> = {}): Execution =>
     executions.start(kernel, 'ann', { ...PLAIN, code, ...more })
@@ -282,5 +287,153 @@ describe('the executions of a kernel', () => {
     expect(execution.status).toBe('ok')
     expect(clock.pending).toBe(0)
     await executions.wait(execution, 1_000)
+  })
+})
+
+describe('executions of an earlier process of the gateway', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'savepoint-executions-'))
+  })
+  afterEach(() => rmSync(folder, { recursive: true }))
+
+  function inFolder() {
+    const kernel = new FakeGatewayKernel('k', 'ann', 'python3', folder)
+    const gateway = () => {
+      const parts = { clock: new FakeClock(), log: silentLog, limits: executionLimits, exists: () => true }
+      return new Executions({ ...parts, mint: randomUUID })
+    }
+    /** As if the gateway had been ended by force and another one had come. */
+    const restarted = (): Executions => {
+      kernel.forgetClients()
+      const next = gateway()
+      next.takeUp(kernel)
+      return next
+    }
+    const executions = gateway()
+    const start = (code: string, more: Partial<RunRequest> = {}): Execution =>
+      executions.start(kernel, 'ann', { ...PLAIN, code, ...more })
+    return { kernel, executions, start, restarted }
+  }
+
+  const eventsOf = (executions: Executions, id: string, since = 0): unknown => executions.get('k', id).feed.since(since)
+
+  test('that have ended can be read, and are run once with their key', () => {
+    const { kernel, executions, start, restarted } = inFolder()
+    const { id } = start('1', { idempotencyKey: 'a' })
+    kernel.run(kernel.nth(0), 'hello')
+    const [model, events] = [executions.model(executions.get('k', id).execution), eventsOf(executions, id)]
+    const next = restarted()
+    expect(next.list('k')).toMatchObject([{ id, status: 'ok' }])
+    expect(next.model(next.get('k', id).execution)).toEqual(model)
+    expect(eventsOf(next, id)).toEqual(events)
+    expect(next.start(kernel, 'ann', { ...PLAIN, code: '1', idempotencyKey: 'a' }).id).toBe(id)
+    expect(kernel.received).toHaveLength(1)
+  })
+
+  test('go on: output from before and after, each event once, and the question that waits', () => {
+    const { kernel, executions, start, restarted } = inFolder()
+    const { id } = start('input()')
+    const request = kernel.nth(0)
+    kernel.begin(request)
+    kernel.publish('stream', { name: 'stdout', text: 'before ' }, request)
+    kernel.ask(request, 'First? ')
+    executions.answer('k', id, '1')
+    kernel.publish('stream', { name: 'stdout', text: 'between ' }, request)
+    kernel.ask(request, 'Second? ')
+    const told = executions.get('k', id).feed.latest
+    kernel.forgetClients()
+    kernel.publish('stream', { name: 'stdout', text: 'meanwhile ' }, request)
+    const next = restarted()
+    expect(next.model(next.get('k', id).execution)).toMatchObject({ status: 'running', input: { prompt: 'Second? ' } })
+    next.answer('k', id, '2')
+    kernel.publish('stream', { name: 'stdout', text: 'after' }, request)
+    kernel.end(request)
+    expect(next.model(next.get('k', id).execution)).toMatchObject({
+      status: 'ok',
+      stdout: 'before between meanwhile after',
+      input: null,
+    })
+    expect(eventsOf(next, id, told)).toMatchObject([
+      { event: 'stream' },
+      { event: 'input_reply' },
+      { event: 'stream' },
+      { event: 'end' },
+    ])
+    const all = next
+      .get('k', id)
+      .feed.since(0)
+      ?.map(({ event }) => event)
+    expect(all).toEqual([
+      ...['execute_input', 'stream', 'input_request', 'input_reply', 'stream', 'input_request'],
+      ...['stream', 'input_reply', 'stream', 'end'],
+    ])
+  })
+
+  test('that did not reach the kernel are sent, others are not sent again', () => {
+    const { kernel, start, restarted } = inFolder()
+    const [first, second] = [start('1'), start('2')]
+    kernel.begin(kernel.nth(0))
+    const next = restarted()
+    kernel.end(kernel.nth(0))
+    const before = kernel.received.length
+    // The kernel has served all that it knew.
+    kernel.reply(kernel.last('comm_info_request'), { status: 'ok', comms: {} })
+    const sent = kernel.received.slice(before)
+    expect(sent.map(({ content, message }) => [content['code'], message.header.msg_id])).toEqual([['2', second.id]])
+    kernel.run(sent[0] ?? kernel.nth(1), '')
+    expect([first, second].map(({ id }) => next.get('k', id).execution.status)).toEqual(['ok', 'ok'])
+    expect(kernel.clients).toBe(0)
+  })
+
+  test('that were taken back are interrupted again, and cancelled in the end', () => {
+    const { kernel, executions, start, restarted } = inFolder()
+    const { id } = start('loop()')
+    kernel.begin(kernel.nth(0))
+    executions.cancel('k', id)
+    const next = restarted()
+    expect(kernel.received.filter(({ type }) => type === 'interrupt_request')).toHaveLength(2)
+    kernel.end(kernel.nth(0), { status: 'error', ename: 'KeyboardInterrupt', evalue: '', traceback: [] })
+    expect(next.get('k', id).execution.status).toBe('cancelled')
+  })
+
+  test('have failed if the kernel is dead', () => {
+    const { kernel, start, restarted } = inFolder()
+    const [first, second] = [start('1'), start('2')]
+    kernel.begin(kernel.nth(0))
+    kernel.executionState = 'dead'
+    const next = restarted()
+    expect([first, second].map(({ id }) => next.get('k', id).execution.status)).toEqual(['error', 'aborted'])
+    expect(restarted().list('k')).toMatchObject([{ status: 'error' }, { status: 'aborted' }])
+  })
+
+  test('say that output is missing which the journal has no more', () => {
+    const { kernel, start, restarted } = inFolder()
+    const { id } = start('print(...)')
+    const request = kernel.nth(0)
+    kernel.begin(request)
+    kernel.publish('stream', { name: 'stdout', text: 'old '.repeat(10_000) }, request)
+    kernel.journal.trim(1)
+    kernel.publish('stream', { name: 'stdout', text: 'new' }, request)
+    const next = restarted()
+    kernel.end(request)
+    const model = next.model(next.get('k', id).execution)
+    expect(model).toMatchObject({ status: 'ok', warnings: [expect.stringMatching(/not kept any more/)] })
+    expect(eventsOf(next, id)).toBeNull()
+  })
+
+  test('are forgotten with their kernel', () => {
+    const { kernel, start, restarted, executions } = inFolder()
+    start('1')
+    executions.forgetKernel('k')
+    expect([readdirSync(folder), restarted().list('k'), kernel.clients]).toEqual([[], [], 0])
+  })
+
+  test('survive a file that was cut off', () => {
+    const { kernel, start, restarted } = inFolder()
+    start('1')
+    kernel.run(kernel.nth(0), 'hello')
+    appendFileSync(join(folder, 'executions.jsonl'), '{"id": "ex_9", "seq": 3, "hea')
+    expect(restarted().list('k')).toHaveLength(1)
   })
 })

@@ -1,6 +1,7 @@
 import { Executions } from '../../../src/gateway/executions/executions.js'
 import { executionLimits, type ExecutionLimits } from '../../../src/gateway/executions/limits.js'
 import { OneShots, type OneShot } from '../../../src/gateway/executions/one-shots.js'
+import { silentLog } from '../../../src/log.js'
 import { FakeClock } from '../../fakes/clock.js'
 import { FakeGatewayKernels, type FakeGatewayKernel, type Received } from '../../fakes/gateway-kernels.js'
 import { parsed } from '../../support/messages.js'
@@ -23,7 +24,13 @@ function setUp(limits: Partial<ExecutionLimits> = {}) {
   kernels.behave = obey
   const all = { ...executionLimits, ...limits }
   let minted = 0
-  const executions = new Executions({ clock, limits: all, mint: () => String((minted += 1)), exists: () => true })
+  const executions = new Executions({
+    clock,
+    log: silentLog,
+    limits: all,
+    mint: () => String((minted += 1)),
+    exists: () => true,
+  })
   const faults: unknown[] = []
   const oneShots = new OneShots({ kernels, executions, clock, limits: all, onFault: (error) => faults.push(error) })
   const run = (code: string, more: Partial<OneShot> = {}, key: string | null = null) =>

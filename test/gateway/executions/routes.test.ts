@@ -173,10 +173,12 @@ describe('the events of an execution', () => {
     kernel.end(request)
     await stream.ended
     expect(stream.events).toMatchObject([
-      { id: 1, event: 'execute_input' },
-      { id: 2, event: 'stream', data: { name: 'stdout', text: 'a\nb' } },
-      { id: 3, event: 'end', data: { status: 'ok', execution_count: 1 } },
+      { event: 'execute_input' },
+      { event: 'stream', data: { name: 'stdout', text: 'a\nb' } },
+      { event: 'end', data: { status: 'ok', execution_count: 1 } },
     ])
+    const ids = stream.events.map(({ id }) => id)
+    expect(ids).toEqual([...new Set(ids)].toSorted((a, b) => a - b))
   })
 
   test('end when the token that asked for them is revoked', async () => {
@@ -193,7 +195,9 @@ describe('the events of an execution', () => {
   test('go on where a client was cut off', async () => {
     kernel.onMessage = (received) => kernel.run(received, 'hi')
     const { body } = await gateway.ask('POST', RUNS, { code: 'x' })
-    const stream = follow(`${RUNS}/${body.id}/events`, { 'last-event-id': '1' })
+    const whole = follow(`${RUNS}/${body.id}/events`)
+    await whole.ended
+    const stream = follow(`${RUNS}/${body.id}/events`, { 'last-event-id': `${whole.events[0]?.id}` })
     await stream.ended
     expect(stream.events.map(({ event }) => event)).toEqual(['stream', 'end'])
   })
@@ -205,7 +209,7 @@ describe('the events of an execution', () => {
     const { body } = await gateway.ask('POST', RUNS, { code: 'x' })
     const stream = follow(`${RUNS}/${body.id}/events`)
     await stream.ended
-    expect(stream.events).toMatchObject([{ id: 3, event: 'snapshot', data: { stdout: 'x'.repeat(1_000) } }])
+    expect(stream.events).toMatchObject([{ event: 'snapshot', data: { stdout: 'x'.repeat(1_000) } }])
   })
 
   test('are not followed any more by a client that hung up', async () => {

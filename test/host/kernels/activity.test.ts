@@ -1,4 +1,4 @@
-import { begin, newActivity, note, type Activity } from '../../../src/host/kernels/activity.js'
+import { enter, newActivity, note, type Activity } from '../../../src/host/kernels/activity.js'
 import { bytes } from '../../support/messages.js'
 
 /** Says things in order, a millisecond apart; what is known after each. */
@@ -57,10 +57,10 @@ describe('the activity of a kernel', () => {
   test('does not take the last words of a process for those of the next', () => {
     const activity = newActivity(0)
     say(activity, 1, 'status', 'execute_request', 'busy')
-    begin(activity, 'restarting', 2)
+    enter(activity, 'restarting', 2)
     say(activity, 3, 'status', 'execute_request', 'idle')
     expect(activity.executionState).toBe('restarting')
-    begin(activity, 'starting', 4)
+    enter(activity, 'starting', 4)
     say(activity, 5, 'status', 'kernel_info_request', 'idle')
     expect(activity).toMatchObject({ executionState: 'idle', lastActivity: 4 })
   })

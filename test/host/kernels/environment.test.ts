@@ -73,6 +73,18 @@ describe('the folder in which a kernel works', () => {
     expect(folder('a', null, '/home/somebody/else')).toBe(join(root, 'a'))
   })
 
+  test('has to be there in the sandbox of a kernel that has one', () => {
+    const isSeen = (path: string): boolean => path.startsWith(root)
+    const wished = (path: string): string =>
+      workingFolder({ path: null, cwd: null, environment: { KERNEL_WORKING_DIR: path } }, root, isSeen)
+    expect(wished(join(root, 'a'))).toBe(join(root, 'a'))
+    expect(wished('/home/somebody/else')).toBe(root)
+    expect(() => wished('/usr')).toThrow(
+      expect.objectContaining({ code: 'bad_request', message: expect.stringContaining(`a folder below ${root}`) }),
+    )
+    expect(() => workingFolder({ path: null, cwd: '/usr', environment: {} }, root, isSeen)).toThrow(/no folder \/usr/)
+  })
+
   test('is what was asked for in so many words, or there is an error', () => {
     expect(folder('a', 'a/b', '/usr')).toBe(join(root, 'a/b'))
     expect(folder(null, '/usr')).toBe('/usr')

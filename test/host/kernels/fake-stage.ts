@@ -1,5 +1,6 @@
 /** Kernels of a gateway with workers that do as they are told. */
 
+import { unobserved } from '../../../src/observe.js'
 import { NO_POLICY } from '../../../src/kernel/auto-checkpoints.js'
 import { Kernels, type KernelsOptions } from '../../../src/host/kernels/kernels.js'
 import { FakeClock } from '../../fakes/clock.js'
@@ -37,6 +38,7 @@ export function stage(more: Partial<KernelsOptions> = {}): FakeStage {
     clock,
     log: () => {},
     options: { guard: false, offersSubshells: false, records: null, checkpoints: NO_POLICY, limits: LIMITS },
+    observe: unobserved,
     pacing: { intervalMs: 5, firstMs: 0, bytesMax: 1_000 },
     holdMs: 2,
     kernelLimits: KERNEL_LIMITS,
@@ -48,6 +50,7 @@ export function stage(more: Partial<KernelsOptions> = {}): FakeStage {
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 10_000 },
     snapshots: { bytesMax: 1_000, intervalMs: 10_000 },
     resting: { waitMs: 60_000, kernelsMax: 2 },
+    records: null,
     ...more,
   })
   return { kernels, farm, clock }

@@ -107,6 +107,21 @@ describe('the kernels of a gateway', () => {
     expect(told).toEqual(['started', 'ended'])
   })
 
+  test('are not culled because the clock was set, forwards or back', async () => {
+    let setBy = 0
+    const { kernels, clock } = stage()
+    const real = clock.date.bind(clock)
+    clock.date = () => new Date(real().getTime() + setBy)
+    const kernel = await kernels.start(requestFor({ name: 'short' }))
+    setBy = 86_400_000
+    clock.advance(20_000)
+    expect(kernel.phase).toBe('ready')
+    setBy = -86_400_000
+    clock.advance(60_000)
+    await turns()
+    expect(kernels.find(kernel.id)).toBeUndefined()
+  })
+
   test('are culled when they are idle for long enough, by their kernelspec’s measure', async () => {
     const { kernels, clock } = stage()
     const kept = await kernels.start(requestFor())
@@ -148,6 +163,8 @@ describe('a kernel of a gateway', () => {
       'restarting',
       'restarted',
       'starting',
+      // That its variables are gone.
+      'stream',
       'busy',
       'idle',
     ])

@@ -116,7 +116,11 @@ test('a worker that dies is replaced: the cell is told, and the model tells of i
   const kernel = await stage.kernels.start(requestFor())
   const ann = new Listener(kernel)
   expect(await ann.run('import os; os.kill(os.getpid(), 9)')).toMatchObject({ ename: 'WorkerDied' })
-  expect(kernel.status.savepoint.last_death).toMatchObject({ signal: 'SIGKILL', exit_code: null })
+  expect(kernel.status.savepoint.last_death).toMatchObject({
+    signal: 'SIGKILL',
+    exit_code: null,
+    reason: expect.stringMatching(/^It was ended by SIGKILL \(somebody/),
+  })
   expect(await ann.run('1')).toMatchObject({ status: 'ok', execution_count: 2 })
   await kernel.shutdown()
 }, 60_000)
@@ -131,6 +135,7 @@ test('a worker that dies at rest is replaced, and clients are told as of a resta
   await ann.next((heard) => heard.parent !== last && isIdle(heard))
   expect(ann.states).toEqual(['busy', 'idle', 'restarting', 'busy', 'idle'])
   expect(kernel.status).toMatchObject({ execution_state: 'idle', savepoint: { last_death: { exit_code: 0 } } })
+  expect(kernel.status.savepoint.last_death).toHaveProperty('reason', 'It ended by itself with exit code 0.')
   expect(await ann.run('1')).toMatchObject({ status: 'ok', execution_count: 2 })
   await kernel.shutdown()
 }, 60_000)
@@ -227,6 +232,7 @@ test('a kernel whose Python side is killed altogether gets another one', async (
   await ann.next(({ type }) => type === 'restarted')
   expect(await ann.run('1')).toMatchObject({ status: 'ok', execution_count: 1 })
   expect(ann.states).toContain('restarting')
+  expect(kernel.status.savepoint.last_death).toHaveProperty('reason', expect.stringMatching(/its zygote, is gone\.$/))
   await kernel.shutdown()
 }, 60_000)
 

@@ -1,5 +1,7 @@
 /** Kernels of a gateway with real workers. */
 
+import { unobserved } from '../../../src/observe.js'
+import { randomBytes } from 'node:crypto'
 import { NO_POLICY } from '../../../src/kernel/auto-checkpoints.js'
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +13,7 @@ import { Kernels, type KernelsOptions } from '../../../src/host/kernels/kernels.
 import { lineLog } from '../../../src/log.js'
 import { bindChannelsIn } from '../../../src/main/gateway-connections.js'
 import { kernelStore } from '../../../src/main/kernel-store.js'
-import { startPythonSide } from '../../../src/main/python-side.js'
+import { newPythonSide } from '../../../src/main/python-side.js'
 import { zygoteEnvironment } from '../../../src/main/zygote-environment.js'
 import { UsageMeter } from '../../../src/worker/usage.js'
 
@@ -30,14 +32,22 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
   const logged: string[] = []
   const log = lineLog('debug', (line) => void logged.push(line))
   const env = { ...process.env, IPYTHONDIR: join(folder, 'ipython'), JUPYTER_RUNTIME_DIR: join(folder, 'runtime') }
-  const pythonSide = await startPythonSide({
+  const pythonSide = newPythonSide({
     spec: () => ({ python, stack: null, preload: [], environment: zygoteEnvironment(env) }),
     defaultSpec: 'python3',
     defaultTenant: 'ann',
     size: 0,
     affinityMs: 0,
+    instance: {
+      inherited: [],
+      id: randomBytes(4).toString('hex'),
+      file: (name) => join(folder, name),
+    },
+    recovery: { orphanMs: 0, spoolBytesMax: 0, takeUpMs: 1_000 },
+    release: '0.0.0',
     log,
   })
+  await pythonSide.start()
   const kernels = new Kernels({
     newWorkers: pythonSide.newWorkers,
     newStore: ({ kernelId, tenant }) => kernelStore(join(folder, 'data'), kernelId, log, tenant),
@@ -45,6 +55,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     clock: systemClock,
     log,
     options: { guard: false, offersSubshells: false, records: null, checkpoints: NO_POLICY, limits: config.kernel },
+    observe: unobserved,
     pacing: config.streams,
     holdMs: config.holdMs,
     kernelLimits: { ...config.kernels, holdMaxMs: 200 },
@@ -56,6 +67,7 @@ export async function openStage(options: Partial<KernelsOptions> = {}): Promise<
     culling: { idleTimeoutS: 0, connected: false, busy: false, intervalMs: 60_000 },
     snapshots: { bytesMax: 1_000_000_000, intervalMs: 10_000 },
     resting: { waitMs: 0, kernelsMax: 0 },
+    records: null,
     ...options,
   })
   const sockets = { folder: join(folder, 's'), env, log, outboxBytesMax: 1_048_576, holdMaxMs: 200 }
