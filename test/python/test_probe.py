@@ -127,6 +127,10 @@ class Looking(unittest.TestCase):
     def setUp(self) -> None:
         self.worker: Any = FakeWorker()
         self.addCleanup(self.worker.loop.close)
+        # The system may still be ending threads that earlier tests have joined.
+        late = time.monotonic() + PATIENCE_S
+        while len(natives.tasks()) > 1 and time.monotonic() < late:
+            time.sleep(0.001)
 
     def test_a_process_of_one_thread_has_nothing_to_tell(self) -> None:
         found = probe.look(self.worker)
