@@ -30,6 +30,8 @@ interface Around {
 const OURS_MAX = 8
 /** How long it may take until the memory of what was ended can be used again. */
 const LATELY_MS = 5_000
+/** A copy that is frozen beyond this part of the limit is the only moment: the next cell may need to write to all it shares. */
+const NEAR_PART = 0.75
 /** Walls are moved when they would move by more than this. */
 const WALL_STEP_BYTES = 4 * 1_048_576
 /** Reasons of deaths that were never told are not kept for ever. */
@@ -134,7 +136,11 @@ export class Ward {
         return
       }
       this.#hear(event)
-      if (event.on !== 'worker_up' || this.#around.cgroups === null) return deliver(event)
+      if (event.on !== 'worker_up' || this.#around.cgroups === null) {
+        deliver(event)
+        if (frozenCopy(event) && this.#isNearWall()) this.#trim()
+        return
+      }
       holding = true
       void this.#enter(event.pid).then(() => {
         holding = false
@@ -170,7 +176,7 @@ export class Ward {
   giveWay(): boolean {
     if (this.#hasGivenWay) return false
     this.#hasGivenWay = true
-    this.#tell({ on: 'trim', bytesMax: 0, momentsMin: 1 })
+    this.#trim()
     return true
   }
 
@@ -221,11 +227,22 @@ export class Ward {
     this.#kills = null
   }
 
+  #trim(): void {
+    this.#tell({ on: 'trim', bytesMax: 0, momentsMin: 1 })
+  }
+
+  /** The system ends processes at its wall at once: there is no second look. */
+  #isNearWall(): boolean {
+    const most = this.bounds.memoryBytes
+    return most > 0 && this.holds('memory') && (this.groupBytes ?? 0) > most * NEAR_PART
+  }
+
   #hear(event: PythonEvent): void {
+    const frozen = frozenCopy(event)
     if (event.on === 'worker_up') {
       this.#cameUp(event.pid)
-    } else if (event.on === 'worker' && event.event.kind === 'taken' && event.event.pid > 0) {
-      this.#frozen.set(event.event.snapshot, event.event.pid)
+    } else if (frozen) {
+      this.#frozen.set(frozen.snapshot, frozen.pid)
       this.#makeRoom()
     } else if (event.on === 'snapshot_gone') {
       this.#frozen.delete(event.snapshot)
@@ -276,6 +293,11 @@ export class Ward {
     const { processes } = this.bounds
     if (processes > 0) this.#group?.limitProcesses(processes + this.#frozen.size + OURS_MAX).catch(() => {})
   }
+}
+
+/** Its process and the name of its snapshot, if this tells of a copy that is frozen now. */
+function frozenCopy(event: PythonEvent): { readonly snapshot: string; readonly pid: number } | null {
+  return event.on === 'worker' && event.event.kind === 'taken' && event.event.pid > 0 ? event.event : null
 }
 
 function kill(pid: number): void {
