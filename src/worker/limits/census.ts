@@ -70,15 +70,36 @@ export function familyOf(census: Census, workers: ReadonlySet<number>): Resident
   return [...family].flatMap((pid) => census.get(pid) ?? [])
 }
 
-/** The memory of these processes, where what several share is counted once. */
-export async function measure(family: readonly Resident[]): Promise<Measured> {
-  let bytes = 0
+/**
+ * The memory of these processes, where what several share is counted once.
+ *
+ * They are measured one after the other. Memory that goes from one to another meanwhile, such as what a worker frees and
+ * its copy keeps, counts twice then; so what is beyond `most` is measured again, and of each process the lesser counts.
+ */
+export async function measure(
+  family: readonly Resident[],
+  most: number,
+  bytesOf: (pid: number) => Promise<number> = proportionalBytes,
+): Promise<Measured> {
   const faults = new Map<number, Faults>()
+  const used = new Map<number, number>()
   for (const { pid, faults: before } of family) {
-    const text = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1').catch(() => '')
-    bytes += Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1_024
+    used.set(pid, await bytesOf(pid))
     const now = parseStat(await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => ''))
     if (now !== null) faults.set(pid, { before, after: now.faults })
   }
-  return { bytes, faults }
+  if (sumOf(used) > most) {
+    for (const [pid, bytes] of used) used.set(pid, Math.min(bytes, await bytesOf(pid)))
+  }
+  return { bytes: sumOf(used), faults }
+}
+
+/** 0: there is no such process any more. */
+async function proportionalBytes(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1').catch(() => '')
+  return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1_024
+}
+
+function sumOf(bytes: ReadonlyMap<number, number>): number {
+  return [...bytes.values()].reduce((sum, each) => sum + each, 0)
 }

@@ -170,8 +170,7 @@ export class Ward {
 
   /**
    * It is beyond its limit: it gives up what it can miss, the moments of its guard but for the newest, and is looked at
-   * again. False: it did so before, and that was not enough. Processes are measured one after the other, too: memory
-   * that goes from one to another in between counts twice, once.
+   * again. False: it did so before, and that was not enough.
    */
   giveWay(): boolean {
     if (this.#hasGivenWay) return false

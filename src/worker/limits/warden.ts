@@ -136,7 +136,7 @@ export class Warden {
       // What is resident counts shared pages in each process; only what is near the limit is looked at closely.
       const atMost = family.reduce((sum, { residentBytes }) => sum + residentBytes, 0)
       const isNear = this.#options.userMemoryBytes > 0 || atMost > most
-      const { bytes, faults } = isNear ? await measure(family) : { bytes: atMost, faults: new Map() }
+      const { bytes, faults } = isNear ? await measure(family, most) : { bytes: atMost, faults: new Map() }
       ward.measured(bytes, faults)
       if (bounds.memoryBytes === 0 || bytes <= bounds.memoryBytes) ward.isWithin()
       else if (ward.giveWay()) return false

@@ -1,4 +1,4 @@
-import { familyOf, parseStat, takeCensus, type Resident } from '../../../src/worker/limits/census.js'
+import { familyOf, measure, parseStat, takeCensus, type Resident } from '../../../src/worker/limits/census.js'
 
 describe('a census', () => {
   test('reads processes whatever they are called', () => {
@@ -34,5 +34,21 @@ describe('a census', () => {
 
   test('holds this process', async () => {
     expect((await takeCensus()).get(process.pid)).toMatchObject({ parent: process.ppid })
+  })
+
+  test('does not count memory twice that a worker frees, while processes are measured, and its copy keeps', async () => {
+    const family = [10, 11].map((pid) => ({ pid, parent: 1, session: 10, threads: 1, residentBytes: 0, faults: 0 }))
+    // Of 180 that they shared, the worker has nothing any more when the copy's turn comes.
+    const said: number[] = [90, 180, 0, 180]
+    const bytesOf = async (): Promise<number> => said.shift() ?? 0
+    expect((await measure(family, 256, bytesOf)).bytes).toBe(180)
+    expect(said).toEqual([])
+  })
+
+  test('counts what is far from the limit once', async () => {
+    const family = [{ pid: 10, parent: 1, session: 10, threads: 1, residentBytes: 0, faults: 0 }]
+    const said: number[] = [90, 7]
+    expect((await measure(family, 256, async () => said.shift() ?? 0)).bytes).toBe(90)
+    expect(said).toEqual([7])
   })
 })
