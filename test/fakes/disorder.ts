@@ -3,14 +3,15 @@
  * whenever chance has it. After each step the invariants are checked.
  */
 
-import { NO_POLICY } from '../../src/kernel/auto-checkpoints.js'
 import type { Effect, KernelEvent, OpOutcome } from '../../src/kernel/effects.js'
-import type { KernelOptions, KernelState, Line } from '../../src/kernel/state.js'
+import type { KernelOptions, KernelState } from '../../src/kernel/state.js'
 import { start, step } from '../../src/kernel/step.js'
-import { UNMOVED } from '../../src/kernel/timeline.js'
 import type { RequestChannel } from '../../src/wire/message.js'
 import { bytes, incoming, msgIdOf, parsed } from '../support/messages.js'
+import { checkInvariants } from './invariants.js'
 import { Random } from './random.js'
+import { randomOptions } from './random-options.js'
+import { anyRequest } from './random-requests.js'
 import { RandomWorker, type Frozen, type Saying } from './random-worker.js'
 
 interface Served {
@@ -21,35 +22,6 @@ interface Served {
   replies: number
   idle: number
 }
-
-const TRANSACTION_OPS = [
-  'begin',
-  'begin',
-  'savepoint',
-  'savepoint',
-  'rollback',
-  'release',
-  'commit',
-  'status',
-  'undo',
-  'redo',
-  'guard',
-  'snapshots',
-  'fork',
-  'fly',
-]
-const CHECKPOINT_OPS = ['create', 'list', 'restore', 'branch', 'diff', 'cancel', 'delete', 'export']
-const NAMESPACE_OPS = ['list', 'set', 'fly']
-const POLICIES = ['commit_always', 'rollback_on_failure', 'dry_run', 'explicit', 'sometimes']
-const FORKED = {
-  snapshot: 'fk_1',
-  executionCount: 3,
-  comms: [['w1', 'widget']] as const,
-  debugInfo: null,
-  hangs: [],
-  timeline: UNMOVED,
-}
-const REQUESTS = ['complete_request', 'history_request', 'comm_info_request', 'kernel_info_request', 'odd_request']
 
 /** The kernel in the middle of it. */
 export interface Policy {
@@ -95,61 +67,7 @@ export class Disorder {
 
   constructor(seed: number, policyOf = purePolicy) {
     this.random = new Random(seed)
-    const options: KernelOptions = {
-      session: 's',
-      seed: `${seed}`,
-      ports: {},
-      recover: this.random.chance(0.5),
-      guard: this.random.chance(0.5),
-      linger: false,
-      restoreLast: this.random.chance(0.3),
-      lazy: false,
-      kernelInfo: null,
-      checkpoints: this.random.chance(0.5)
-        ? NO_POLICY
-        : { ...NO_POLICY, cell: this.random.chance(0.5), intervalMs: 3, idleMs: 2, shutdown: true },
-      ...(seed % 9 === 5 ? { lost: { head: 'cp_5', cells: [] } } : {}),
-      offersSubshells: true,
-      forks: true,
-      ...(seed % 10 === 7 ? { forked: FORKED } : {}),
-      records: this.random.chance(0.5) ? { file_bytes_max: 1, bytes_max: 1, end_processes: false } : null,
-      limits: {
-        queueLengthMax: 6,
-        subshellsMax: 2,
-        transactionDepthMax: 4,
-        snapshotsMax: 5,
-        snapshotBytesMax: 1_000,
-        guardMomentsMax: 3,
-        guardSettleMs: 1,
-        youngMs: 3,
-        fallsMax: 2,
-        interruptNoticeMs: 1,
-        interruptGraceMs: 2,
-        parentsMax: 8,
-        handOverMs: 1,
-        wakeMs: 1,
-        objectsMs: 1,
-        forksMax: 3,
-        forkMs: 1,
-        undoMs: 1,
-        stopMs: 1,
-        settleMs: 1,
-        checkpointMs: 1,
-        restoreMs: 1,
-        writersWaitingMax: 2,
-        transferBytesMax: 100,
-        saveAtEndMs: 1,
-        namespaceMs: 1,
-        saveLastMs: 1,
-        restoreLastMs: 1,
-        usageMs: 1,
-        infoPatienceMs: 1,
-        bufferedBytesMax: 200,
-        aheadBytesMax: 1_000,
-        debuggerUpMs: 1,
-        debugRequestMs: 1,
-      },
-    }
+    const options = randomOptions(seed, this.random)
     this.#policy = policyOf(options, this.#now)
     this.state = this.#policy.state
     for (const effect of this.#policy.effects) this.#perform(effect)
@@ -203,7 +121,7 @@ export class Disorder {
       const message = incoming({ id: 'answer', type: 'input_reply', content: { value: 'x' } })
       return this.#deliver({ on: 'message', channel: 'stdin', client: { routing: [Buffer.from('ann')] }, message })
     }
-    const [type, content, metadata] = this.#anyRequest()
+    const [type, content, metadata] = anyRequest(this.random, this.state)
     if (random.chance(0.1)) return this.#askAboutSubshells()
     const channel: RequestChannel = random.chance(0.15) ? 'control' : 'shell'
     const subshell = random.chance(0.3) ? random.pick([...this.state.subshells.keys(), 'nobody']) : undefined
@@ -216,77 +134,9 @@ export class Disorder {
     this.#send('control', `${type}_subshell_request`, { subshell_id })
   }
 
-  #anyRequest(): [string, unknown, unknown] {
-    const { random } = this
-    const comm = random.pick(['t', 'c', 'n', 'w1'])
-    const target = { t: 'savepoint.transaction', c: 'savepoint.checkpoint', n: 'savepoint.namespace', w1: 'widget' }[
-      comm
-    ]
-    if (random.chance(0.4))
-      return [
-        'execute_request',
-        this.#cell(),
-        random.chance(0.4)
-          ? {
-              savepoint: {
-                transaction: random.pick(POLICIES),
-                stream_mode: random.pick(['realtime', 'buffered']),
-                ...this.#wish(),
-              },
-            }
-          : {},
-      ]
-    if (random.chance(0.2))
-      return [
-        random.pick(['comm_open', 'comm_open', 'comm_close']),
-        { comm_id: comm, target_name: target, data: {} },
-        {},
-      ]
-    if (random.chance(0.2)) return [random.pick(REQUESTS), {}, {}]
-    const op = random.pick(comm === 'c' ? CHECKPOINT_OPS : comm === 'n' ? NAMESPACE_OPS : TRANSACTION_OPS)
-    return [
-      'comm_msg',
-      {
-        comm_id: comm,
-        data: {
-          id: '1',
-          op,
-          checkpoint: 'some',
-          ...this.#fields(op),
-        },
-      },
-      {},
-    ]
-  }
-
-  #fields(op: string): object {
-    const { random } = this
-    const named = { name: random.pick(['a', 'b']) }
-    if (op === 'begin') {
-      const on_disconnect = random.pick(['keep', 'rollback', 'commit'])
-      return { policy: random.pick(['explicit', 'dry_run']), on_disconnect, timeout_s: random.pick([null, 1]) }
-    }
-    if (op === 'fork') return { count: random.pick([1, 2, 3]), at: random.pick([null, null, 'sn_1', 'sn_2']) }
-    if (op === 'rollback') return random.pick([{}, { to: 'a' }, { to: 'b' }])
-    if (op === 'create') return { wait: random.chance(0.5) }
-    if (op === 'diff') return { from: 'some' }
-    if (op === 'cancel') return { checkpoint: this.state.writers.writing?.checkpoint ?? 'cp_none' }
-    return op === 'savepoint' || op === 'release' || op === 'branch' ? named : {}
-  }
-
   /** Whoever began something has gone, and may be there again at once. */
   #goes(): void {
     this.#deliver({ on: 'client_gone', client: { routing: [Buffer.from('ann')] } })
-  }
-
-  #wish(): object {
-    const { random } = this
-    return random.pick([{}, {}, { checkpoint: {} }, { timeout_s: 1 }, { checkpoint: 'some', timeout_s: 1 }])
-  }
-
-  #cell(): object {
-    const { random } = this
-    return { code: random.pick(['x', '', 'y = 1']), silent: random.chance(0.1), stop_on_error: random.chance(0.5) }
   }
 
   #worker(): void {
@@ -452,7 +302,7 @@ export class Disorder {
     const effects = this.#policy.take(event, this.#now)
     if (wasDead && effects.length > 0) throw new Error('a dead kernel did something')
     for (const effect of effects) this.#perform(effect)
-    this.#check()
+    checkInvariants(this.state, { gone: this.#gone, deadlines: this.#deadlines, exit: this.exit })
   }
 
   #perform(effect: Effect): void {
@@ -604,65 +454,6 @@ export class Disorder {
     if (request.busy !== 1 || request.idle !== 0)
       throw new Error(`${request.type} was answered outside its busy and idle`)
     if (!request.type.endsWith('_request')) throw new Error(`${request.type} wants no answer`)
-  }
-
-  /** What holds after every step. */
-  #check(): void {
-    const { state } = this
-    const { limits } = state.options
-    const open = state.transactions
-    for (const each of open) {
-      if (each.state !== 'open' && each.state !== 'opening')
-        throw new Error(`${each.id} is ${each.state} and among the open ones`)
-      // While a copy becomes the worker it is known only in the end whether its moment could be kept.
-      if (!state.snapshots.has(each.snapshot) && !this.#gone.has(each.snapshot) && state.phase !== 'switching')
-        throw new Error(`${each.id} has no snapshot`)
-    }
-    for (const [id, { kind }] of state.snapshots) {
-      const { past, future, pending } = state.guard
-      const wanted =
-        (kind === 'move' && state.turn?.request.moves === true) ||
-        (kind === 'restore' && state.restoring?.wayBack?.id === id) ||
-        [...past, ...future, ...pending].some(({ snapshot }) => snapshot === id) ||
-        open.some(({ snapshot, savepoints }) => [snapshot, ...savepoints.map((s) => s.snapshot)].includes(id))
-      // The one that is about to be woken belongs to nobody any more.
-      if (!wanted && state.phase !== 'switching' && state.phase !== 'stopping' && state.phase !== 'dead')
-        throw new Error(`${id} belongs to no open transaction`)
-    }
-    for (const key of state.waiters.keys())
-      if (!this.#deadlines.has(key)) throw new Error(`${key} is waited for without a deadline`)
-    const asked = state.queue.filter(({ ending }) => ending === undefined)
-    if (asked.length + state.beside.size > limits.queueLengthMax) throw new Error('the queue is too long')
-    if (open.length > limits.transactionDepthMax) throw new Error('transactions nest too deep')
-    if (state.snapshots.size > limits.snapshotsMax) throw new Error('too many snapshots are held')
-    if (state.parents.size > limits.parentsMax) throw new Error('too many headers are kept')
-    const { guard } = state
-    if (guard.phase === 'off' && guard.past.length + guard.future.length + guard.pending.length > 0)
-      throw new Error('a guard that is off keeps moments')
-    if (guard.past.length + guard.future.length > limits.guardMomentsMax) throw new Error('too many moments are kept')
-    if (state.snapshots.size === 0 && state.inputs.length > 0 && (state.phase === 'idle' || state.phase === 'busy'))
-      throw new Error('texts of cells are kept for nobody')
-    if (state.phase === 'idle' && (state.turn !== null || (state.queue.length > 0 && state.beside.size === 0)))
-      throw new Error('it is idle, and there is work')
-    for (const line of [state, ...state.subshells.values()]) this.#checkLine(line)
-    for (const { id, queue, turn, beside, deleted } of state.subshells.values()) {
-      const works = state.phase === 'idle' || state.phase === 'busy'
-      if (works && turn === null && queue.length > 0 && beside.size === 0) throw new Error(`${id} rests, and has work`)
-      if (deleted && turn === null) throw new Error(`${id} was deleted and is still there`)
-      if (queue.length + beside.size > limits.queueLengthMax) throw new Error(`the queue of ${id} is too long`)
-    }
-    if (state.phase === 'busy' && state.turn === null) throw new Error('it is busy with nothing')
-    if (state.phase === 'dead' && this.exit === null) throw new Error('it is dead and has not ended')
-  }
-
-  #checkLine({ queue, beside }: Line): void {
-    for (const [seq, { request }] of beside) {
-      if (seq !== request.seq || queue.includes(request)) throw new Error(`${seq} is in two places`)
-    }
-    // What ends by itself goes before all that waits.
-    const asked = queue.filter(({ ending }) => ending === undefined)
-    if (asked.some((each, i) => i > 0 && each.seq <= (asked[i - 1]?.seq ?? 0)))
-      throw new Error('a queue is out of order')
   }
 }
 
