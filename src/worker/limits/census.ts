@@ -70,34 +70,57 @@ export function familyOf(census: Census, workers: ReadonlySet<number>): Resident
   return [...family].flatMap((pid) => census.get(pid) ?? [])
 }
 
+/** Processes outside of the family that have started some of it: zygotes, unless they have ended. */
+export function startersOf(census: Census, family: readonly Resident[]): Resident[] {
+  const pids = new Set(family.map(({ pid }) => pid))
+  const outside = new Set(family.map(({ parent }) => parent).filter((parent) => parent > 1 && !pids.has(parent)))
+  return [...outside].flatMap((pid) => census.get(pid) ?? [])
+}
+
 /**
- * The memory of these processes, where what several share is counted once.
+ * The memory of these processes, where what several share is counted once, and what they share with `starters` not at
+ * all: each has as much of that as its starter has. That is what control groups count, too.
  *
  * They are measured one after the other. Memory that goes from one to another meanwhile, such as what a worker frees and
  * its copy keeps, counts twice then; so what is beyond `most` is measured again, and of each process the lesser counts.
  */
 export async function measure(
   family: readonly Resident[],
+  starters: readonly Resident[],
   most: number,
-  bytesOf: (pid: number) => Promise<number> = proportionalBytes,
+  look: (pid: number) => Promise<Proportions> = proportionsOf,
 ): Promise<Measured> {
   const faults = new Map<number, Faults>()
   const used = new Map<number, number>()
+  const common = Math.max(0, ...(await Promise.all(starters.map(({ pid }) => look(pid)))).map(sharedBytes))
+  const own = async (pid: number): Promise<number> => {
+    const found = await look(pid)
+    return found.bytes - Math.min(common, sharedBytes(found))
+  }
   for (const { pid, faults: before } of family) {
-    used.set(pid, await bytesOf(pid))
+    used.set(pid, await own(pid))
     const now = parseStat(await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => ''))
     if (now !== null) faults.set(pid, { before, after: now.faults })
   }
-  if (sumOf(used) > most) {
-    for (const [pid, bytes] of used) used.set(pid, Math.min(bytes, await bytesOf(pid)))
-  }
+  if (sumOf(used) > most) for (const [pid, bytes] of used) used.set(pid, Math.min(bytes, await own(pid)))
   return { bytes: sumOf(used), faults }
 }
 
-/** 0: there is no such process any more. */
-async function proportionalBytes(pid: number): Promise<number> {
+/** Of a process: its proportional share of memory (PSS), and what nobody else has of that. */
+export interface Proportions {
+  readonly bytes: number
+  readonly privateBytes: number
+}
+
+/** Zeros: there is no such process any more, or it is not ours to look at. */
+async function proportionsOf(pid: number): Promise<Proportions> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1').catch(() => '')
-  return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1_024
+  const of = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0) * 1_024
+  return { bytes: of('Pss'), privateBytes: of('Private_Clean') + of('Private_Dirty') }
+}
+
+function sharedBytes({ bytes, privateBytes }: Proportions): number {
+  return bytes - privateBytes
 }
 
 function sumOf(bytes: ReadonlyMap<number, number>): number {

@@ -1,4 +1,12 @@
-import { familyOf, measure, parseStat, takeCensus, type Resident } from '../../../src/worker/limits/census.js'
+import {
+  familyOf,
+  measure,
+  parseStat,
+  startersOf,
+  takeCensus,
+  type Proportions,
+  type Resident,
+} from '../../../src/worker/limits/census.js'
 
 describe('a census', () => {
   test('reads processes whatever they are called', () => {
@@ -36,19 +44,38 @@ describe('a census', () => {
     expect((await takeCensus()).get(process.pid)).toMatchObject({ parent: process.ppid })
   })
 
+  const resident = (pid: number, parent: number): Resident => ({
+    ...{ pid, parent, session: pid, threads: 1, residentBytes: 0, faults: 0 },
+  })
+  const says = (...said: Proportions[]) => ({
+    said,
+    look: async (): Promise<Proportions> => said.shift() ?? { bytes: 0, privateBytes: 0 },
+  })
+  const all = (bytes: number): Proportions => ({ bytes, privateBytes: bytes })
+
   test('does not count memory twice that a worker frees, while processes are measured, and its copy keeps', async () => {
-    const family = [10, 11].map((pid) => ({ pid, parent: 1, session: 10, threads: 1, residentBytes: 0, faults: 0 }))
     // Of 180 that they shared, the worker has nothing any more when the copy's turn comes.
-    const said: number[] = [90, 180, 0, 180]
-    const bytesOf = async (): Promise<number> => said.shift() ?? 0
-    expect((await measure(family, 256, bytesOf)).bytes).toBe(180)
+    const { said, look } = says(all(90), all(180), all(0), all(180))
+    expect((await measure([resident(10, 1), resident(11, 10)], [], 256, look)).bytes).toBe(180)
     expect(said).toEqual([])
   })
 
   test('counts what is far from the limit once', async () => {
-    const family = [{ pid: 10, parent: 1, session: 10, threads: 1, residentBytes: 0, faults: 0 }]
-    const said: number[] = [90, 7]
-    expect((await measure(family, 256, async () => said.shift() ?? 0)).bytes).toBe(90)
-    expect(said).toEqual([7])
+    const { said, look } = says(all(90), all(7))
+    expect((await measure([resident(10, 1)], [], 256, look)).bytes).toBe(90)
+    expect(said).toHaveLength(1)
+  })
+
+  test('leaves out what is shared with the process that started the others', async () => {
+    const zygote = resident(5, 2)
+    const family = [resident(10, 5), resident(11, 10), resident(12, 10)]
+    const census = new Map([zygote, resident(1, 0), ...family].map((each) => [each.pid, each]))
+    expect(startersOf(census, family)).toEqual([zygote])
+    expect(startersOf(census, [resident(10, 1)])).toEqual([])
+    // The zygote shares 12 of its 15; the third process is another program, and shares next to nothing.
+    const [worker, copy, other] = [10, 4, 60].map((own, at) => ({ bytes: own + (at < 2 ? 14 : 1), privateBytes: own }))
+    if (!worker || !copy || !other) throw new Error('There are three.')
+    const { look } = says({ bytes: 15, privateBytes: 3 }, worker, copy, other)
+    expect((await measure(family, [zygote], 256, look)).bytes).toBe(12 + 6 + 60)
   })
 })
