@@ -1,6 +1,9 @@
 /** Processes as /proc shows them: who descends from whom. */
 
 import { readFileSync, readdirSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+
+const END_WITHIN_MS = 10_000
 
 /** The process and all that descend from it now, parents before children. */
 export function family(root: number): number[] {
@@ -35,6 +38,15 @@ export function kill(pids: readonly number[]): void {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
     }
   }
+}
+
+/** Those of processes that were killed which are still there after ten seconds: the system takes its time to free their memory. */
+export async function survivors(pids: readonly number[]): Promise<number[]> {
+  let left = [...pids]
+  for (const late = Date.now() + END_WITHIN_MS; left.length > 0 && Date.now() < late; await setTimeout(20)) {
+    left = left.filter((pid) => family(pid).length > 0)
+  }
+  return left
 }
 
 function parentOf(pid: number): number | null {

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { startGateway, type RunningGateway } from './gateway-lab.js'
 import { startLab, type Lab } from './lab.js'
 import type { NotebookPage } from './notebook-page.js'
-import { described, family, kill } from './processes.js'
+import { described, kill, survivors } from './processes.js'
 import { assert, type Report } from './report.js'
 
 /** A JupyterLab, perhaps in front of a gateway, that can be killed and started again on what it has saved. */
@@ -40,7 +40,7 @@ export function daysOf(withGateway: boolean) {
       assert(processes.length >= 4, `there are only ${processes.map(described).join(', ')}`)
       kill(processes)
       await stop()
-      const left = processes.filter((process) => family(process).length > 0)
+      const left = await survivors(processes)
       assert(left.length === 0, `these survived: ${left.map(described).join(', ')}`)
       return await start()
     }

@@ -45,10 +45,11 @@ def start(options: Options, arguments: list[str] | None, stack: str | None, star
     if arguments is None:
         starter = starter or os.getppid()
         _import_stack(stack)
-        _wait_for_gateway(options.link, starter)
         try:
-            link = Link.dial(options.link, "zygote", options.kernel, options.token)
+            link = _meet_gateway(options, starter)
             settings = link.receive(SETTINGS_TIMEOUT_S).envelope
+        except PermissionError:
+            raise
         except OSError:
             # The gateway gave up while it was starting, and has said why.
             sys.exit(1)
@@ -98,20 +99,25 @@ def start(options: Options, arguments: list[str] | None, stack: str | None, star
     worker.Worker.main(spec, kernel, prepared)
 
 
-def _wait_for_gateway(path: str, starter: int) -> None:
-    """Wait until the gateway listens at `path`, in a folder that is this user's alone. Raises PermissionError.
+def _meet_gateway(options: Options, starter: int) -> Link:
+    """Dial the gateway as soon as it listens, in a folder that is this user's alone. Raises OSError.
 
-    The process `starter`, our parent, is or becomes the gateway: when it has ended, none will come, and we end too.
+    Until then there may be nothing, a socket that nobody listens at yet, or one that another process of the same number
+    has left, which the gateway is about to remove. The process `starter`, our parent, is or becomes the gateway: when it
+    has ended, none will come, and we end too.
     """
     deadline = time.monotonic() + SETTINGS_TIMEOUT_S
-    while not os.path.exists(path):
-        if os.getppid() != starter or time.monotonic() > deadline:
-            sys.exit(1)
+    while True:
+        try:
+            # In a shared temporary folder somebody else might have been first, to be given a Python of ours.
+            status = os.stat(os.path.dirname(os.path.dirname(options.link)))
+            if status.st_uid != os.getuid() or status.st_mode & 0o077:
+                raise PermissionError(f"The folder of {options.link} is open to others.")
+            return Link.dial(options.link, "zygote", options.kernel, options.token)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if os.getppid() != starter or time.monotonic() > deadline:
+                sys.exit(1)
         time.sleep(0.002)
-    # In a shared temporary folder somebody else might have been first, to be given a Python of ours.
-    status = os.stat(os.path.dirname(os.path.dirname(path)))
-    if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(f"The folder of {path} is open to others.")
 
 
 def _import_stack(stack: str | None) -> None:
