@@ -60,8 +60,8 @@ export async function runServe(args: readonly string[]): Promise<number> {
   const instance = await takeInstance({ dataDir, clock: systemClock, log })
   const started = { values, token, dataDir, specs, tls, version, log, instance }
   const gateway = await startGateway(started).catch((error: unknown) => {
-    if (instance.kernels.length > 0) instance.leave()
-    else instance.remove()
+    if (instance.isNew) instance.remove()
+    else instance.leave()
     throw runningAlready(error, dataDir, values['server.port']) ?? error
   })
   tellOfAnother(dataDir, instance)

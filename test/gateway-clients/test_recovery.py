@@ -250,6 +250,16 @@ class Recovery(unittest.TestCase):
         warned = channels.until("execute_reply", reply)["metadata"]["savepoint"]["warnings"]
         self.assertIn("Its variables are gone.", " ".join(warned))
 
+    def test_a_gateway_without_kernels_leaves_nothing_that_nobody_ends(self) -> None:
+        # Its pool is ready.
+        self.rest.ask("DELETE", f"/api/kernels/{self.rest.start_kernel()}")
+        family = processes.family(self.server.pid)
+        self.server.kill()
+        self.server = self.start()
+        self.until_ready()
+        self.assertEqual(self.server.stop(), [])
+        self.assertEqual(left_of(family), [])
+
     def test_requests_about_a_kernel_that_is_not_back_yet_are_asked_to_wait(self) -> None:
         kernel = self.rest.start_kernel()
         self.server.kill()

@@ -76,7 +76,7 @@ test('a gateway of a data folder has an instance of its own, for its user alone,
   expect(readdirSync(join(dataDir, 'gateways'))).toEqual([])
 })
 
-test('what dead owners left is gone on with, in the newest that has kernels; what has none is removed', async () => {
+test('what dead owners left is gone on with, in the newest that has kernels; what has nothing is removed', async () => {
   const older = leave('00000001', ['a'], '2030-01-01T00:00:00Z')
   mkdirSync(join(older, 'zygotes'))
   writeFileSync(join(older, 'zygotes', '7.json'), 'a note')
@@ -92,6 +92,22 @@ test('what dead owners left is gone on with, in the newest that has kernels; wha
   expect(taken.inherited).toEqual(['/run/g00000001'])
   expect(readdirSync(join(dataDir, 'gateways'))).toEqual(['00000002'])
   expect((await take()).kernels).toEqual([])
+})
+
+test('zygotes without kernels are gone on with as well, beside kernels where there are some', async () => {
+  const zygoteIn = (folder: string, id: number): void => {
+    mkdirSync(join(folder, 'zygotes'))
+    writeFileSync(join(folder, 'zygotes', `${id}.json`), 'a note')
+  }
+  zygoteIn(leave('00000001', [], '2030-01-01T00:00:00Z'), 1)
+  const alone = await take()
+  expect([alone.id, alone.isNew, alone.seenAt]).toEqual(['00000001', false, 0])
+  leave('00000002', ['a'], '2030-01-02T00:00:00Z')
+  zygoteIn(leave('00000003', [], '2030-01-03T00:00:00Z'), 3)
+  const taken = await take()
+  expect([taken.id, taken.isNew, readdirSync(taken.file('zygotes'))]).toEqual(['00000002', false, ['3.json']])
+  expect(taken.inherited).toEqual(['/run/g00000003'])
+  expect((await take()).isNew).toBe(true)
 })
 
 test('two kernels of one id are both kept, the other one for a later start', async () => {

@@ -49,6 +49,8 @@ export interface Instance {
   readonly inherited: readonly string[]
   /** Records of the kernels of before, as they were written; none that cannot be read. */
   readonly kernels: readonly Named[]
+  /** Nothing of anybody before is in it. */
+  readonly isNew: boolean
   /** Says where its owner is. */
   announce(owner: Omit<InstanceOwner, keyof ProcessIdentity | 'version'>): void
   /** The folder of a kernel, which is made. */
@@ -76,8 +78,8 @@ export interface InstanceParts {
 }
 
 /**
- * The newest instance of the data folder whose owner is dead and that has kernels, with the kernels of all further
- * ones; else a new one. What dead owners left that has no kernels is removed. Rejects with `storage_failed`.
+ * The newest instance of the data folder whose owner is dead and that has kernels, or zygotes at least, with what all
+ * further ones have; else a new one. What dead owners left that has neither is removed. Rejects with `storage_failed`.
  */
 export async function takeInstance(parts: InstanceParts): Promise<Instance> {
   const { dataDir, clock } = parts
@@ -88,8 +90,8 @@ export async function takeInstance(parts: InstanceParts): Promise<Instance> {
     for (let looks = 1; ; looks += 1) {
       const found = readdirSync(root).filter((name) => /^[0-9a-f]{8}$/.test(name))
       let unsure = false
-      let newest: string | null = null
       let seen = Infinity
+      const left: { readonly id: string; readonly hasKernels: boolean }[] = []
       for (const id of found.toSorted((one, other) => startedAt(root, other) - startedAt(root, one))) {
         const folder = join(root, id)
         const liveness = livenessOf(folder, now())
@@ -98,11 +100,15 @@ export async function takeInstance(parts: InstanceParts): Promise<Instance> {
         const lately = seenAt(folder)
         if (liveness !== 'dead' || !claim(folder, now())) continue
         if (hasKernels) seen = Math.min(seen, lately)
-        if (!hasKernels) rmSync(folder, { recursive: true, force: true })
-        else if (newest === null) newest = id
-        else inherit(join(root, newest), folder, parts.log)
+        if (hasKernels || hasZygotes(folder)) left.push({ id, hasKernels })
+        else rmSync(folder, { recursive: true, force: true })
       }
-      if (newest !== null) return new OwnedInstance(newest, join(root, newest), parts, seen)
+      const taken = left.find(({ hasKernels }) => hasKernels) ?? left[0]
+      if (taken) {
+        const folder = join(root, taken.id)
+        for (const { id } of left) if (id !== taken.id) inherit(folder, join(root, id), parts.log)
+        return new OwnedInstance(taken.id, folder, parts, taken.hasKernels ? seen : 0)
+      }
       if (!unsure || looks === LOOKS_MAX) break
       await pause(BEAT_MS)
     }
@@ -143,6 +149,11 @@ function startedAt(root: string, id: string): number {
   return Date.parse(owner?.started_at ?? '') || 0
 }
 
+/** Processes from which workers of kernels were forked may still wait for the next gateway. */
+function hasZygotes(folder: string): boolean {
+  return existsSync(join(folder, 'zygotes')) && readdirSync(join(folder, 'zygotes')).length > 0
+}
+
 /** Records of kernels, as they were written. */
 function kernelsIn(folder: string, onUnreadable: (name: string) => void = () => {}): Named[] {
   let names: string[] = []
@@ -166,6 +177,7 @@ class OwnedInstance implements Instance {
   readonly seenAt: number
   readonly inherited: readonly string[]
   readonly kernels: readonly Named[]
+  readonly isNew: boolean
   readonly #log: Log
   readonly #clock: Clock
   #cancelBeat: () => void = () => {}
@@ -181,6 +193,7 @@ class OwnedInstance implements Instance {
     this.inherited = inheritedFolders(folder)
     // One that was being made, or whose file is damaged: nothing says what it was.
     this.kernels = kernelsIn(folder, (name) => log('warn', 'kernel_record_unreadable', { kernel: name }))
+    this.isNew = this.kernels.length === 0 && !hasZygotes(folder)
     this.#beatLater()
   }
 
