@@ -122,6 +122,17 @@ class Held(unittest.TestCase):
         self.assertEqual(text_of(messages), "goes on\n")
         self.assertEqual(self.last_death(kernel_id), {})
 
+    def test_a_cell_that_changes_in_place_what_it_has_goes_on(self) -> None:
+        kernel_id, channels = self.kernel()
+        holds = "import mmap, time\nheld = mmap.mmap(-1, 150 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)"
+        self.assertEqual(error_of(channels.execute(f"{holds}\nfor _ in range(150): held.write(b'x' * (1 << 20))"))["evalue"], "")
+        # The moment behind the first cell keeps what was there before: both together are more than the limit.
+        changes = "held.seek(0)\nfor _ in range(150): held.write(b'y' * (1 << 20))\ntime.sleep(2.5)\nprint(held[0], held[-1])"
+        self.assertEqual(error_of(changed := channels.execute(changes))["evalue"], "")
+        self.assertEqual(text_of(changed), "121 121\n")
+        self.assertEqual(channels.text("print('goes on')"), "goes on\n")
+        self.assertEqual(self.last_death(kernel_id), {})
+
     def test_what_its_children_take_counts(self) -> None:
         kernel_id, channels = self.kernel()
         grow = GROW.format(mib=1024) + "\nimport time\ntime.sleep(60)"

@@ -106,27 +106,44 @@ class Memory(unittest.TestCase):
 
         self.assertEqual(self.in_a_child(does), "[True, True, True]")
 
-    def test_garbage_is_collected_before_a_copy_where_the_limit_is_near(self) -> None:
+    def test_garbage_is_collected_before_a_copy_where_the_limit_is_near_and_much_has_become_old(self) -> None:
         def does() -> list[int]:
-            full = [collections()]
+            full = []
 
             def look() -> None:
+                before = collections()
                 own_limits.give_back()
-                full.append(collections() - full[0])
+                full.append(collections() - before)
 
-            held = [bytes(1000) for _ in range(150_000)]
+            large = [bytes(1000) for _ in range(150_000)]
+            held = [[each] for each in range(400_000)]
             look()
             own_limits.put_on({"memory_bytes": 200 * MIB})
-            look()
-            look()
-            held += [bytes(1000) for _ in range(50_000)]
-            look()
+            for more in (0, 0, 90_000, 1_000, 90_000):
+                held += [[each] for each in range(more)]
+                look()
             gc.disable()
-            held += [bytes(1000) for _ in range(50_000)]
+            held += [[each] for each in range(200_000)]
             look()
-            return full[1:]
+            return [*full, len(large)]
 
-        self.assertEqual(self.in_a_child(does), "[0, 1, 1, 2, 2]")
+        # Far from the limit; near it; nothing since; much; little; much; nobody wants it.
+        self.assertEqual(self.in_a_child(does), "[0, 1, 0, 1, 0, 1, 0, 150000]")
+
+    def test_what_was_near_the_limit_before_does_not_spare_what_is_there_now(self) -> None:
+        def does() -> list[int]:
+            own_limits.put_on({"memory_bytes": 300 * MIB})
+            held: list[Any] = [bytes(1000) for _ in range(150_000)]
+            own_limits.give_back()
+            # No larger than before, and of containers.
+            held = [[None] for _ in range(400_000)]
+            gc.collect()
+            held += [[None] for _ in range(80_000)]
+            before = collections()
+            own_limits.give_back()
+            return [collections() - before, len(held)]
+
+        self.assertEqual(self.in_a_child(does), "[1, 480000]")
 
     def test_where_there_is_no_limit_there_is_none_afterwards(self) -> None:
         def does() -> bool:

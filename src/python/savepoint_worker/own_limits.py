@@ -15,6 +15,7 @@ import ctypes
 import gc
 import os
 import resource
+import time
 from typing import Any
 
 #: Of glibc; other C libraries give back what was freed by themselves.
@@ -28,16 +29,17 @@ PROCESSORS_FREE = 8
 ASIDE_BYTES = 64 * 1024 * 1024
 #: What is kept back to tell of an error with.
 SPARE_BYTES = 16 * 1024 * 1024
-#: Garbage is collected again when so much of the limit was taken since then. Python does by itself when a quarter more
-#: objects have become old.
-GROWN_PART = 16
-#: What was resident after that; 0: garbage was not collected yet, or the limit has been far meanwhile.
-_collected_at = 0
+#: Containers that have become old are worth a collection that takes this long for each of them. To look at one takes some
+#: 65 ns, so that is where they may be more than a fifteenth of all; Python collects by itself where they are a quarter.
+COLLECTION_S_PER_OLD = 1e-6
+#: What the latest collection took: as good as counting what there is, which would take memory.
+_collection_s = 0.0
 #: So much more than in a cell may be taken now, where none runs; 0: one does, or there is no limit.
 _relaxed_by = 0
-#: How exposed processes are when memory runs out. Zygote and gateway have 0, writers of checkpoints 500: a worker goes
-#: before the frozen copies from which its state comes back.
-WORKER, FROZEN = 300, 200
+#: How exposed processes are when memory runs out: zygote and gateway have 0, writers of checkpoints 500. Of a worker and
+#: its newest frozen copy the larger one goes, and if they are about as large (to 4 % of all memory there is) the copy. So a
+#: worker that has grown goes, and its state comes back from the copy; one that has only changed what it had goes on.
+WORKER, FROZEN = 300, 340
 
 
 def put_on(limits: dict[str, Any]) -> None:
@@ -84,18 +86,22 @@ def give_back() -> None:
     A copy would keep both. And a collection writes to each container there is, so that all pages which they share with
     a copy exist twice from then on: one that Python will soon make by itself had better come before the copy.
     """
-    global _collected_at
+    global _collection_s
     soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    if soft == resource.RLIM_INFINITY:
+    if soft == resource.RLIM_INFINITY or _resident_bytes() <= soft // 2:
         return
-    if (resident := _resident_bytes()) <= soft // 2:
-        _collected_at = 0
-        return
-    if gc.isenabled() and resident > _collected_at + soft // GROWN_PART:
+    if gc.isenabled() and _become_old() * COLLECTION_S_PER_OLD > _collection_s:
+        began = time.perf_counter()
         gc.collect()
-        _collected_at = _resident_bytes()
+        _collection_s = time.perf_counter() - began
     if _trim is not None:
         _trim(0)
+
+
+def _become_old() -> int:
+    """How many containers have become old since all were looked at, at most."""
+    young, middle, _ = gc.get_threshold()
+    return gc.get_count()[2] * young * middle
 
 
 def lift() -> None:

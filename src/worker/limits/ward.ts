@@ -32,6 +32,10 @@ const OURS_MAX = 8
 const LATELY_MS = 5_000
 /** A copy that is frozen beyond this part of the limit is the only moment: the next cell may need to write to all it shares. */
 const NEAR_PART = 0.75
+/** Moments that are left each time that it gives way. */
+const GIVES_WAY = [1, 0]
+/** Of the limit: who has this much more than the newest moment has grown. */
+const GROWN_PART = 0.04
 /** Walls are moved when they would move by more than this. */
 const WALL_STEP_BYTES = 4 * 1_048_576
 /** Reasons of deaths that were never told are not kept for ever. */
@@ -55,7 +59,8 @@ export class Ward {
   #current: number | null = null
   #endedAt = -Infinity
   #isTakenUp = false
-  #hasGivenWay = false
+  /** How often it has given way since it was within its limit. */
+  #waysGiven = 0
   #tell: (event: PythonEvent) => void = () => {}
   #sample: Sample = { bytes: 0, faults: new Map(), isTakenUp: false }
 
@@ -138,7 +143,7 @@ export class Ward {
       this.#hear(event)
       if (event.on !== 'worker_up' || this.#around.cgroups === null) {
         deliver(event)
-        if (frozenCopy(event) && this.#isNearWall()) this.#trim()
+        if (frozenCopy(event) && this.#isNearWall()) this.#trim(1)
         return
       }
       holding = true
@@ -170,18 +175,29 @@ export class Ward {
 
   /**
    * It is beyond its limit: it gives up what it can miss, the moments of its guard but for the newest, and is looked at
-   * again. False: it did so before, and that was not enough.
+   * again. That one goes as well if it is what is too much: if nobody of `family` has grown since it was frozen. False:
+   * there is nothing more to give up.
    */
-  giveWay(): boolean {
-    if (this.#hasGivenWay) return false
-    this.#hasGivenWay = true
-    this.#trim()
+  giveWay(family: readonly { readonly pid: number; readonly residentBytes: number }[]): boolean {
+    const { length } = GIVES_WAY
+    if (this.#waysGiven >= (this.#hasGrown(family) ? length - 1 : length)) return false
+    this.#trim(GIVES_WAY[this.#waysGiven] ?? 0)
+    this.#waysGiven += 1
     return true
+  }
+
+  /** By more than what the system makes of it where groups hold the limit: `FROZEN` of the worker's own limits. */
+  #hasGrown(family: readonly { readonly pid: number; readonly residentBytes: number }[]): boolean {
+    const [copies, others] = [true, false].map((frozen) => family.filter(({ pid }) => this.isFrozen(pid) === frozen))
+    if (!copies || !others || copies.length === 0) return true
+    const largest = Math.max(...copies.map(({ residentBytes }) => residentBytes))
+    const now = others.reduce((sum, { residentBytes }) => sum + residentBytes, 0)
+    return now - largest > this.bounds.memoryBytes * GROWN_PART
   }
 
   /** It is within its limit. */
   isWithin(): void {
-    this.#hasGivenWay = false
+    this.#waysGiven = 0
   }
 
   /** Ends the worker, and what it has started, but for the copies from which its state can come back. */
@@ -226,8 +242,8 @@ export class Ward {
     this.#kills = null
   }
 
-  #trim(): void {
-    this.#tell({ on: 'trim', bytesMax: 0, momentsMin: 1 })
+  #trim(momentsMin: number): void {
+    this.#tell({ on: 'trim', bytesMax: 0, momentsMin })
   }
 
   /** The system ends processes at its wall at once: there is no second look. */

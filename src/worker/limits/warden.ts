@@ -140,7 +140,7 @@ export class Warden {
       const { bytes, faults } = isNear ? await measure(family, starters, most) : { bytes: atMost, faults: new Map() }
       ward.measured(bytes, faults)
       if (bounds.memoryBytes === 0 || bytes <= bounds.memoryBytes) ward.isWithin()
-      else if (ward.giveWay()) return false
+      else if (ward.giveWay(family)) return false
       else ward.end(family, memoryReason(bounds.memoryBytes))
     } else {
       ward.measured(ward.groupBytes ?? 0)

@@ -22,7 +22,9 @@ afterEach(() => {
 })
 
 /** A kernel whose worker is in a control group, made of plain files; what its kernel hears. */
-async function warded(usedBytes: number): Promise<{ heard: PythonEvent[]; take: (event: PythonEvent) => void }> {
+async function warded(
+  usedBytes: number,
+): Promise<{ ward: Ward; heard: PythonEvent[]; take: (event: PythonEvent) => void }> {
   mkdirSync(join(folder, 'k1'))
   writeFileSync(join(folder, 'k1', 'memory.current'), String(usedBytes))
   writeFileSync(join(folder, 'k1', 'memory.stat'), '')
@@ -38,7 +40,7 @@ async function warded(usedBytes: number): Promise<{ heard: PythonEvent[]; take: 
   const take = ward.through((event) => heard.push(event))
   take({ on: 'worker_up', token: 't', pid: 4711 })
   while (heard.length === 0) await turn()
-  return { heard, take }
+  return { ward, heard, take }
 }
 
 const taken: PythonEvent = {
@@ -67,4 +69,34 @@ test('a copy that could not be frozen costs no others', async () => {
   const failed = { ...taken, event: { ...taken.event, pid: 0 } } as PythonEvent
   take(failed)
   expect(heard.slice(1)).toEqual([failed])
+})
+
+describe('beyond its limit', () => {
+  const family = (worker: number, copy: number) => [
+    { pid: 4711, residentBytes: MEMORY * worker },
+    { pid: 4712, residentBytes: MEMORY * copy },
+  ]
+  const trimmed = (heard: readonly PythonEvent[]) =>
+    heard.flatMap((event) => (event.on === 'trim' ? event.momentsMin : []))
+
+  test('a kernel gives up its older moments, and is ended if it has grown since the newest', async () => {
+    const { ward, heard, take } = await warded(0)
+    take(taken)
+    expect([1, 2].map(() => ward.giveWay(family(1.2, 0.9)))).toEqual([true, false])
+    expect(trimmed(heard)).toEqual([1])
+    ward.isWithin()
+    expect(ward.giveWay(family(1.2, 0.9))).toBe(true)
+  })
+
+  test('if it has not, the newest goes as well: that one is what is too much', async () => {
+    const { ward, heard, take } = await warded(0)
+    take(taken)
+    expect([1, 2, 3].map(() => ward.giveWay(family(0.92, 0.9)))).toEqual([true, true, false])
+    expect(trimmed(heard)).toEqual([1, 0])
+  })
+
+  test('and without any it has only grown', async () => {
+    const { ward } = await warded(0)
+    expect([1, 2].map(() => ward.giveWay(family(0.9, 0.9)))).toEqual([true, false])
+  })
 })
