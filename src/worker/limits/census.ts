@@ -71,28 +71,28 @@ export function familyOf(census: Census, workers: ReadonlySet<number>): Resident
 }
 
 /** Processes outside of the family that have started some of it: zygotes, unless they have ended. */
-export function startersOf(census: Census, family: readonly Resident[]): Resident[] {
+export function zygotesOf(census: Census, family: readonly Resident[]): Resident[] {
   const pids = new Set(family.map(({ pid }) => pid))
   const outside = new Set(family.map(({ parent }) => parent).filter((parent) => parent > 1 && !pids.has(parent)))
   return [...outside].flatMap((pid) => census.get(pid) ?? [])
 }
 
 /**
- * The memory of these processes, where what several share is counted once, and what they share with `starters` not at
- * all: each has as much of that as its starter has. That is what control groups count, too.
+ * The memory of these processes, where what several share is counted once, and what they share with `zygotes` not at
+ * all: each has as much of that as its zygote has. That is what control groups count, too.
  *
  * They are measured one after the other. Memory that goes from one to another meanwhile, such as what a worker frees and
  * its copy keeps, counts twice then; so what is beyond `most` is measured again, and of each process the lesser counts.
  */
 export async function measure(
   family: readonly Resident[],
-  starters: readonly Resident[],
+  zygotes: readonly Resident[],
   most: number,
   look: (pid: number) => Promise<Proportions> = proportionsOf,
 ): Promise<Measured> {
   const faults = new Map<number, Faults>()
   const used = new Map<number, number>()
-  const common = Math.max(0, ...(await Promise.all(starters.map(({ pid }) => look(pid)))).map(sharedBytes))
+  const common = Math.max(0, ...(await Promise.all(zygotes.map(({ pid }) => look(pid)))).map(sharedBytes))
   const own = async (pid: number): Promise<number> => {
     const found = await look(pid)
     return found.bytes - Math.min(common, sharedBytes(found))

@@ -15,7 +15,7 @@ import type { Clock } from '../../clock.js'
 import { SavepointError } from '../../errors.js'
 import type { Log } from '../../log.js'
 import { leaveCgroups, type Cgroups } from './cgroups.js'
-import { familyOf, measure, startersOf, takeCensus, type Census } from './census.js'
+import { familyOf, measure, zygotesOf, takeCensus, type Census } from './census.js'
 import { judge, LOOKS_MAX, type Look } from './culprit.js'
 import type { OomWatch } from './oom.js'
 import { memoryReason, processReason, userMemoryReason, type KernelBounds } from './terms.js'
@@ -136,8 +136,8 @@ export class Warden {
       // What is resident counts shared pages in each process; only what is near the limit is looked at closely.
       const atMost = family.reduce((sum, { residentBytes }) => sum + residentBytes, 0)
       const isNear = this.#options.userMemoryBytes > 0 || atMost > most
-      const starters = census === null ? [] : startersOf(census, family)
-      const { bytes, faults } = isNear ? await measure(family, starters, most) : { bytes: atMost, faults: new Map() }
+      const zygotes = census === null ? [] : zygotesOf(census, family)
+      const { bytes, faults } = isNear ? await measure(family, zygotes, most) : { bytes: atMost, faults: new Map() }
       ward.measured(bytes, faults)
       if (bounds.memoryBytes === 0 || bytes <= bounds.memoryBytes) ward.isWithin()
       else if (ward.giveWay(family)) return false

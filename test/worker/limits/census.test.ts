@@ -2,7 +2,7 @@ import {
   familyOf,
   measure,
   parseStat,
-  startersOf,
+  zygotesOf,
   takeCensus,
   type Proportions,
   type Resident,
@@ -70,8 +70,8 @@ describe('a census', () => {
     const zygote = resident(5, 2)
     const family = [resident(10, 5), resident(11, 10), resident(12, 10)]
     const census = new Map([zygote, resident(1, 0), ...family].map((each) => [each.pid, each]))
-    expect(startersOf(census, family)).toEqual([zygote])
-    expect(startersOf(census, [resident(10, 1)])).toEqual([])
+    expect(zygotesOf(census, family)).toEqual([zygote])
+    expect(zygotesOf(census, [resident(10, 1)])).toEqual([])
     // The zygote shares 12 of its 15; the third process is another program, and shares next to nothing.
     const [worker, copy, other] = [10, 4, 60].map((own, at) => ({ bytes: own + (at < 2 ? 14 : 1), privateBytes: own }))
     if (!worker || !copy || !other) throw new Error('There are three.')
