@@ -89,15 +89,20 @@ function prepare(state: KernelState): void {
   })
 }
 
+/** There is no place to write to. Not again before something else becomes due, or the kernel has rested anew. */
+function giveUp(state: KernelState, error: SavepointError): void {
+  state.auto.due = null
+  state.auto.restsSince = state.now
+  noteFailure(state, error)
+}
+
+function noteFailure(state: KernelState, { code, message }: SavepointError): void {
+  if (!state.shutdown) log(state, 'warn', 'automatic_checkpoint_failed', { code, message })
+}
+
 function* place(state: KernelState, note: string | null): Operation<NonNullable<AutoCheckpoints['draft']>> {
   const at = yield* headOf(state)
   return { place: yield* beginDraft(state, { name: null, note, at }), at }
-}
-
-/** Not again before something else becomes due. */
-function giveUp(state: KernelState, { code, message }: SavepointError): void {
-  state.auto.due = null
-  if (!state.shutdown) log(state, 'warn', 'automatic_checkpoint_failed', { code, message })
 }
 
 /** Called between two turns: forks the writer of what is due, if all is ready for it. */
@@ -125,8 +130,13 @@ export function takeMoment(state: KernelState): void {
   auto.due = auto.draft = null
   writers.taken = true
   run(state, write(state, draft, note), (outcome) => {
-    if (outcome.ok) emitCheckpoint(state, state.latestParent, outcome.value)
-    else giveUp(state, outcome.error)
+    if (outcome.ok) {
+      emitCheckpoint(state, state.latestParent, outcome.value)
+      return
+    }
+    // What became due while it was being written is still due.
+    state.auto.restsSince = state.now
+    noteFailure(state, outcome.error)
   })
 }
 

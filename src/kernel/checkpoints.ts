@@ -11,6 +11,7 @@ import type { WorkerEvent } from '../link/protocol.js'
 import { refuseWhileDebugged } from './debugger-state.js'
 import type { CheckpointDraft, Head } from './effects.js'
 import { emitCheckpoint } from './events.js'
+import { isMagicAlone } from './magic-cells.js'
 import { waitFor, type Operation } from './operation.js'
 import { command } from './send.js'
 import { mint, type KernelState } from './state.js'
@@ -105,10 +106,21 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
   const line = wish.shown === true ? { parent, width: 0 } : null
   state.writers.writing = { checkpoint, record: known, parent, announced: wish.automatic, line }
   const before = state.timeline
-  const { pause_ms } = yield* orAbandon(state, checkpoint, forked(state, draft, wish.exclude))
+  const takeBack = (): void => {
+    takeBackHead(state, checkpoint, before)
+    state.changed = true
+  }
+  // What the worker is given from here on comes behind the copy, long before we hear that it was made.
   moveHead(state, { head: checkpoint, branch: at.branch })
   showsThePresent(state)
-  state.changed = wish.exclude.length > state.options.checkpoints.exclude.length
+  state.changed = wish.exclude.length > state.options.checkpoints.exclude.length || isAtWork(state)
+  let pause_ms: number
+  try {
+    pause_ms = (yield* orAbandon(state, checkpoint, forked(state, draft, wish.exclude))).pause_ms
+  } catch (error) {
+    takeBack()
+    throw error
+  }
   const writing = { ...known, pause_ms }
   state.writers.writing = { checkpoint, record: writing, parent, announced: wish.automatic, line }
   function* write(): Operation<unknown> {
@@ -129,7 +141,7 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
       return record
     } catch (error) {
       const announced = state.writers.writing?.announced === true
-      takeBackHead(state, checkpoint, before)
+      takeBack()
       freeWriter(state)
       state.effects.push({ do: 'count', what: 'checkpoints_failed' })
       const { code, message } = error as SavepointError
@@ -141,6 +153,12 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
     if (state.writers.writing?.checkpoint === checkpoint) state.writers.writing.announced = true
   }
   return { writing, announce, finish }
+}
+
+/** Something is under way in the worker, and goes on behind a copy that is made now. */
+function isAtWork({ turn, subshells }: KernelState): boolean {
+  if (turn?.atWorker && !(turn.cell && isMagicAlone(turn.cell.code))) return true
+  return [...subshells.values()].some((each) => each.turn?.atWorker)
 }
 
 /** The guard's newest copy may be of just this moment: who goes back to it is at this checkpoint. */

@@ -56,6 +56,17 @@ class Automatic(unittest.TestCase):
         target.wait_for_event("checkpoint", state="stored", execution_count=last)
         self.assertLess(len(self.stored(target)), 8)
 
+    def test_the_last_of_cells_in_a_row_is_saved_although_a_copy_was_made_right_before_it(self) -> None:
+        client = self.kernel("cell")
+        target = checkpoints(client)
+        # The first one is due while the second runs, so that its copy is made between the second and the third.
+        cells = [client.start(code) for code in ("first = 1", "import time; time.sleep(0.5)", "last = 3")]
+        counts = [cell.wait().content["execution_count"] for cell in cells]
+        target.wait_for_event("checkpoint", state="stored", execution_count=counts[1])
+        target.wait_for_event("checkpoint", state="stored", execution_count=counts[2])
+        client.execute("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+        self.assertEqual(client.execute("first, last").result, "(1, 3)")
+
     def test_at_rest(self) -> None:
         client = self.kernel("idle", IDLE_S="1")
         target = checkpoints(client)

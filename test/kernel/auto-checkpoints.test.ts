@@ -66,6 +66,80 @@ describe('automatic checkpoints', () => {
     expect(forks(kernel)).toBe(2)
   })
 
+  test('hold nothing of the cell that was sent right behind the fork, so that it has one of its own', () => {
+    const kernel = new TestKernel({ policy: { cell: true } })
+    kernel.execute('first')
+    kernel.execute('second')
+    kernel.execute('third')
+    kernel.replies()
+    place(kernel)
+    // Its place was there when the second one ended, so the third was sent right behind the fork.
+    kernel.replies()
+    expect(kernel.told.slice(-2).map(({ command }) => command.kind)).toEqual(['checkpoint', 'request'])
+    forked(kernel)
+    kernel.replies()
+    expect(kernel.state.timeline.cells).toEqual([3])
+    place(kernel)
+    written(kernel)
+    expect(forks(kernel)).toBe(2)
+    written(kernel)
+  })
+
+  test('follow a cell that has made one itself before it ended', () => {
+    const kernel = new TestKernel({ policy: { cell: true } })
+    kernel.execute('savepoint.checkpoint()\nx = 1')
+    kernel.says({ kind: 'ask', id: 'a', op: 'checkpoint', parent: null, args: { wait: false } })
+    place(kernel)
+    forked(kernel)
+    kernel.replies()
+    place(kernel)
+    written(kernel)
+    expect(forks(kernel)).toBe(2)
+  })
+
+  test('that became due while another was written are made although that one failed', () => {
+    const kernel = new TestKernel({ policy: { cell: true } })
+    runs(kernel)
+    place(kernel)
+    forked(kernel)
+    runs(kernel)
+    place(kernel)
+    const { checkpoint } = kernel.lastCommand('checkpoint')
+    kernel.deliver({ on: 'writer', event: { kind: 'written', checkpoint, ms: 3 }, parts: [] })
+    kernel.storeFails('storage_failed')
+    const parents: unknown[] = []
+    while (kernel.asked[0]) {
+      const [{ call }] = kernel.asked
+      if (call.call === 'begin_checkpoint') parents.push(call.parent)
+      place(kernel)
+    }
+    expect(parents).toEqual([null])
+    expect(forks(kernel)).toBe(2)
+  })
+
+  test.each(['forked', 'written'])('hold nothing if it fails before it was %s: it comes again by the clock', (step) => {
+    const kernel = new TestKernel({ policy: { intervalMs: 300_000 } })
+    runs(kernel)
+    kernel.expires('auto_interval')
+    const checkpoint = place(kernel)
+    if (step === 'written') forked(kernel)
+    kernel.expires(step === 'forked' ? `forked_writer:${checkpoint}` : `written:${checkpoint}`)
+    expect(kernel.state.timeline).toMatchObject({ at: null })
+    kernel.expires('auto_interval')
+    place(kernel)
+    written(kernel)
+    expect(forks(kernel)).toBe(2)
+  })
+
+  test('at rest wait for a rest of the same length where the store had no place', () => {
+    const kernel = new TestKernel({ policy: { idleMs: 60_000 } })
+    runs(kernel)
+    kernel.expires('auto_idle')
+    kernel.storeFails('storage_failed')
+    expect(kernel.asked).toEqual([])
+    expect(kernel.deadlines.get('auto_idle')).toBe(60_000)
+  })
+
   test('wait for the end of an open transaction', () => {
     const kernel = new TestKernel({ policy: { cell: true } })
     kernel.execute('x', { metadata: { savepoint: { transaction: 'explicit' } } })
