@@ -108,8 +108,14 @@ export function keepWithinBudget(
     log(state, 'info', 'moment_over_budget', { snapshot: oldest.snapshot })
     const isNewest = guard.past.length === 1 && oldest === guard.past[0]
     forget(state, [oldest])
-    if (isNewest) return
+    if (isNewest) return tellOfLoss(state)
   }
+}
+
+/** The guard's newest copy is gone: until there is another one, the way back from a death is a longer one. */
+export function tellOfLoss(state: KernelState): void {
+  const text = 'The newest copy of the state had to go for want of memory: %undo goes back no further than the next one.'
+  if (state.guard.phase !== 'off' && !state.notices.includes(text)) state.notices.push(text)
 }
 
 /** Called after each event: copies are weighed when the kernel is at rest and much was written. */

@@ -35,7 +35,7 @@ import { emitEnded } from './events.js'
 import { failWaits, settle } from './operation.js'
 import { serveAsk } from './asks.js'
 import { parseObject } from './policy.js'
-import { keepWithinBudget, notePressure, weighAtRest } from './pressure.js'
+import { keepWithinBudget, notePressure, tellOfLoss, weighAtRest } from './pressure.js'
 import { receiveOp, withdrawOp } from './op-requests.js'
 import { answerInfo } from './answers.js'
 import { advance, interrupt, receive } from './requests.js'
@@ -301,8 +301,10 @@ function snapshotGone(state: KernelState, id: string): void {
   const snapshot = state.snapshots.get(id)
   if (state.worker?.pid) state.effects.push({ do: 'command', command: { kind: 'forget', snapshot: id }, parts: [] })
   if (!snapshot) return
+  const isNewest = state.guard.past.at(-1)?.snapshot === id
   drop(state, snapshot)
   if (snapshot.kind === 'guard') prune(state)
+  if (isNewest) tellOfLoss(state)
   settle(state, `taken:${id}`, null, new SavepointError('snapshot_failed', 'The snapshot was ended by somebody.'))
   const lost = state.transactions.find((each) => each.snapshot === id)
   if (lost) log(state, 'warn', 'snapshot_lost', { transaction: lost.id })

@@ -422,6 +422,21 @@ describe('pressure', () => {
     expect(kernel.ask({ op: 'undo' })).toEqual({ code: 'nothing_to_undo' })
   })
 
+  test.each<[string, (kernel: GuardedKernel) => void]>([
+    ['for the budget', (kernel) => kernel.deliver({ on: 'trim', bytesMax: 0, momentsMin: 0 })],
+    [
+      'by the system',
+      (kernel) => kernel.deliver({ on: 'snapshot_gone', snapshot: kernel.state.guard.past.at(-1)?.snapshot ?? '' }),
+    ],
+  ])('that takes the newest moment %s is told of with the next reply, once', (_how, happens) => {
+    const kernel = new GuardedKernel()
+    kernel.run('x = 1')
+    happens(kernel)
+    const told = [expect.stringContaining('had to go for want of memory')]
+    expect(kernel.report(kernel.run('x = 2'))['warnings']).toEqual(told)
+    expect(kernel.report(kernel.run('x = 3'))['warnings'] ?? []).toEqual([])
+  })
+
   test('of all kernels together counts what was not measured yet, and leaves the newest moments', () => {
     const kernel = new GuardedKernel()
     for (let i = 1; i <= 4; i += 1) kernel.run(`x = ${i}`)
