@@ -114,7 +114,8 @@ export function keepWithinBudget(
 
 /** The guard's newest copy is gone: until there is another one, the way back from a death is a longer one. */
 export function tellOfLoss(state: KernelState): void {
-  const text = 'The newest copy of the state had to go for want of memory: %undo goes back no further than the next one.'
+  const text =
+    'The newest copy of the state had to go for want of memory: %undo goes back no further than the next one.'
   if (state.guard.phase !== 'off' && !state.notices.includes(text)) state.notices.push(text)
 }
 
