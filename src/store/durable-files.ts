@@ -47,6 +47,27 @@ export async function writeAt(handle: FileHandle, position: number, bytes: Buffe
   }
 }
 
+/** Lets `work` write to a file that was not there before, and closes it. */
+export async function withNew<T>(path: string, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const handle = await open(path, 'wx', 0o600)
+  try {
+    return await work(handle)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Writes a new file. When this has failed nothing creates it any more, as a stream would that is opened meanwhile. */
+export async function writeNew(path: string, pieces: AsyncIterable<Buffer>): Promise<void> {
+  await withNew(path, async (handle) => {
+    let at = 0
+    for await (const piece of pieces) {
+      await writeAt(handle, at, piece)
+      at += piece.length
+    }
+  })
+}
+
 /** Removes a file; one that is not there, or cannot be removed, is left. */
 export async function removeQuietly(path: string): Promise<void> {
   try {

@@ -4,11 +4,10 @@
  * nothing is taken in that nobody vouches for.
  */
 
-import { constants, createWriteStream } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import type { Readable } from 'node:stream'
 import { SavepointError } from '../../errors.js'
 import { MAGIC_1, verifyFile, writersPart } from './checkpoint-file.js'
 import { loadTrustedKey, type CheckpointKey } from './checkpoint-key.js'
@@ -17,7 +16,7 @@ import { placesOf, Walk } from './checkpoint-tree.js'
 import { eitherOf, type Place, type Places } from '../chunks/chunk.js'
 import { placesIn } from '../chunks/chunk-index.js'
 import { withReader } from '../chunks/chunk-reader.js'
-import { readAt, removeQuietly, sectionOf, writeAt } from '../durable-files.js'
+import { readAt, removeQuietly, sectionOf, withNew, writeAt, writeNew } from '../durable-files.js'
 import { EXPORT_LENGTH_BYTES, EXPORT_MAGIC } from './exporting.js'
 import { storeLimits } from '../limits.js'
 import { manifestBytes, verifyManifest } from './manifest-file.js'
@@ -58,7 +57,7 @@ export async function importCheckpoint(
   const received = `${stem}.import`
   const path = typeof source === 'string' ? source : received
   try {
-    if (typeof source !== 'string') await receive(source, received, options.bytesMax)
+    if (typeof source !== 'string') await writeNew(received, bounded(source, options.bytesMax))
     const key = await keyFor(shelf, options.trust)
     return await withPlainFile(path, constants.O_RDONLY, async (handle) => {
       const { size } = await handle.stat()
@@ -198,28 +197,14 @@ function requireOwner(label: Label, key: CheckpointKey, { key: own }: Shelf, { o
   throw new SavepointError('foreign_checkpoint', message)
 }
 
-async function withNew<T>(path: string, work: (handle: FileHandle) => Promise<T>): Promise<T> {
-  const handle = await open(path, 'wx', 0o600)
-  try {
-    return await work(handle)
-  } finally {
-    await handle.close()
-  }
-}
-
-async function receive(source: Buffer | Readable, path: string, bytesMax: number): Promise<void> {
+async function* bounded(source: Buffer | Readable, bytesMax: number): AsyncGenerator<Buffer> {
   let bytes = 0
-  await pipeline(
-    Buffer.isBuffer(source) ? Readable.from([source]) : source,
-    async function* (pieces: AsyncIterable<Buffer>) {
-      for await (const piece of pieces) {
-        bytes += piece.length
-        if (bytes > bytesMax) throw tooLarge(bytesMax)
-        yield piece
-      }
-    },
-    createWriteStream(path, { flags: 'wx', mode: 0o600 }),
-  )
+  const pieces: AsyncIterable<Buffer> | Buffer[] = Buffer.isBuffer(source) ? [source] : source
+  for await (const piece of pieces) {
+    bytes += piece.length
+    if (bytes > bytesMax) throw tooLarge(bytesMax)
+    yield piece
+  }
 }
 
 function tooLarge(bytesMax: number): SavepointError {

@@ -1,8 +1,6 @@
 /** Checkpoints that are being written: from the reservation of an id to the seal. */
 
-import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../../clock.js'
 import { SavepointError } from '../../errors.js'
 import * as index from './checkpoint-index.js'
@@ -16,7 +14,7 @@ import {
 import type { BeginRequest, Reservation, SealFacts } from './checkpoint-requests.js'
 import { digestsOf } from '../chunks/chunk-index.js'
 import type { Database } from '../database.js'
-import { removeQuietly } from '../durable-files.js'
+import { removeQuietly, writeNew } from '../durable-files.js'
 import { storeLimits } from '../limits.js'
 import { sealDraft, type Draft } from './sealing.js'
 import { CHECKPOINT_SUFFIX, storageFailure, unknown, type Stocked } from './shelf.js'
@@ -136,13 +134,11 @@ async function writeKnown(database: Database, owner: string, path: string): Prom
   const digests = digestsOf(database, owner)
   const first = await digests.next()
   if (first.done) return false
-  await pipeline(
-    async function* () {
-      yield first.value
-      yield* digests
-    },
-    createWriteStream(path, { flags: 'wx', mode: 0o600 }),
-  )
+  const all = async function* (): AsyncGenerator<Buffer> {
+    yield first.value
+    yield* digests
+  }
+  await writeNew(path, all())
   return true
 }
 
