@@ -81,19 +81,19 @@ function wish(state: KernelState, note: string): void {
 function prepare(state: KernelState): void {
   const { auto } = state
   if (auto.draft !== null || auto.isPreparing || auto.isHeld || state.shutdown) return
+  const { due } = auto
   auto.isPreparing = true
-  run(state, place(state, auto.due), (outcome) => {
+  run(state, place(state, due), (outcome) => {
     auto.isPreparing = false
-    if (outcome.ok) auto.draft = outcome.value
-    else giveUp(state, outcome.error)
+    if (outcome.ok) {
+      auto.draft = outcome.value
+      return
+    }
+    // There is no place to write to: not again before something else is due, or the kernel has rested anew.
+    if (auto.due === due) auto.due = null
+    auto.restsSince = state.now
+    noteFailure(state, outcome.error)
   })
-}
-
-/** There is no place to write to. Not again before something else becomes due, or the kernel has rested anew. */
-function giveUp(state: KernelState, error: SavepointError): void {
-  state.auto.due = null
-  state.auto.restsSince = state.now
-  noteFailure(state, error)
 }
 
 function noteFailure(state: KernelState, { code, message }: SavepointError): void {

@@ -17,7 +17,7 @@ import { command } from './send.js'
 import { mint, type KernelState } from './state.js'
 import { checkName } from './terms.js'
 import { headOf, keepHead, moveHead, takeBackHead } from './timeline.js'
-import { endWriting, freeWriter, turnToWrite } from './writers.js'
+import { endWriting, freeWriter, turnToWrite, written } from './writers.js'
 
 export interface CheckpointWish {
   readonly name: unknown
@@ -111,9 +111,11 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
     state.changed = true
   }
   // What the worker is given from here on comes behind the copy, long before we hear that it was made.
-  moveHead(state, { head: checkpoint, branch: at.branch })
+  const isAtWork = isAtWorkIn(state)
+  const { turn } = state
+  moveHead(state, { head: checkpoint, branch: at.branch }, isAtWork && turn?.cell?.stored ? [turn.cell.count] : [])
   showsThePresent(state)
-  state.changed = wish.exclude.length > state.options.checkpoints.exclude.length || isAtWork(state)
+  state.changed = wish.exclude.length > state.options.checkpoints.exclude.length || isAtWork
   let pause_ms: number
   try {
     pause_ms = (yield* orAbandon(state, checkpoint, forked(state, draft, wish.exclude))).pause_ms
@@ -124,10 +126,7 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
   const writing = { ...known, pause_ms }
   state.writers.writing = { checkpoint, record: writing, parent, announced: wish.automatic, line }
   function* write(): Operation<unknown> {
-    const { write_ms } = yield* waitFor<{ write_ms: number }>(
-      `written:${checkpoint}`,
-      state.options.limits.checkpointMs,
-    )
+    const { write_ms } = yield* written(state, checkpoint)
     const facts = { pause_ms, write_ms, in_transaction, execution_count }
     const call = { call: 'seal_checkpoint', checkpoint, facts } as const
     return yield* store<unknown>(state, call, `seal ${checkpoint}`)
@@ -156,7 +155,7 @@ export function* forkWriter(state: KernelState, draft: CheckpointDraft, wish: Wr
 }
 
 /** Something is under way in the worker, and goes on behind a copy that is made now. */
-function isAtWork({ turn, subshells }: KernelState): boolean {
+function isAtWorkIn({ turn, subshells }: KernelState): boolean {
   if (turn?.atWorker && !(turn.cell && isMagicAlone(turn.cell.code))) return true
   return [...subshells.values()].some((each) => each.turn?.atWorker)
 }
@@ -177,7 +176,7 @@ export function* withDraftOfPresent<T>(state: KernelState, use: (draft: string) 
   try {
     draft = yield* beginDraft(state, { name: null, note: null, at: yield* headOf(state) })
     yield* forked(state, draft, state.options.checkpoints.exclude)
-    yield* waitFor<unknown>(`written:${draft.checkpoint_id}`, state.options.limits.checkpointMs)
+    yield* written(state, draft.checkpoint_id)
     return yield* use(draft.checkpoint_id)
   } finally {
     if (draft) abandon(state, draft.checkpoint_id)

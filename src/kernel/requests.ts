@@ -123,10 +123,10 @@ function receiveInSubshell(state: KernelState, request: Request, id: string): vo
 
 /**
  * Starts the next request's turn, as long as nothing is in the way. What the worker may yet give back is in the way,
- * since it came before what waits here.
+ * since it came before what waits here; and so is a restore that a task of the user's asked for.
  */
 export function advance(state: KernelState): void {
-  while (state.phase === 'idle' && state.turn === null && state.beside.size === 0) {
+  while (state.phase === 'idle' && state.turn === null && state.beside.size === 0 && state.restoring === null) {
     takeMoment(state)
     const move = dueMove(state)
     if (move) state.queue.unshift(move)

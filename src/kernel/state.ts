@@ -228,7 +228,8 @@ export function newState(options: KernelOptions): KernelState {
     notices: [],
     timeline: options.forked?.timeline ?? UNMOVED,
     before: null,
-    changed: false,
+    // What its parent had done no checkpoint of its own holds.
+    changed: options.forked !== undefined,
     writers: newWriters(),
     auto: newAutoCheckpoints(),
     restoring: null,

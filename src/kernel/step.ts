@@ -47,7 +47,7 @@ import { cue, newState, parentOf, type KernelOptions, type KernelState } from '.
 import { interruptNoticed } from './stubborn.js'
 import { hearSubshellReply } from './subshells.js'
 import { hearTaken } from './taken.js'
-import { noteProgress } from './writers.js'
+import { hearWriter } from './writers.js'
 
 /** A kernel that has just come to life, and the first things to do. `now`: milliseconds since the epoch. */
 export function start(options: KernelOptions, now: number): { state: KernelState; effects: readonly Effect[] } {
@@ -111,7 +111,7 @@ function take(state: KernelState, event: KernelEvent): void {
     case 'snapshot_gone':
       return snapshotGone(state, event.snapshot)
     case 'writer':
-      return hearWriter(state, event)
+      return hearWriter(state, event.event, event.parts)
     case 'debugger_up':
     case 'debugger_gone':
     case 'debugger':
@@ -243,17 +243,6 @@ function followComms(state: KernelState, event: Extract<WorkerEvent, { kind: 'pu
   if (event.type === 'comm_open') openComm(state.comms, event.comm_id, event.target_name ?? '')
   else if (event.type === 'comm_close') state.comms.delete(event.comm_id)
   if (state.subshells.size > 0) noteSender(state.comms, event.comm_id, parentOf(state, event.parent))
-}
-
-function hearWriter(state: KernelState, { event, parts }: Extract<KernelEvent, { on: 'writer' }>): void {
-  const key = `written:${event.checkpoint}`
-  if (event.kind === 'writing') return noteProgress(state, event)
-  if (event.kind === 'written') {
-    settle(state, key, { write_ms: event.ms, manifest: parts[0] })
-  } else {
-    const error = new SavepointError('storage_failed', `The checkpoint could not be written: ${event.reason}.`)
-    settle(state, key, null, error)
-  }
 }
 
 function warm(state: KernelState, fromWorker: Buffer): void {

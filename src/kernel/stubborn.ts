@@ -12,6 +12,7 @@ import { transactionToRollBack, waysBack } from './recovery.js'
 import { run, settle, waitFor, type Operation } from './operation.js'
 import { publishText } from './send.js'
 import type { KernelState, Turn } from './state.js'
+import { INTERRUPT_NOTICED } from './succession.js'
 
 /** An interrupt that the worker has not noticed. */
 export interface Stubborn {
@@ -29,7 +30,8 @@ export function watchInterrupt(state: KernelState, turn: Turn): void {
     return
   }
   const wayBack = waysBack(state, turn).length > 0 || transactionToRollBack(state, turn) !== null
-  if (stubborn !== null || !wayBack || turn.answered) return
+  // One on its way out notices nothing any more.
+  if (stubborn !== null || !wayBack || turn.answered || state.phase !== 'busy') return
   state.stubborn = { seq: turn.request.seq, isTold: false }
   run(state, watch(state, turn), () => {
     state.stubborn = null
@@ -38,10 +40,8 @@ export function watchInterrupt(state: KernelState, turn: Turn): void {
 
 /** The worker has noticed it, has answered the request, or is gone. */
 export function interruptNoticed(state: KernelState, seq: number | null = null): void {
-  if (state.stubborn !== null && (seq === null || seq === state.stubborn.seq)) settle(state, NOTICED, null)
+  if (state.stubborn !== null && (seq === null || seq === state.stubborn.seq)) settle(state, INTERRUPT_NOTICED, null)
 }
-
-const NOTICED = 'interrupt_noticed'
 
 function* watch(state: KernelState, turn: Turn): Operation<void> {
   const { interruptNoticeMs, interruptGraceMs } = state.options.limits
@@ -60,7 +60,7 @@ function* watch(state: KernelState, turn: Turn): Operation<void> {
 /** Whether it was noticed within that time. */
 function* within(ms: number): Operation<boolean> {
   try {
-    yield* waitFor<void>(NOTICED, ms)
+    yield* waitFor<void>(INTERRUPT_NOTICED, ms)
     return true
   } catch (error) {
     // A kernel that is stopping ends its worker in any case.

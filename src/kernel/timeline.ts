@@ -41,9 +41,9 @@ export function knownHead({ timeline, before }: KernelState): Head | null {
   return timeline.at ?? before
 }
 
-/** The state is that of a checkpoint. */
-export function moveHead(state: KernelState, at: Head): void {
-  state.timeline = { at, cells: [] }
+/** The state is that of a checkpoint. `cells`: those that go on behind it. */
+export function moveHead(state: KernelState, at: Head, cells: readonly number[] = []): void {
+  state.timeline = { at, cells }
 }
 
 /** The state is that of a copy that was frozen when it stood there, behind that cell. */
@@ -69,7 +69,7 @@ export function noteCell(state: KernelState, count: number): void {
 /** A checkpoint that was to be the head does not come about: `before` is what it would have followed. */
 export function takeBackHead(state: KernelState, checkpoint: string, before: Timeline): void {
   const without = (each: Timeline): Timeline =>
-    each.at?.head === checkpoint ? { at: before.at, cells: [...before.cells, ...each.cells] } : each
+    each.at?.head === checkpoint ? { at: before.at, cells: [...new Set([...before.cells, ...each.cells])] } : each
   state.timeline = without(state.timeline)
   for (const snapshot of state.snapshots.values()) snapshot.timeline = without(snapshot.timeline)
 }

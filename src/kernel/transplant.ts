@@ -18,6 +18,7 @@ import { sourceOf } from './restoring.js'
 import { command, log, publish } from './send.js'
 import { mint, parentOfTurn, type KernelState } from './state.js'
 import { askForEmpty, welcome } from './succession.js'
+import { written } from './writers.js'
 
 /** What came of it. */
 export interface Transplanted {
@@ -98,7 +99,7 @@ function* save(state: KernelState, draft: CheckpointDraft): Operation<Saved> {
   type ForkedWriter = Extract<WorkerEvent, { kind: 'forked_writer' }>
   const fork = yield* waitFor<ForkedWriter>(`forked_writer:${checkpoint}`, limits.wakeMs)
   if (fork.error !== undefined) throw new SavepointError('snapshot_failed', fork.error)
-  const { manifest } = yield* waitFor<{ manifest: Buffer }>(`written:${checkpoint}`, limits.checkpointMs)
+  const manifest = (yield* written(state, checkpoint)).manifest ?? Buffer.alloc(0)
   const lost = lostIn(manifest)
   refuseLoss(lost.filter(({ name }) => !isResult(name)))
   return { root: manifest, lost: lost.filter(({ name }) => isResult(name)) }

@@ -1,11 +1,11 @@
 /** Undo and redo: from the present to one of the guard's moments, and forth again. */
 
 import { SavepointError } from '../errors.js'
-import { forget, freezeNow, prune, undoDepth, type Moment } from './guard.js'
+import { forget, freezeNow, prune, undoDepth, type Guard, type Moment } from './guard.js'
 import { waitFor, type Operation } from './operation.js'
 import { drop } from './snapshots.js'
 import type { KernelState } from './state.js'
-import { switchTo, type SwitchReason } from './switching.js'
+import { switchTo, type SwitchReason, type SwitchReport } from './switching.js'
 
 export interface UndoReport {
   /** Numbers of the cells that were undone, or redone, oldest first. */
@@ -28,10 +28,9 @@ export function* undo(state: KernelState, n: number): Operation<UndoReport> {
   if (!target) throw nothing('undo', depth)
   const undone = guard.past.slice(place + 1)
   const cells = [...undone.flatMap((moment) => moment.cells), ...guard.cells]
-  guard.past = guard.past.slice(0, place + 1)
-  guard.future = [...undone, ...guard.future]
+  const moved = { past: guard.past.slice(0, place + 1), future: [...undone, ...guard.future] }
   state.effects.push({ do: 'count', what: 'undos' })
-  return { cells, ...(yield* goTo(state, target)) }
+  return { cells, ...(yield* goTo(state, target, moved)) }
 }
 
 /** Goes forth again over `n` steps that were undone. Throws `transaction_open`, `nothing_to_redo`. */
@@ -42,17 +41,32 @@ export function* redo(state: KernelState, n: number): Operation<UndoReport> {
   const target = guard.future[n - 1]
   if (!target) throw nothing('redo', guard.future.length)
   const redone = guard.future.slice(0, n)
-  guard.past = [...guard.past, ...redone]
-  guard.future = guard.future.slice(n)
+  const moved = { past: [...guard.past, ...redone], future: guard.future.slice(n) }
   state.effects.push({ do: 'count', what: 'redos' })
-  return { cells: redone.flatMap((moment) => moment.cells), ...(yield* goTo(state, target)) }
+  return { cells: redone.flatMap((moment) => moment.cells), ...(yield* goTo(state, target, moved)) }
 }
 
-function* goTo(state: KernelState, target: Moment): Operation<Omit<UndoReport, 'cells'>> {
+/** `moved`: what leads to that moment, and from it. */
+function* goTo(
+  state: KernelState,
+  target: Moment,
+  moved: Pick<Guard, 'past' | 'future'>,
+): Operation<Omit<UndoReport, 'cells'>> {
   const { guard } = state
+  const { past, future } = guard
   const snapshot = state.snapshots.get(target.snapshot)
   if (!snapshot) throw new SavepointError('snapshot_failed', 'The copy of that moment is gone.')
-  const { ms, limits, kept } = yield* switchTo(state, snapshot, REQUESTED, { keep: true, keepLater: true })
+  Object.assign(guard, moved)
+  let report: SwitchReport
+  try {
+    report = yield* switchTo(state, snapshot, REQUESTED, { keep: true, keepLater: true })
+  } catch (error) {
+    // Whoever looks for another way back finds the moments as they lay.
+    Object.assign(guard, { past, future })
+    prune(state)
+    throw error
+  }
+  const { ms, limits, kept } = report
   guard.cells = []
   guard.failed = false
   guard.present = snapshot.live ? 'live' : 'frozen'

@@ -17,6 +17,16 @@ export interface Writers {
   writing: Writing | null
   /** Keys of those who wait, the first one in front. */
   readonly waiting: string[]
+  /** A writer was done before we heard that it was forked: the two speak on connections of their own. */
+  early: WriterEnd | null
+}
+
+type WriterEnd = Exclude<WriterEvent, { kind: 'writing' }> & { readonly manifest: Buffer | null }
+
+/** What a writer has written. */
+export interface Written {
+  readonly write_ms: number
+  readonly manifest: Buffer | null
 }
 
 export interface Writing {
@@ -31,7 +41,7 @@ export interface Writing {
 }
 
 export function newWriters(): Writers {
-  return { taken: false, writing: null, waiting: [] }
+  return { taken: false, writing: null, waiting: [], early: null }
 }
 
 /** Waits for the turn to write; `freeWriter` gives it back. Throws `queue_full`. */
@@ -70,13 +80,37 @@ export function endWriting(state: KernelState): void {
 export function freeWriter(state: KernelState): void {
   const { writers } = state
   endWriting(state)
+  writers.early = null
   const next = writers.waiting.shift()
   if (next === undefined) writers.taken = false
   else settle(state, next, null)
 }
 
-/** A writer says how far it is. */
-export function noteProgress(state: KernelState, event: Extract<WriterEvent, { kind: 'writing' }>): void {
+/** Waits until a writer that was forked is done. Throws `storage_failed`, `timeout`. */
+export function* written(state: KernelState, checkpoint: string): Operation<Written> {
+  const { writers, options } = state
+  const { early } = writers
+  writers.early = null
+  if (early?.checkpoint === checkpoint) return outcomeOf(early)
+  return outcomeOf(yield* waitFor<WriterEnd>(`written:${checkpoint}`, options.limits.checkpointMs))
+}
+
+function outcomeOf(end: WriterEnd): Written {
+  if (end.kind === 'written') return { write_ms: end.ms, manifest: end.manifest }
+  throw new SavepointError('storage_failed', `The checkpoint could not be written: ${end.reason}.`)
+}
+
+/** A writer says something. */
+export function hearWriter(state: KernelState, event: WriterEvent, parts: readonly Buffer[]): void {
+  if (event.kind === 'writing') return noteProgress(state, event)
+  const end: WriterEnd = { ...event, manifest: parts[0] ?? null }
+  const { checkpoint } = event
+  if (!settle(state, `written:${checkpoint}`, end) && state.waiters.has(`forked_writer:${checkpoint}`))
+    state.writers.early = end
+}
+
+/** It says how far it is. */
+function noteProgress(state: KernelState, event: Extract<WriterEvent, { kind: 'writing' }>): void {
   const { writing } = state.writers
   if (writing?.checkpoint !== event.checkpoint) return
   const { done_bytes, total_bytes, variable } = event

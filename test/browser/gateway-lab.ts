@@ -6,15 +6,13 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startLab, type Lab } from './lab.js'
-import { described, family, kill } from './processes.js'
+import { described, family, kill, outlived } from './processes.js'
 
 const ROOT = new URL('../../../', import.meta.url)
 const START_WITHIN_MS = 60_000
-const STOP_WITHIN_MS = 15_000
-const GONE_WITHIN_MS = 5_000
+const STOP_WITHIN_MS = 60_000
 
 export interface RunningGateway {
   readonly url: string
@@ -129,14 +127,4 @@ export async function startGateway(python: string, data: string | null = null): 
 /** Without the variables that tell tests what to do: to the gateway each is a setting that it does not know. */
 function userEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SAVEPOINT_')))
-}
-
-/** Those that are still there after the time that processes of ours have to see that nobody needs them. */
-async function outlived(members: readonly number[]): Promise<number[]> {
-  const until = performance.now() + GONE_WITHIN_MS
-  for (;;) {
-    const left = members.filter((member) => family(member).length > 0)
-    if (left.length === 0 || performance.now() > until) return left
-    await sleep(50)
-  }
 }

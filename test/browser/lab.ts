@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { described, family, kill } from './processes.js'
+import { described, family, kill, outlived } from './processes.js'
 
 export interface CellOfNotebook {
   readonly id: string
@@ -35,7 +35,7 @@ export interface LabOptions {
 
 const START_WITHIN_MS = 60_000
 const RETRY_MS = 50
-const STOP_WITHIN_MS = 10_000
+const STOP_WITHIN_MS = 60_000
 
 /**
  * Starts JupyterLab with a Python that has it. Its log goes to stderr.
@@ -57,7 +57,7 @@ export async function startLab(python: string, sources: URL, options: LabOptions
     await exited
     clearTimeout(late)
     // Those of ours that still run have been left to another parent.
-    const left = members.filter((member) => family(member).length > 0)
+    const left = await outlived(members)
     const told = left.map(described)
     kill(left)
     return told

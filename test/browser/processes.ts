@@ -4,6 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 
 const END_WITHIN_MS = 10_000
+const GONE_WITHIN_MS = 20_000
 
 /** The process and all that descend from it now, parents before children. */
 export function family(root: number): number[] {
@@ -37,6 +38,16 @@ export function kill(pids: readonly number[]): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
     }
+  }
+}
+
+/** Those that are still there after more time than processes of ours need to see that nobody needs them. */
+export async function outlived(members: readonly number[]): Promise<number[]> {
+  const until = performance.now() + GONE_WITHIN_MS
+  for (;;) {
+    const left = members.filter((member) => family(member).length > 0)
+    if (left.length === 0 || performance.now() > until) return left
+    await setTimeout(50)
   }
 }
 

@@ -26,6 +26,9 @@ const MEMORY_LEFT_KIB_MIN = 3_000_000
 const STALLED_SHARE = 0.1
 /** For how long the kernels are watched that have nothing to do. */
 const IDLE_S = 20
+/** These only guard against what never ends. */
+const STOP_WITHIN_MS = 120_000
+const GONE_WITHIN_MS = 30_000
 const GROWTH_MAX = 1.25
 const GROWTH_BYTES_FREE = 48 * 1024 * 1024
 
@@ -267,12 +270,14 @@ try {
   for (const client of [...clients, ...stalled]) client.close()
   const gone = once(gateway, 'close')
   gateway.kill('SIGTERM')
-  const patience = setTimeout(() => gateway.kill('SIGKILL'), 30_000)
+  const patience = setTimeout(() => gateway.kill('SIGKILL'), STOP_WITHIN_MS)
   const [code] = (await gone) as [number | null]
   clearTimeout(patience)
   check(code === 0, `the gateway ended with ${String(code)}`)
-  await sleep(1000)
-  const left = processesOf(home).filter((each) => each !== process.pid)
+  const others = (): number[] => processesOf(home).filter((each) => each !== process.pid)
+  for (const late = performance.now() + GONE_WITHIN_MS; others().length > 0 && performance.now() < late;)
+    await sleep(100)
+  const left = others()
   check(left.length === 0, `${left.length} processes are left`)
   for (const each of left) process.kill(each, 'SIGKILL')
   if (failed > 0) process.stdout.write(`${readFileSync(join(home, 'log'), 'utf8').slice(-3000)}\n`)

@@ -20,7 +20,7 @@ from cells import cell
 from drivers import content_of
 from faults import Cutter
 from listeners import Gone
-from service import Home, Service
+from service import Home, Service, left_after
 from struck import CELL_WITHIN_S, HARMLESS, Kernel, check_cell
 from tally import Tally
 
@@ -99,8 +99,7 @@ def _signals(seed: int, rounds: int, tally: Tally) -> None:
         if cutter:
             cutter.close()
             cutter = None
-        left = [each for each in home.remains_after() if not each.endswith(("/link", "/door"))]
-        left = [each for each in left if not each.startswith("runtime folder")]
+        left = left_after(lambda: [each for each in home.remains() if not _is_cutters(each)])
         tally.check(not left, f"left behind after signals: {left[:8]}")
     finally:
         if tally.failed:
@@ -108,6 +107,11 @@ def _signals(seed: int, rounds: int, tally: Tally) -> None:
         if cutter:
             cutter.close()
         home.clear()
+
+
+def _is_cutters(remains: str) -> bool:
+    """May it remain because the cutter stood at that socket?"""
+    return remains.endswith(("/link", "/door")) or remains.startswith("runtime folder")
 
 
 def _zygotes(home: Home, service: Service, blow: str, chance: random.Random, cutter: Cutter | None) -> None:

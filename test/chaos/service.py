@@ -18,6 +18,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 #: Nothing is waited for longer; what is right comes much sooner.
 PATIENCE_S = 60.0
 GONE_WITHIN_S = 5.0
+#: What is late is looked at for so long; it counts as in time if a short sleep was that much too long, too.
+LATE_WITHIN_S = 20.0
+PAUSE_S = 0.5
+LOOK_S = 0.1
 _FOLDERS = ("XDG_RUNTIME_DIR", "SAVEPOINT_DATA_DIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "MPLCONFIGDIR")
 
 
@@ -82,12 +86,9 @@ class Home:
             left += [f"runtime folder {each}" for each in root.iterdir()]
         return left
 
-    def remains_after(self, within_s: float = GONE_WITHIN_S) -> list[str]:
-        """What is left when that time has passed; empty as soon as nothing is."""
-        deadline = time.monotonic() + within_s
-        while (left := self.remains()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return left
+    def remains_after(self) -> list[str]:
+        """What remains when it is to be gone."""
+        return left_after(self.remains)
 
     def clear(self) -> None:
         """End what is left, by its pid, and remove the folders."""
@@ -163,6 +164,32 @@ class Service:
     def log(self) -> str:
         """What it wrote on stderr, in all of its lives."""
         return (self.home.path / "gateway.log").read_text(errors="replace")
+
+
+def left_after(look: Callable[[], list[str]]) -> list[str]:
+    """What `look` still sees after `GONE_WITHIN_S`, with how long it was there; nothing as soon as nothing is.
+
+    On a machine that pauses meanwhile, it may take until `LATE_WITHIN_S`.
+    """
+    began, longest_pause_s = time.monotonic(), 0.0
+    late: list[str] = []
+    while left := look():
+        passed = time.monotonic() - began
+        if passed >= GONE_WITHIN_S and not late:
+            late = left
+        if passed >= LATE_WITHIN_S:
+            break
+        before = time.monotonic()
+        time.sleep(LOOK_S)
+        longest_pause_s = max(longest_pause_s, time.monotonic() - before - LOOK_S)
+    if not late:
+        return []
+    took = f"{'there still' if left else 'gone'} after {time.monotonic() - began:.1f} s"
+    took += f", pauses of the machine up to {longest_pause_s:.1f} s"
+    if not left and longest_pause_s > PAUSE_S:
+        print(f"  late on a machine that pauses ({took}): {late[:3]}", flush=True)
+        return []
+    return [f"({took})", *late]
 
 
 def pss_bytes(pid: int) -> int:

@@ -16,7 +16,7 @@ from jupyter_client.manager import KernelManager
 
 from asking import Rest
 from listeners import SocketClient
-from service import PATIENCE_S, Home, Service, command
+from service import PATIENCE_S, Home, Service, command, left_after
 from tally import Tally
 
 #: Each has folders of its own, and mostly waits.
@@ -140,9 +140,7 @@ def _deleted(home: Home, chance: random.Random, tally: Tally) -> str:
     for model in rest.ask("GET", "/api/kernels").body:
         answer = rest.ask("DELETE", f"/api/kernels/{model['id']}")
         tally.check(answer.status == 204, f"DELETE of a kernel ({what}): {answer}")
-    deadline = time.monotonic() + 5
-    while (children := _users(home)) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    children = left_after(lambda: _users(home))
     tally.check(not children, f"DELETE of all kernels ({what}): what they started lives: {children}")
     service.stop()
     return what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from support.case import KernelCase, main
+from support.client import PATIENCE_S
 
 
 class Async(KernelCase):
@@ -60,7 +61,7 @@ class Async(KernelCase):
             "reporting = asyncio.create_task(report())"
         )
         opener = self.run_ok("gate.set()\nawait reporting\nprint('from the cell')")
-        self.client.wait_until(lambda: "from the task" in maker.stdout, 5, "the task's output")
+        self.client.wait_until(lambda: "from the task" in maker.stdout, PATIENCE_S, "the task's output")
         self.assertEqual(opener.stdout, "from the cell\n")
 
     def test_context_variables_last_from_cell_to_cell(self) -> None:

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import os
+import time
 import unittest
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from support.case import fresh_kernel, main
-from support.client import Client
+from support.client import PATIENCE_S, Client
 from support.comms import Target, checkpoints
 from support.subject import ours
+
+#: Runs until a checkpoint is prepared, and a moment longer, so that the kernel hears of it first.
+SECOND = """
+import pathlib, time
+late = time.monotonic() + 20
+while not list(pathlib.Path({writing!r}).rglob("cp_*")):
+    assert time.monotonic() < late, "no checkpoint is prepared"
+    time.sleep(0.02)
+time.sleep(1)
+"""
+
+
+def eventually(is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 @ours
@@ -59,8 +81,14 @@ class Automatic(unittest.TestCase):
     def test_the_last_of_cells_in_a_row_is_saved_although_a_copy_was_made_right_before_it(self) -> None:
         client = self.kernel("cell")
         target = checkpoints(client)
+        # Once the store is warm and holds something, each checkpoint that it prepares begins with a file.
+        count = self.run_ok(client, "import numpy\nwarm = numpy.arange(10_000)")
+        target.wait_for_event("checkpoint", state="stored", execution_count=count)
+        writing = Path(os.environ["SAVEPOINT_DATA_DIR"], "checkpoints", "writing")
+        self.assertTrue(eventually(lambda: not list(writing.rglob("cp_*"))), "what was stored is still being written")
         # The first one is due while the second runs, so that its copy is made between the second and the third.
-        cells = [client.start(code) for code in ("first = 1", "import time; time.sleep(0.5)", "last = 3")]
+        second = SECOND.format(writing=str(writing))
+        cells = [client.start(code) for code in ("first = 1", second, "last = 3")]
         counts = [cell.wait().content["execution_count"] for cell in cells]
         target.wait_for_event("checkpoint", state="stored", execution_count=counts[1])
         target.wait_for_event("checkpoint", state="stored", execution_count=counts[2])

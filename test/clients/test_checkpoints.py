@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import unittest
 import uuid
 from pathlib import Path
@@ -69,10 +68,8 @@ def object_file(checkpoint_id: str) -> Path:
 def kill_everything(client: Client, root: int) -> None:
     """SIGKILL for the kernel's whole family, and wait for its end."""
     family = processes.family(root)
-    for process in family:
-        if processes.is_alive(process):
-            os.kill(process.pid, signal.SIGKILL)
-    if left := processes.wait_until_gone(family, 5):
+    processes.kill(family)
+    if left := processes.wait_until_gone(family):
         raise AssertionError(f"still there: {', '.join(map(str, left))}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from support.case import KernelCase, main
-from support.client import Cell
+from support.client import PATIENCE_S, Cell
 from support.subject import IS_ORACLE, ours
 
 ECHO = """
@@ -23,7 +23,7 @@ class Comms(KernelCase):
         return comm_id, self.client.request("comm_open", {"comm_id": comm_id, "target_name": target, "data": {"n": 1}})
 
     def idle(self, request: Cell) -> Cell:
-        self.client.wait_until(lambda: request.states == ["busy", "idle"], 10, "busy and idle")
+        self.client.wait_until(lambda: request.states == ["busy", "idle"], PATIENCE_S, "busy and idle")
         return request
 
     def test_a_target_in_the_kernel_answers_with_buffers(self) -> None:
@@ -102,9 +102,9 @@ class Widgets(KernelCase):
         moving = self.client.request(
             "comm_msg", {"comm_id": model, "data": {"method": "update", "state": {"value": 7}, "buffer_paths": []}}
         )
-        self.client.wait_until(lambda: "idle" in moving.states, 10, "idle")
+        self.client.wait_until(lambda: "idle" in moving.states, PATIENCE_S, "idle")
         if IS_ORACLE:
-            self.client.wait_until(lambda: moving.stdout, 5, "output of the observer")
+            self.client.wait_until(lambda: moving.stdout, PATIENCE_S, "output of the observer")
         self.assertEqual(moving.stdout, "moved to 7\n")
         self.assertEqual(self.run_ok("slider.value").result, "7")
         update = self.run_ok("slider.value = 5").on("iopub", "comm_msg")[0]["content"]

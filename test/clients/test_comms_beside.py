@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from support.case import KernelCase, main
-from support.client import Cell
+from support.client import PATIENCE_S, Cell, Gate
 from support.comms import Target
 from support.subject import ours
 
@@ -36,13 +36,13 @@ class ProbeCase(KernelCase):
         self.run_ok(SETUP)
         self.comm_id = uuid.uuid4().hex
         opening = self.client.request("comm_open", {"comm_id": self.comm_id, "target_name": "probe", "data": {}})
-        self.client.wait_until(lambda: opening.states == ["busy", "idle"], 10, "busy and idle")
+        self.client.wait_until(lambda: opening.states == ["busy", "idle"], PATIENCE_S, "busy and idle")
 
     def tell(self, **data: object) -> Cell:
         return self.client.request("comm_msg", {"comm_id": self.comm_id, "data": data})
 
     def idle(self, request: Cell) -> None:
-        self.client.wait_until(lambda: request.states == ["busy", "idle"], 10, "busy and idle")
+        self.client.wait_until(lambda: request.states == ["busy", "idle"], PATIENCE_S, "busy and idle")
 
 
 class Beside(ProbeCase):
@@ -51,7 +51,7 @@ class Beside(ProbeCase):
         cell.wait_for_output("waiting")
         told = self.tell(n=42, future="a")
         self.assertEqual(cell.wait().result, "42")
-        self.client.wait_until(lambda: told.stdout, 10, "what the handler printed")
+        self.client.wait_until(lambda: told.stdout, PATIENCE_S, "what the handler printed")
         self.assertEqual(told.stdout, "heard 42\n")
         self.assertEqual(cell.stdout, "waiting\n")
         self.assertEqual(told.wait_for("iopub", "comm_msg")["content"]["data"], {"echo": 42})
@@ -82,11 +82,14 @@ class Beside(ProbeCase):
 
     @ours  # ipykernel reads its sockets in an order of its own.
     def test_a_cell_that_does_not_await_is_not_disturbed(self) -> None:
-        cell = self.client.start("print('running')\ntime.sleep(0.2)\nheard[:]")
+        gate = Gate()
+        cell = self.client.start(f"print('running')\n{gate.code}heard[:]")
         after = self.client.start("heard[:]")
         cell.wait_for_output("running")
         told = [self.tell(n=n) for n in range(3)]
         last = self.client.start("heard[:]")
+        self.client.wait_until_received()
+        gate.open()
         self.assertEqual(cell.wait().result, "[]")
         # It was sent before them, and does not await either.
         self.assertEqual(after.wait().result, "[]")
@@ -125,9 +128,12 @@ class Beside(ProbeCase):
         self.assertNotIn("second", self.client.ask("comm_info_request")["comms"])
 
     def test_an_error_does_not_abort_messages(self) -> None:
-        cell = self.client.start("print('running')\ntime.sleep(0.1)\n1 / 0")
+        gate = Gate()
+        cell = self.client.start(f"print('running')\n{gate.code}1 / 0")
         cell.wait_for_output("running")
         told = self.tell(n=9)
+        self.client.wait_until_received()
+        gate.open()
         self.assertEqual(cell.wait().status, "error")
         self.assertEqual(told.wait_for("iopub", "comm_msg")["content"]["data"], {"echo": 9})
 
@@ -283,7 +289,7 @@ class RolledBack(ProbeCase):
         asking = self.client.request("comm_msg", {"comm_id": target.comm_id, "data": {"id": "1", "op": "status"}})
         self.tell(n=1, future="g")
         cell.wait()
-        self.client.wait_until(lambda: asking.states == ["busy", "idle"], 10, "busy and idle")
+        self.client.wait_until(lambda: asking.states == ["busy", "idle"], PATIENCE_S, "busy and idle")
 
 
 if __name__ == "__main__":

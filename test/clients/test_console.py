@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import unittest
 
@@ -66,7 +64,7 @@ class Conversation(ConsoleCase):
                     console.wait_for(r"Do you really want to exit|\[y\]")
                     console.type("y\r")
                 self.assertEqual(console.wait_for_exit(), 0)
-                self.assertEqual([str(p) for p in processes.wait_until_gone(family, 5)], [])
+                self.assertEqual([str(p) for p in processes.wait_until_gone(family)], [])
 
     def test_help_is_paged_and_files_are_loaded_into_the_next_cell(self) -> None:
         console = self.console()
@@ -111,9 +109,8 @@ class Tomorrow(ConsoleCase):
 
     def kill(self, console: Console) -> None:
         family = processes.family(console.terminal.pid)
-        for process in family:
-            os.kill(process.pid, signal.SIGKILL)
-        self.assertEqual(processes.wait_until_gone(family, 5), [])
+        processes.kill(family)
+        self.assertEqual(processes.wait_until_gone(family), [])
 
     def test_work_goes_on_and_a_branch_is_tried_and_dropped(self) -> None:
         console = self.console()
@@ -177,9 +174,8 @@ class Notebook(ConsoleCase):
             return
         self.assertIn("TypeError", shown["failing-transaction"])
         family = processes.family(console.terminal.pid)
-        for process in family:
-            os.kill(process.pid, signal.SIGKILL)
-        self.assertEqual(processes.wait_until_gone(family, 5), [])
+        processes.kill(family)
+        self.assertEqual(processes.wait_until_gone(family), [])
         successor = self.console()
         shown = self.run_steps(successor, second_life=True)
         self.assertIn("[20.5, 21.0, 19.5] {'unit': 'degrees'}", shown["restored"])

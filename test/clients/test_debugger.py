@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,8 +10,9 @@ import time
 import unittest
 from pathlib import Path
 
+from support import processes
 from support.case import KernelCase, fresh_kernel, main, plain
-from support.client import Cell
+from support.client import PATIENCE_S, Cell
 from support.debugger import Debugger
 from support.subject import IS_ORACLE, ours
 
@@ -105,9 +107,8 @@ class BeforeTheDebugger(KernelCase):
         after = self.client.value("(__import__('sys').breakpointhook, __import__('os').fork)")
         self.assertEqual(after, before)
         self.assertEqual(self.client.value("__import__('sys').gettrace()"), "None")
-        self.client.wait_until(
-            lambda: self.client.value("len(__import__('os').listdir('/proc/self/task'))") == "1", 5, "one thread"
-        )
+        threads = "len(__import__('os').listdir('/proc/self/task'))"
+        self.client.wait_until(lambda: self.client.value(threads) == "1", PATIENCE_S, "one thread")
 
     @ours
     def test_a_session_whose_adapter_was_killed_is_over_and_another_one_can_begin(self) -> None:
@@ -115,10 +116,14 @@ class BeforeTheDebugger(KernelCase):
         self.debugger.set_breakpoints(CODE, 2)
         cell, thread = self.debugger.run_into(CODE)
         for pid in children_of(self.manager.provisioner.pid):
-            if b"debugpy/adapter" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(int(pid), signal.SIGKILL)
+            # It may have ended since it was listed.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if b"debugpy/adapter" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(int(pid), signal.SIGKILL)
         self.assertEqual(cell.wait().result, "5")
-        self.client.wait_until(lambda: not self.debugger.ask("threads").get("success"), 5, "the end of the session")
+        self.client.wait_until(
+            lambda: not self.debugger.ask("threads").get("success"), PATIENCE_S, "the end of the session"
+        )
         self.debugger.attach()
         self.debugger.set_breakpoints(CODE, 2)
         cell, thread = self.debugger.run_into(CODE)
@@ -340,7 +345,7 @@ class AtTheEnd(unittest.TestCase):
         family = children_of(manager.provisioner.pid)
         self.assertTrue(family)
         manager.shutdown_kernel()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + processes.GONE_WITHIN_S
         while any(os.path.exists(f"/proc/{each}") for each in family) and time.monotonic() < deadline:
             time.sleep(0.05)
         self.assertEqual([each for each in family if os.path.exists(f"/proc/{each}")], [])

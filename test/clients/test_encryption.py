@@ -11,7 +11,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from support.case import main
-from support.client import Client, stop_kernel
+from support.client import SHUTDOWN_S, Client, Gate, stop_kernel
 from support.subject import KERNEL, kernel_log, scratch
 
 #: How long a client that must not be served is waited for.
@@ -22,6 +22,7 @@ class Encryption(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.manager = KernelManager(kernel_name=KERNEL, transport_encryption="required")
+        cls.manager.shutdown_wait_time = SHUTDOWN_S
         cls.manager.start_kernel(stdout=kernel_log(), stderr=kernel_log())
         kc = cls.manager.client()
         cls.client = Client(kc)
@@ -40,10 +41,14 @@ class Encryption(unittest.TestCase):
         self.assertEqual(cell.wait().stdout, "ada\n")
 
     def test_its_heart_beats(self) -> None:
-        heart = self.client.kc.hb_channel
-        heart.unpause()
-        self.client.execute("import time; time.sleep(1.5)")
-        self.assertTrue(heart.is_beating())
+        self.client.kc.hb_channel.unpause()
+        gate = Gate()
+        cell = self.client.start(f"print('in', flush=True)\n{gate.code}")
+        cell.wait_for_output("in")
+        self.client.wait_for_echo()
+        self.assertFalse(cell.is_done)
+        gate.open()
+        self.assertEqual(cell.wait().status, "ok")
 
     def test_another_client_with_the_connection_file_is_served(self) -> None:
         client = Client.connect(self.manager.connection_file)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from support.case import KernelCase, fresh_kernel, main
+from support.client import PATIENCE_S, Cell, Gate
 from support.subject import ours, scratch
 
 
@@ -145,13 +147,20 @@ class Errors(KernelCase):
 
 
 class Queue(KernelCase):
-    SLOW_FAILURE = "import time\ntime.sleep(0.4)\n1 / 0"
-    """Fails only after the kernel has had ample time to receive what was sent behind it."""
+    def start_failing(self, **options: Any) -> Cell:
+        """Fails once the test opens the gate, when the kernel has received what was sent behind it."""
+        self.gate = Gate()
+        return self.client.start(f"{self.gate.code}1 / 0", **options)
+
+    def let_fail(self) -> None:
+        self.client.wait_until_received()
+        self.gate.open()
 
     def test_cells_received_before_a_failure_are_aborted_and_later_ones_run(self) -> None:
         count = self.run_ok("1").content["execution_count"]
-        failing = self.client.start(self.SLOW_FAILURE)
+        failing = self.start_failing()
         aborted = [self.client.start(f"ran = {n}") for n in range(3)]
+        self.let_fail()
         failing.wait()
         for cell in aborted:
             self.assertEqual(cell.wait().status, "aborted")
@@ -162,16 +171,18 @@ class Queue(KernelCase):
         self.assertEqual(self.run_ok("1").content["execution_count"], count + 3)
 
     def test_other_requests_are_not_aborted(self) -> None:
-        failing = self.client.start(self.SLOW_FAILURE)
+        failing = self.start_failing()
         completing = self.client.request("complete_request", {"code": "zi", "cursor_pos": 2})
         informing = self.client.request("kernel_info_request", {})
+        self.let_fail()
         failing.wait()
         self.assertIn("zip", completing.wait().content["matches"])
         self.assertEqual(informing.wait().status, "ok")
 
     def test_a_failure_that_does_not_stop_lets_the_queue_run(self) -> None:
-        failing = self.client.start(self.SLOW_FAILURE, stop_on_error=False)
+        failing = self.start_failing(stop_on_error=False)
         behind = self.client.start("behind = 1; behind")
+        self.let_fail()
         self.assertEqual(failing.wait().status, "error")
         self.assertEqual(behind.wait().result, "1")
 
@@ -257,7 +268,7 @@ class Introspection(KernelCase):
     def test_a_request_of_an_unknown_type_is_bracketed_and_not_answered(self) -> None:
         unknown = self.client.request("mystery_request", {})
         self.run_ok("1")
-        self.client.wait_until(lambda: unknown.states == ["busy", "idle"], 10, "busy and idle")
+        self.client.wait_until(lambda: unknown.states == ["busy", "idle"], PATIENCE_S, "busy and idle")
         self.assertEqual(unknown.replies, [])
 
 

@@ -12,11 +12,11 @@ from support.subject import ours
 
 # Each prints when it is about to be where it shall be interrupted.
 LOOP = "print('in', flush=True)\nwhile True: pass"
-SLEEP = "import time\nprint('in', flush=True)\ntime.sleep(60)"
-AWAIT = "import asyncio\nprint('in', flush=True)\nawait asyncio.sleep(60)"
+SLEEP = "import time\nprint('in', flush=True)\ntime.sleep(600)"
+AWAIT = "import asyncio\nprint('in', flush=True)\nawait asyncio.sleep(600)"
 BUSY_IN_ASYNC = "import asyncio\nawait asyncio.sleep(0)\nprint('in', flush=True)\nwhile True: pass"
-SOON_S = 5.0
-"""Far below the minute that the cells would take."""
+SOON_S = 30.0
+"""Far below the ten minutes that the cells would take."""
 
 
 class Interrupts(KernelCase):
@@ -67,7 +67,7 @@ class Interrupts(KernelCase):
                 self.assert_error(cell.wait(), "KeyboardInterrupt")
 
     def test_a_child_process_that_is_waited_for_is_interrupted(self) -> None:
-        cell = self.start("import subprocess\nprint('in', flush=True)\nsubprocess.run(['sleep', '60'])")
+        cell = self.start("import subprocess\nprint('in', flush=True)\nsubprocess.run(['sleep', '600'])")
         self.by_message()
         self.assert_error(cell.wait(SOON_S), "KeyboardInterrupt")
 

@@ -118,7 +118,7 @@ class Surface(OracleCase):
             k.control_thread.is_alive(), k.control_thread.name, k.control_thread.io_loop is None
             app.shell_socket is None, app.control_socket is None, app.io_loop is k.io_loop
         """)
-        self.both("import time\nk.iopub_thread.schedule(lambda: print('scheduled'))\ntime.sleep(0.3)")
+        self.both("import time\nk.iopub_thread.schedule(lambda: print('scheduled'))\ntime.sleep(2)")
 
     def test_streams_have_the_attributes_of_ipykernels(self) -> None:
         self.both_values("""
@@ -178,7 +178,7 @@ class Surface(OracleCase):
             "import asyncio\n"
             "k.io_loop.call_later(0.05, lambda: print('later'))\n"
             "k.io_loop.add_callback(lambda: print('soon'))\n"
-            "await asyncio.sleep(0.3)",
+            "await asyncio.sleep(2)",
             "from tornado.ioloop import PeriodicCallback\nticks = []\n"
             "timer = PeriodicCallback(lambda: ticks.append(1), 5)\ntimer.start()",
             "while len(ticks) < 3: await asyncio.sleep(0.01)\ntimer.stop()",

@@ -80,20 +80,20 @@ class LazyWorker(unittest.TestCase):
         kernel, client = self.start("--lazy-worker")
         cell, info = client.start("1"), Debugger(client).send("debugInfo")
         # The cell has come when Python is started for it.
-        client.wait_until(lambda: self.pythons(kernel) or client.receive(0.01) and False, 30, "Python")
+        client.wait_until(lambda: self.pythons(kernel) or client.receive(0.01) and False, 60, "Python")
         family = processes.family(kernel.pid)
         client.ask("shutdown_request", {"restart": False}, channel="control")
         for each in (cell, info):
             client.wait_until(lambda each=each: each.is_done, 15, "an answer before the end")
         self.assertEqual(kernel.wait(15), 0)
-        self.assertEqual(processes.wait_until_gone(family, 5), [])
+        self.assertEqual(processes.wait_until_gone(family), [])
 
     def test_a_kernel_that_was_never_needed_ends_at_once(self) -> None:
         kernel, client = self.start("--lazy-worker")
         family = processes.family(kernel.pid)
         client.ask("shutdown_request", {"restart": False}, channel="control")
         self.assertEqual(kernel.wait(15), 0)
-        self.assertEqual(processes.wait_until_gone(family, 5), [])
+        self.assertEqual(processes.wait_until_gone(family), [])
 
 
 if __name__ == "__main__":

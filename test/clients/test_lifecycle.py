@@ -9,13 +9,13 @@ import unittest
 from jupyter_client.manager import KernelManager
 from support import processes
 from support.case import KernelCase, fresh_kernel, main
-from support.client import Client
+from support.client import Client, Gate
 from support.subject import ours
 
 
 class Life(unittest.TestCase):
     def exit_code(self, manager: KernelManager) -> int:
-        return manager.provisioner.process.wait(timeout=10)
+        return manager.provisioner.process.wait(timeout=60)
 
     def test_a_restart_forgets_names_and_keeps_ports(self) -> None:
         for now in (False, True):
@@ -24,7 +24,7 @@ class Life(unittest.TestCase):
                 info = manager.get_connection_info()
                 session = client.execute("before = 1").reply["header"]["session"]
                 manager.restart_kernel(now=now)
-                client.kc.wait_for_ready(timeout=30)
+                client.kc.wait_for_ready(timeout=60)
                 cell = client.execute("'before' in dir()")
                 self.assertEqual(cell.result, "False")
                 self.assertEqual(cell.content["execution_count"], 1)
@@ -38,7 +38,7 @@ class Life(unittest.TestCase):
         self.assertEqual(stopping.wait_for("control", "shutdown_reply")["content"], {"status": "ok", "restart": False})
         stopping.wait_for("iopub", "shutdown_reply")
         self.assertEqual(self.exit_code(manager), 0)
-        self.assertEqual(processes.wait_until_gone(family, 5), [])
+        self.assertEqual(processes.wait_until_gone(family), [])
 
     @ours  # ipykernel answers, and then waits for the cell until it is killed.
     def test_a_shutdown_does_not_wait_for_the_running_cell(self) -> None:
@@ -70,8 +70,11 @@ class Life(unittest.TestCase):
             with self.subTest(cause):
                 manager, client = fresh_kernel(self)
                 family = processes.family(manager.provisioner.pid)
-                cell = client.start(f"print('last words', flush=True)\n{code}")
+                gate = Gate()
+                cell = client.start(f"{gate.code}print('last words', flush=True)\n{code}")
                 queued = client.start("1")
+                client.wait_until_received()
+                gate.open()
                 cell.wait()
                 self.assertEqual((cell.status, cell.content["ename"]), ("error", "WorkerDied"))
                 self.assertIn(cause, cell.content["evalue"])
@@ -81,7 +84,7 @@ class Life(unittest.TestCase):
                 code_of_kernel = self.exit_code(manager)
                 # Popen gives the death by a signal as its negative number; ours exits with a code.
                 self.assertEqual(code_of_kernel, exit_code)
-                self.assertEqual(processes.wait_until_gone(family, 5), [])
+                self.assertEqual(processes.wait_until_gone(family), [])
 
     @ours
     def test_a_death_between_cells_ends_the_kernel(self) -> None:
@@ -100,7 +103,7 @@ class Life(unittest.TestCase):
         twin = Client(manager.client(session=client.kc.session.clone()))
         self.addCleanup(twin.close)
         self.assertEqual(twin.kc.session.session, client.kc.session.session)
-        twin.kc.wait_for_ready(timeout=20)
+        twin.kc.wait_for_ready(timeout=60)
         self.assertEqual(twin.execute("6 * 7").result, "42")
 
     def test_a_kernel_over_ipc_sockets_works(self) -> None:
@@ -128,17 +131,21 @@ class Company(KernelCase):
 
     def test_a_client_that_left_disturbs_nobody(self) -> None:
         leaving = self.second_client()
-        leaving.start("import time\ntime.sleep(0.2)\nleft = True").wait_for("iopub", "execute_input")
+        gate = Gate()
+        leaving.start(f"{gate.code}left = True").wait_for("iopub", "execute_input")
         leaving.kc.stop_channels()
+        gate.open()
         self.assertEqual(self.run_ok("left").result, "True")
 
     def test_the_heart_beats_while_a_cell_holds_everything(self) -> None:
-        heart = self.client.kc.hb_channel
-        heart.unpause()
-        cell = self.client.start("import time\nprint('in', flush=True)\ntime.sleep(3)")
+        self.client.kc.hb_channel.unpause()
+        gate = Gate()
+        cell = self.client.start(f"print('in', flush=True)\n{gate.code}")
         cell.wait_for_output("in")
-        cell.wait()
-        self.assertTrue(heart.is_beating())
+        self.client.wait_for_echo()
+        self.assertFalse(cell.is_done)
+        gate.open()
+        self.assertEqual(cell.wait().status, "ok")
 
     @ours
     def test_each_subscriber_is_welcomed(self) -> None:

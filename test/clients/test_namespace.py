@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from support.case import KernelCase, main
+from support.client import Gate
 from support.comms import Refused, Target
 from support.subject import ours
 
@@ -23,8 +24,12 @@ class Namespace(KernelCase):
         self.assertEqual(self.run_ok("type(Out).__name__, set_x['a'] == 2**70").result, "('dict', True)")
 
     def test_it_takes_its_turn_behind_the_cells(self) -> None:
-        slow = self.client.start("import time; time.sleep(0.3); turn = 'first'")
-        shown = self.target.ask("get", names=["turn"])["items"][0]
+        gate = Gate()
+        slow = self.client.start(f"{gate.code}turn = 'first'")
+        asking = self.target.start("get", names=["turn"])
+        self.client.wait_until_received()
+        gate.open()
+        shown = self.target.answer_of(asking)["result"]["items"][0]
         self.assertEqual((shown["type"], shown["preview"]), ("str", "'first'"))
         self.assertEqual(slow.status, "ok")
 

@@ -49,7 +49,7 @@ def run(notebook: NotebookNode, kill: bool) -> dict[str, NotebookNode]:
         client.set_widgets_metadata()
         if kill:
             client.km.provisioner.process.kill()
-            left = processes.wait_until_gone(family, 5)
+            left = processes.wait_until_gone(family)
             assert IS_ORACLE or not left, left
     return {cell.id: cell for cell in notebook.cells}
 

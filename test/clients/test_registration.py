@@ -62,7 +62,7 @@ class Registration(unittest.TestCase):
     def end(self, kernel: subprocess.Popen[str]) -> None:
         if kernel.poll() is None:
             kernel.terminate()
-        kernel.communicate(timeout=20)
+        kernel.communicate(timeout=60)
 
     def receive(self, socket: zmq.Socket) -> list[bytes]:
         self.assertTrue(socket.poll(PATIENCE_MS), "no kernel registered")
@@ -81,7 +81,7 @@ class Registration(unittest.TestCase):
         self.assertEqual(client.execute("6 * 7").result, "42")
         self.assertEqual((self.folder / "registration.json").read_text(), self.given)
         client.request("shutdown_request", {"restart": False}, channel="control")
-        self.assertEqual(kernel.wait(20), 0)
+        self.assertEqual(kernel.wait(60), 0)
         self.assertFalse(file.exists())
 
     def test_the_dialect_of_the_specification(self) -> None:
@@ -121,7 +121,7 @@ class Registration(unittest.TestCase):
         socket, kernel = self.launch(zmq.REP, {"ip": "127.0.0.1"})
         self.receive(socket)
         socket.send_multipart([DELIMITER, sign(b"other"), b"{}"])
-        self.assertNotEqual(kernel.wait(20), 0)
+        self.assertNotEqual(kernel.wait(60), 0)
         self.assertIn("not the launcher", kernel.stderr.read())
         self.assertEqual(list(self.runtime.glob("*.json")), [])
 
@@ -130,12 +130,12 @@ class Registration(unittest.TestCase):
         routing, *_ = self.receive(socket)
         content = b'{"status": "error"}'
         socket.send_multipart([routing, DELIMITER, sign(content), content])
-        self.assertNotEqual(kernel.wait(20), 0)
+        self.assertNotEqual(kernel.wait(60), 0)
         self.assertIn("refused", kernel.stderr.read())
 
     def test_a_registration_file_without_a_usable_port_is_refused(self) -> None:
         _, kernel = self.launch(zmq.ROUTER, {"registration_ip": "127.0.0.1", "registration_port": "many"})
-        self.assertIn(kernel.wait(20), (1, 2))
+        self.assertIn(kernel.wait(60), (1, 2))
         self.assertIn("registration_port", kernel.stderr.read())
 
 

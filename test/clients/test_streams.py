@@ -8,7 +8,7 @@ import unittest
 from typing import Any
 
 from support.case import KernelCase, fresh_kernel, main
-from support.client import Cell
+from support.client import PATIENCE_S, Cell
 from support.subject import CHECKOUT, IS_ORACLE, ours, scratch
 
 
@@ -16,7 +16,7 @@ class Streams(KernelCase):
     def has(self, cell: Cell, text: str, name: str = "stdout") -> None:
         """The stream holds the text when the cell is done. (ipykernel may send what C code wrote a little later.)"""
         if IS_ORACLE:
-            self.client.wait_until(lambda: text in cell.stream(name), 5, f"{text!r} on {name}")
+            self.client.wait_until(lambda: text in cell.stream(name), PATIENCE_S, f"{text!r} on {name}")
         self.assertIn(text, cell.stream(name))
 
     def test_both_streams_are_told_apart(self) -> None:
@@ -40,7 +40,8 @@ class Streams(KernelCase):
 
     def test_output_without_flush_is_seen_while_the_cell_sleeps(self) -> None:
         cell = self.client.start("import time\nprint('early', end='')\ntime.sleep(30)")
-        cell.wait_for_output("early", timeout=5)
+        cell.wait_for_output("early", timeout=20)
+        self.assertFalse(cell.is_done)
         self.client.request("interrupt_request", {}, channel="control")
         cell.wait()
 
@@ -144,7 +145,7 @@ class Streams(KernelCase):
 
     def test_a_flush_is_seen_at_once(self) -> None:
         cell = self.client.start("import threading\nprint('10 %', end='', flush=True)\ninput()")
-        cell.wait_for_output("10 %", timeout=5)
+        cell.wait_for_output("10 %")
         cell.answer("")
         cell.wait()
 
@@ -257,18 +258,18 @@ class Attribution(KernelCase):
         "parent = get_ipython().get_parent()\n"
         "def report():\n    {begin}\n"
         "    for word in ('first', 'second', 'third'):\n"
-        "        may_go.wait(20); may_go.clear()\n        print(word, flush=True); display(word)\n"
+        "        may_go.wait(60); may_go.clear()\n        print(word, flush=True); display(word)\n"
         "        is_done.set()\n"
         "thread = threading.Thread(target=report)\nthread.start()\n"
     )
-    STEP = "may_go.set()\nis_done.wait(20); is_done.clear()\nNone"
+    STEP = "may_go.set()\nis_done.wait(60); is_done.clear()\nNone"
 
     def words(self, begin: str) -> tuple[str, str, str]:
         """What each of three cells was given of a thread that prints during each of them."""
         codes = (self.THREAD.format(begin=begin) + self.STEP, self.STEP, self.STEP)
         cells = [self.run_ok(code) for code in codes]
         self.run_ok("thread.join()")
-        self.client.wait_until(lambda: sum(len(c.stdout.split()) for c in cells) == 3, 10, "three words")
+        self.client.wait_until(lambda: sum(len(c.stdout.split()) for c in cells) == 3, PATIENCE_S, "three words")
         for cell in cells:
             shown = [m["content"]["data"]["text/plain"].strip("'") for m in cell.on("iopub", "display_data")]
             self.assertEqual(shown, cell.stdout.split())
@@ -290,12 +291,12 @@ class Attribution(KernelCase):
             "        await asyncio.sleep(0.02)\ntask = asyncio.ensure_future(count())\nNone"
         )
         following = self.run_ok("await task")
-        self.client.wait_until(lambda: cell.stdout == "012", 10, "the task's output")
+        self.client.wait_until(lambda: cell.stdout == "012", PATIENCE_S, "the task's output")
         self.assertEqual(following.stdout, "")
 
     def test_a_thread_prints_into_the_latest_cell_when_none_is_at_work(self) -> None:
         cell = self.run_ok("import threading\nthreading.Timer(0.1, print, ('between cells',)).start()\nNone")
-        self.client.wait_until(lambda: cell.stdout == "between cells\n", 10, "the thread's output")
+        self.client.wait_until(lambda: cell.stdout == "between cells\n", PATIENCE_S, "the thread's output")
 
 
 @ours  # ipykernel's sockets are closed by then.
@@ -304,7 +305,7 @@ class LastWords(unittest.TestCase):
         _, client = fresh_kernel(self)
         cell = client.execute("import atexit\natexit.register(print, 'good bye')\nNone")
         client.request("shutdown_request", {"restart": False}, channel="control")
-        client.wait_until(lambda: cell.stdout == "good bye\n", 10, "last words")
+        client.wait_until(lambda: cell.stdout == "good bye\n", PATIENCE_S, "last words")
 
 
 @ours

@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from support.case import KernelCase, fresh_kernel, main
-from support.client import Cell, Client
+from support.client import PATIENCE_S, Cell, Client, Gate
 from support.subject import ours
 
 
@@ -41,7 +41,7 @@ class Subshells(SubshellCase):
     def test_run_while_the_main_shell_is_busy(self) -> None:
         subshell = self.create()
         self.run_ok("import threading\ngate = threading.Event()")
-        cell = self.client.start("print('on')\ngate.wait(20)")
+        cell = self.client.start("print('on')\ngate.wait(60)")
         cell.wait_for_output("on")
         other = self.start_in(subshell, "print('beside')\ngate.set()").wait()
         self.assertEqual((other.stdout, other.states), ("beside\n", ["busy", "idle"]))
@@ -56,7 +56,7 @@ class Subshells(SubshellCase):
     def test_control_is_answered_while_all_are_busy(self) -> None:
         subshell = self.create()
         self.run_ok("import threading\ngate = threading.Event()")
-        cells = [self.client.start("print('on'); gate.wait(20)"), self.start_in(subshell, "print('on'); gate.wait(20)")]
+        cells = [self.client.start("print('on'); gate.wait(60)"), self.start_in(subshell, "print('on'); gate.wait(60)")]
         for cell in cells:
             cell.wait_for_output("on")
         self.assertEqual(self.client.ask("kernel_info_request", channel="control")["status"], "ok")
@@ -68,12 +68,12 @@ class Subshells(SubshellCase):
     def test_what_they_display_and_ask_belongs_to_their_request(self) -> None:
         subshell = self.create()
         self.run_ok("import threading\nfrom IPython.display import display\nbarrier = threading.Barrier(2)")
-        code = "barrier.wait(20); display('%s'); barrier.wait(20); print('%s'); barrier.wait(20); '%s'"
+        code = "barrier.wait(60); display('%s'); barrier.wait(60); print('%s'); barrier.wait(60); '%s'"
         cells = [self.client.start(code % (("main",) * 3)), self.start_in(subshell, code % (("other",) * 3))]
         for cell, name in zip(cells, ("main", "other")):
             cell.wait()
             shown = cell.on("iopub", "display_data")[0]["content"]["data"]["text/plain"]
-            self.client.wait_until(lambda cell=cell: cell.stdout, 10, "output")
+            self.client.wait_until(lambda cell=cell: cell.stdout, PATIENCE_S, "output")
             self.assertEqual((shown, cell.stdout, cell.result), (repr(name), f"{name}\n", repr(name)))
         asking = self.start_in(subshell, "input('? ')")
         asking.wait_for("stdin", "input_request")
@@ -90,8 +90,11 @@ class Subshells(SubshellCase):
 
     def test_an_error_aborts_what_waits_there_alone(self) -> None:
         first, second = self.create(), self.create()
-        cells = [self.start_in(first, code) for code in ("import time; time.sleep(0.05); 1 / 0", "1")]
+        gate = Gate()
+        cells = [self.start_in(first, code) for code in (f"{gate.code}1 / 0", "1")]
         others = [self.start_in(second, "1"), self.client.start("1")]
+        self.client.wait_until_received()
+        gate.open()
         self.assertEqual([cell.wait().status for cell in (*cells, *others)], ["error", "aborted", "ok", "ok"])
         self.assertEqual(self.start_in(first, "1").wait().status, "ok")
 
@@ -99,7 +102,7 @@ class Subshells(SubshellCase):
     def test_an_interrupt_is_the_main_shells(self) -> None:
         subshell = self.create()
         self.run_ok("import threading, time\ngate = threading.Event()")
-        other = self.start_in(subshell, "print('on'); gate.wait(20)")
+        other = self.start_in(subshell, "print('on'); gate.wait(60)")
         other.wait_for_output("on")
         cell = self.client.start("print('on')\nwhile True: time.sleep(0.01)")
         cell.wait_for_output("on")
@@ -111,7 +114,7 @@ class Subshells(SubshellCase):
     def test_the_magic_knows_them(self) -> None:
         subshell = self.create()
         cell = self.start_in(subshell, "%subshell").wait()
-        self.client.wait_until(lambda: "subshell list" in cell.stdout, 10, "the list")
+        self.client.wait_until(lambda: "subshell list" in cell.stdout, PATIENCE_S, "the list")
         self.assertIn(f"subshell id: {subshell}\n", cell.stdout)
         self.assertIn(f"subshell list: ['{subshell}']", cell.stdout)
 
@@ -135,7 +138,7 @@ class Subshells(SubshellCase):
         subshell = self.create()
         self.run_ok(
             "import threading\ngate = threading.Event()\nclass Slow:\n    def __repr__(self):\n"
-            "        print('shown')\n        gate.wait(20)\n        return 'slow'"
+            "        print('shown')\n        gate.wait(60)\n        return 'slow'"
         )
         cell = self.client.start("Slow()")
         cell.wait_for_output("shown")
@@ -165,7 +168,7 @@ class WithTransactions(SubshellCase):
     def test_a_rollback_ends_what_they_are_at_and_they_go_on_afterwards(self) -> None:
         subshell = self.create()
         self.run_ok("import threading\nx = 1\ngate = threading.Event()")
-        busy = self.start_in(subshell, "mine = 1; print('on'); gate.wait(20)")
+        busy = self.start_in(subshell, "mine = 1; print('on'); gate.wait(60)")
         waiting = self.start_in(subshell, "x")
         busy.wait_for_output("on")
         cell = self.client.execute("x = 2\n1 / 0", metadata={"savepoint": {"transaction": "rollback_on_failure"}})
@@ -205,7 +208,7 @@ class WithTransactions(SubshellCase):
     def test_a_death_leaves_an_error_for_each_request(self) -> None:
         _, client = fresh_kernel(self)
         subshell = client.ask("create_subshell_request", channel="control")["subshell_id"]
-        busy = self.start_in(subshell, "import time; print('on'); time.sleep(20)", client)
+        busy = self.start_in(subshell, "import time; print('on'); time.sleep(600)", client)
         busy.wait_for_output("on")
         client.start("import os; os._exit(3)")
         self.assertEqual(busy.wait().status, "error")

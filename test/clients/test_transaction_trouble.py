@@ -244,7 +244,7 @@ class Deaths(TroubleCase):
         copies = {process.pid for process in processes.family(manager.provisioner.pid)} - before
         self.assertEqual(len(copies), 1)
         os.kill(copies.pop(), signal.SIGKILL)
-        client.wait_until(lambda: client.execute("1").status == "ok", 10, "a cell")
+        client.wait_until(lambda: client.execute("1").status == "ok", 60, "a cell")
         client.execute("state.append(2)")
         with self.assertRaises(Refused) as raised:
             target.ask("rollback", to="a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from support.case import KernelCase, main, plain
-from support.client import Cell
+from support.client import Cell, Gate
 from support.comms import commit_all, transactions
 from support.subject import ours
 
@@ -97,10 +97,11 @@ class Policies(StateCase):
         self.assertTrue(any("colour" in warning for warning in cell.ours["warnings"]), cell.ours["warnings"])
 
     def test_cells_queued_behind_a_failure_are_aborted(self) -> None:
-        failing = self.client.start(
-            "import time\nstate.append(3)\ntime.sleep(0.4)\n1 / 0", metadata=policy("rollback_on_failure")
-        )
+        gate = Gate()
+        failing = self.client.start(f"state.append(3)\n{gate.code}1 / 0", metadata=policy("rollback_on_failure"))
         queued = self.client.start("state.append('queued')")
+        self.client.wait_until_received()
+        gate.open()
         self.assertEqual((failing.wait().status, queued.wait().status), ("error", "aborted"))
         self.assert_state("[1, 2]")
 

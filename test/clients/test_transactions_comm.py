@@ -286,11 +286,11 @@ class AfterRollback(TransactionCase):
 
     def test_interrupts_still_work(self) -> None:
         self.go_back()
-        for code in ("while True: pass", "import asyncio\nawait asyncio.sleep(60)"):
+        for code in ("while True: pass", "import asyncio\nawait asyncio.sleep(600)"):
             cell = self.client.start(f"print('in', flush=True)\n{code}")
             cell.wait_for_output("in")
             self.client.ask("interrupt_request", channel="control")
-            self.assert_error(cell.wait(5), "KeyboardInterrupt")
+            self.assert_error(cell.wait(30), "KeyboardInterrupt")
 
     def test_awaits_and_background_tasks_go_on(self) -> None:
         self.run_ok(
@@ -375,7 +375,7 @@ class Restart(unittest.TestCase):
         manager, client = fresh_kernel(self)
         transactions(client).ask("begin")
         manager.restart_kernel(now=False)
-        client.kc.wait_for_ready(timeout=30)
+        client.kc.wait_for_ready(timeout=60)
         self.assertEqual(transactions(client).ask("status")["transactions"], [])
 
 

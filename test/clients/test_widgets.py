@@ -157,7 +157,8 @@ class Widgets(OracleCase):
         self.both_ok(
             "from tqdm import tqdm\nfor _ in tqdm(range(3), mininterval=100, bar_format='{n}/{total}'): pass",
             "from tqdm.autonotebook import tqdm as t\nt.__module__",
-            "from tqdm.notebook import tqdm as t\nfor _ in t(range(2), bar_format='{n}/{total}'): pass",
+            "from tqdm.notebook import tqdm as t\n"
+            "for _ in t(range(2), mininterval=100, bar_format='{n}/{total}'): pass",
         )
 
 

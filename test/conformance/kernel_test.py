@@ -20,6 +20,8 @@ from typing import Any, TextIO
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients"))
 
 ANSWER_WITHIN_S = 15.0
+#: A whole kernel starts meanwhile.
+WELCOME_WITHIN_S = 60.0
 
 
 def suite(kernel: str) -> unittest.TestSuite:
@@ -121,7 +123,7 @@ def suite(kernel: str) -> unittest.TestSuite:
         def test_recv_iopub_welcome_msg(self) -> None:
             """As in jupyter_kernel_test, where it waits without a limit."""
             self.kc.start_channels()
-            self.assertEqual(self.kc.get_iopub_msg(timeout=5)["msg_type"], "iopub_welcome")
+            self.assertEqual(self.kc.get_iopub_msg(timeout=WELCOME_WITHIN_S)["msg_type"], "iopub_welcome")
 
     load = unittest.defaultTestLoader.loadTestsFromTestCase
     return unittest.TestSuite([load(Kernel), load(Welcome)])

@@ -8,9 +8,10 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.client import Channels, Rest
+from gateway.server import PATIENCE_S
 from support.case import main
 
-GONE_WITHIN_S = 10.0
+GONE_WITHIN_S = 30.0
 
 
 class ForkTest(unittest.TestCase):
@@ -185,6 +186,10 @@ class OverHttp(ForkTest):
         for number in range(4):
             channels.execute(f"x = {number}; time = __import__('time'); time.sleep(0.1)")
         states = set()
+        deadline = time.monotonic() + PATIENCE_S
+        while not any(each["kind"] == "guard" and each["execution_count"] > 0 for each in self.snapshots(source)):
+            self.assertLess(time.monotonic(), deadline, "the guard has made no copy")
+            time.sleep(0.05)
         for each in self.snapshots(source):
             if each["kind"] == "guard" and each["execution_count"] > 0:
                 [(_, forked)] = self.fork(source, at=each["id"])

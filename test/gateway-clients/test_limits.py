@@ -174,7 +174,10 @@ class ByGroups(Held):
 
     def test_more_processes_than_allowed_cannot_be_started(self) -> None:
         kernel_id, channels = self.kernel()
-        code = "import threading, time\nthreading.stack_size(1 << 18)\nfor _ in range(100): threading.Thread(target=time.sleep, args=(1,)).start()"
+        code = (
+            "import threading, time\nthreading.stack_size(1 << 18)\n"
+            "for _ in range(100): threading.Thread(target=time.sleep, args=(30,), daemon=True).start()"
+        )
         self.assertEqual(error_of(channels.execute(code))["ename"], "RuntimeError")
         self.assertEqual(channels.text("print('goes on')"), "goes on\n")
         self.assertEqual(self.last_death(kernel_id), {})

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gateway.client import Channels, Rest
-from gateway.server import Server, command
+from gateway.server import PATIENCE_S, Server, command
 from support.case import main
 
 SECRETS = {
@@ -299,7 +299,7 @@ class Alone(unittest.TestCase):
         second = Server.start(**settings)
         self.addCleanup(second.stop)
         rest = Rest(second.url, second.token)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while rest.ask("GET", f"/api/kernels/{kernel_id}").status == 503 and time.monotonic() < deadline:
             time.sleep(0.1)
         channels = rest.channels(kernel_id)

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.client import Answer, Channels, Rest
 from support.case import main
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class TransactionCase(unittest.TestCase):
@@ -226,7 +226,10 @@ class BadRequests(TransactionCase):
         answers: list[Answer] = []
         waiting = threading.Thread(target=lambda: answers.append(self.rest.ask("POST", self.all)))
         waiting.start()
-        time.sleep(0.3)
+        end = time.monotonic() + PATIENCE_S
+        while self.ask(200, "GET", f"/api/kernels/{self.kernel}")["savepoint"]["queue"] < 1:
+            self.assertLess(time.monotonic(), end, "it does not wait")
+            time.sleep(0.02)
         self.ask(200, "POST", f"/api/kernels/{self.kernel}/restart", {})
         waiting.join(PATIENCE_S)
         self.assertEqual([(each.status, each.body["code"]) for each in answers], [(503, "kernel_restarting")])

@@ -131,6 +131,25 @@ describe('automatic checkpoints', () => {
     expect(forks(kernel)).toBe(2)
   })
 
+  test('that became due while a place was asked for are asked for anew if there was none, once', () => {
+    const kernel = new TestKernel({ policy: { cell: true } })
+    runs(kernel)
+    runs(kernel)
+    kernel.storeFails('storage_failed')
+    expect(kernel.asked.map(({ call }) => call)).toMatchObject([{ note: 'automatic: after cell 2' }])
+    kernel.storeFails('storage_failed')
+    expect(kernel.asked).toEqual([])
+  })
+
+  test('are sealed although the writer was heard before the fork that made it', () => {
+    const kernel = new TestKernel({ policy: { cell: true } })
+    runs(kernel)
+    const checkpoint = place(kernel)
+    kernel.deliver({ on: 'writer', event: { kind: 'written', checkpoint, ms: 3 }, parts: [] })
+    forked(kernel)
+    expect(kernel.asked.map(({ call }) => call)).toMatchObject([{ call: 'seal_checkpoint', checkpoint }])
+  })
+
   test('at rest wait for a rest of the same length where the store had no place', () => {
     const kernel = new TestKernel({ policy: { idleMs: 60_000 } })
     runs(kernel)

@@ -53,24 +53,28 @@ describe('kernels of one zygote', () => {
   test('run at the same time', async () => {
     stage = await startTestPool()
     const kernels = await Promise.all(Array.from({ length: 8 }, async () => await stage.kernel().start()))
-    const code = 'import time; a = time.time(); time.sleep(1); print(a, time.time())'
-    const spans = (await Promise.all(kernels.map(async (each) => await each.run(code)))).map((text) =>
-      text.split(' ').map(Number),
-    )
-    const lastStart = Math.max(...spans.map(([start = 0]) => start))
-    expect(lastStart).toBeLessThan(Math.min(...spans.map(([, end = 0]) => end)))
+    // Each waits for all others: one after another, they would never end.
+    const code = `import glob, os, time
+open(f'ready-{os.getpid()}', 'w').close()
+while len(glob.glob('ready-*')) < ${kernels.length}:
+    time.sleep(0.01)`
+    const replies = await Promise.all(kernels.map(async (each) => await each.replyTo(each.send(code))))
+    expect(replies.map(({ status }) => status)).toEqual(kernels.map(() => 'ok'))
   })
 
   test('interrupt only their own cell', async () => {
     stage = await startTestPool()
     const [one, two] = await Promise.all([stage.kernel().start(), stage.kernel().start()])
-    const cells = [one, two].map((each) => ({
-      each,
-      seq: each.send('import time; print("at it", flush=True); time.sleep(2)'),
-    }))
+    const seq = one.send('import time; print("at it", flush=True); time.sleep(600)')
+    // It goes on for a moment after it may end: an interrupt that hits it, too, may come a little later.
+    const other = two.send(`import os, time; print("at it", flush=True)
+while not os.path.exists('may-end'): time.sleep(0.01)
+time.sleep(0.5)`)
     await Promise.all([one, two].map(async (each) => await until(() => each.output.includes('at it'), 'the cell runs')))
-    one.workers.interrupt(one.pid, cells[0]?.seq ?? 0)
-    const replies = await Promise.all(cells.map(async ({ each, seq }) => await each.replyTo(seq)))
+    one.workers.interrupt(one.pid, seq)
+    const interrupted = await one.replyTo(seq)
+    writeFileSync(join(stage.folder, 'may-end'), '')
+    const replies = [interrupted, await two.replyTo(other)]
     expect(replies.map(({ status, ename }) => [status, ename])).toEqual([
       ['error', 'KeyboardInterrupt'],
       ['ok', undefined],

@@ -79,13 +79,17 @@ class Variables(CheckpointCase):
 
     def test_two_hundred_thousand_dicts_go_at_the_speed_of_c(self) -> None:
         namespace = {"data": [{"id": i, "name": f"n{i}", "value": i * 0.5} for i in range(200_000)]}
-        began = time.perf_counter()
-        pickle.dumps(namespace["data"], protocol=5)
-        plain = time.perf_counter() - began
-        began = time.perf_counter()
-        saved = save(namespace, namespace, Progress(), {})
-        self.assertEqual(saved.lost, [])
-        self.assertLess(time.perf_counter() - began, plain * SLOWNESS_MAX)
+        plain, ours = [], []
+        # In turns, and the least of each: what else the machine does hits one or the other.
+        for _ in range(3):
+            began = time.perf_counter()
+            pickle.dumps(namespace["data"], protocol=5)
+            plain.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            saved = save(namespace, namespace, Progress(), {})
+            ours.append(time.perf_counter() - began)
+            self.assertEqual(saved.lost, [])
+        self.assertLess(min(ours), min(plain) * SLOWNESS_MAX)
 
 
 class BadObjects(CheckpointCase):

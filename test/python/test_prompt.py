@@ -105,10 +105,10 @@ class Prompts(unittest.TestCase):
 
     def test_the_next_request_waits_while_a_thread_reads_the_link(self) -> None:
         code = (
-            "import threading, time\n"
+            "import threading\n"
             "t = threading.Thread(target=lambda: print('got', input()))\n"
             "t.start()\n"
-            "time.sleep(0.2)"
+            "t.join(60)"
         )
         first = self.gateway.send_execute(code)
         request = self.gateway.wait_for("input_request")

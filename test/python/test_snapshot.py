@@ -358,7 +358,7 @@ class OverAndOver(SnapshotTest):
         )
 
     def assert_no_growth(self, before: tuple[int, int, int]) -> None:
-        wait_until(lambda: self.counts() <= before, f"{before} became {self.counts()}.", 5)
+        wait_until(lambda: self.counts() <= before, f"{before} became {self.counts()}.")
 
     def test_three_hundred_snapshots_leave_nothing_behind(self) -> None:
         before = self.counts()

@@ -43,7 +43,7 @@ const env = {
 const results = []
 for (const name of SUITES) {
   const argv = [process.execPath, join(root, 'build', 'test', 'browser', `${name}.js`), screenshots]
-  results.push(await runSuite({ name: `browser/${name}`, argv, env, deadlineS: 300 }))
+  results.push(await runSuite({ name: `browser/${name}`, argv, env, deadlineS: 600 }))
 }
 process.stdout.write(`Screenshots: ${screenshots}\n`)
 process.exitCode = sumUp(results)

@@ -14,7 +14,7 @@ import { SignatureGuard, createSigner } from '../../src/wire/signature.js'
 
 export const KEY = 'a key for tests'
 export const signer = createSigner('hmac-sha256', KEY)
-const PATIENCE_MS = 5000
+const PATIENCE_MS = 30_000
 
 export interface Request {
   readonly channel: RequestChannel

@@ -39,7 +39,7 @@ describe.each(['tcp', 'ipc'] as const)('an encrypted kernel over %s', (transport
   const at = (name: PortName): string => endpointOf(kernel.connection, kernel.channels.ports[name])
 
   test.each(Object.keys(clients))('serves a client with %s on every channel', async (name) => {
-    const options = { linger: 0, receiveTimeout: 5000, ...clients[name] }
+    const options = { linger: 0, receiveTimeout: 30_000, ...clients[name] }
     const iopub = new Subscriber(options)
     iopub.connect(at('iopub'))
     iopub.subscribe('')

@@ -13,6 +13,17 @@ afterEach(() => bench.dispose())
 const TAIL = { hist_access_type: 'tail', n: 100 }
 const databasePath = (): string => join(bench.dataDir, 'savepoint.sqlite')
 
+/** The longest time, while it is watched, for which the event loop does nothing else. */
+async function longestGapMs(watchMs: number): Promise<number> {
+  let longest = 0
+  for (let last = performance.now(), until = last + watchMs; last < until;) {
+    await new Promise((resolve) => setImmediate(resolve))
+    longest = Math.max(longest, performance.now() - last)
+    last = performance.now()
+  }
+  return longest
+}
+
 test('a folder that cannot be made costs one warning; history goes on in memory', async () => {
   writeFileSync(join(bench.dataDir, 'file'), '')
   const store = bench.open('kernel-a', join(bench.dataDir, 'file', 'below'))
@@ -112,15 +123,14 @@ test('another process that holds the lock for a while is waited for, without hol
   store.history.record({ line: 1, source: 'a' })
   let done = false
   const flushed = store.history.flush().then(() => (done = true))
-  let longestGapMs = 0
-  for (let last = performance.now(), until = last + 400; last < until;) {
-    await new Promise((resolve) => setImmediate(resolve))
-    longestGapMs = Math.max(longestGapMs, performance.now() - last)
-    last = performance.now()
+  // A busy machine holds us up now and then, a wait inside of SQLite would every time. The store gives up after 5 s.
+  let leastGapMs = Infinity
+  for (const end = performance.now() + 3500; leastGapMs >= 200 && performance.now() < end;) {
+    leastGapMs = Math.min(leastGapMs, await longestGapMs(400))
+    expect(done).toBe(false)
   }
-  expect(done).toBe(false)
-  // SQLite itself is told to wait 10 ms at most; the rest is room for a busy machine.
-  expect(longestGapMs).toBeLessThan(200)
+  // SQLite itself is told to wait 10 ms at most.
+  expect(leastGapMs).toBeLessThan(200)
   other.exec('COMMIT')
   other.close()
   await flushed

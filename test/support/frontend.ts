@@ -10,7 +10,8 @@ import type { ConnectionFile } from './kernel-process.js'
 import { parsed } from './messages.js'
 import type { Hearing, Speech } from './perform.js'
 
-const HEAR_MS = 10_000
+/** Less than a test may last, so that what is missing is told. */
+const HEAR_MS = 50_000
 const START_MS = 40_000
 
 export class DummyFrontend {

@@ -130,7 +130,8 @@ export class Recorder {
       this.#retryLater()
       return null
     }
-    if (!journal.wantsState) return null
+    // It may have been written by a retry.
+    if (!journal.wantsState) return this.#hold(false)
     if (this.keepState()) return this.#hold(false)
     return journal.isOverdue ? this.#hold(true) : null
   }

@@ -162,6 +162,12 @@ export class GatewayKernel {
     return true
   }
 
+  /** Its client has come back for it: it is one like others again, which a next gateway goes on with. */
+  takeBack(): void {
+    this.#lives.past.resting = false
+    this.#lives.keep()
+  }
+
   /** How it is now; costs nothing. What needs measuring is told as it was when somebody asked before. */
   get status(): KernelStatus {
     const facts = this.#lives.incarnation?.facts ?? null

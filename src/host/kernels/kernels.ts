@@ -179,6 +179,7 @@ export class Kernels {
     const affinity = affinityOf(request, environment, cwd)
     const rested = affinity === null ? undefined : this.#resting.take(affinity, id)
     if (rested) {
+      rested.takeBack()
       this.#entries.set(rested.id, { kernel: rested, spec, affinity })
       this.#tell(rested.id, 'started')
       return rested

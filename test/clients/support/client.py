@@ -21,10 +21,12 @@ from jupyter_client.manager import KernelManager
 from . import subject
 
 Message = dict[str, Any]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How long a test waits for a message that must come. Generous, since a loaded machine is no failure."""
 
 REPLIES = {"shell", "control"}
+SHUTDOWN_S = 60.0
+"""How long a manager lets a kernel end by itself: half of what is usual may cut its end short."""
 
 
 class Cell:
@@ -183,6 +185,31 @@ class Client:
         """The first recorded message from number `since` on that fulfils the predicate, waited for if need be."""
         return self.wait_until(lambda: next(filter(predicate, self.messages[since:]), None), timeout, "such message")
 
+    def wait_until_received(self) -> None:
+        """Wait until the kernel has received all that was sent on the shell channel so far, also while a cell runs."""
+        # What is meant for a subshell that there is not is refused on arrival, and messages arrive in order.
+        message = self.kc.session.msg("kernel_info_request", {})
+        message["header"]["subshell_id"] = "nobody"
+        self.kc.session.send(self.channels["shell"], message)
+        Cell(self, message["header"]["msg_id"], "shell").wait_for("shell", "kernel_info_reply")
+
+    def wait_for_echo(self) -> None:
+        """Wait for an echo of the kernel's heart to what is sent now, and until jupyter_client takes it for beating."""
+        # A channel of jupyter_client takes a heart for beating until it has been silent for a second.
+        heart = self.kc.connect_hb()
+        try:
+            heart.send(b"ping")
+            if not heart.poll(PATIENCE_S * 1000):
+                raise TimeoutError(f"no echo within {PATIENCE_S} s")
+            assert heart.recv() == b"ping"
+        finally:
+            heart.close(0)
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.kc.hb_channel.is_beating():
+            assert time.monotonic() < deadline, "the heart does not beat"
+            # There is no event for a beat.
+            time.sleep(0.05)
+
     def request(self, msg_type: str, content: dict[str, Any], channel: str = "shell", **options: Any) -> Cell:
         """Send a request and do not wait."""
         return Cell(self, self.send(channel, msg_type, content, **options), channel)
@@ -217,21 +244,33 @@ class Client:
         return answer["data"]["text/plain"]
 
 
+class Gate:
+    """A file that a cell waits for, so that the test says when the cell goes on."""
+
+    def __init__(self) -> None:
+        self.path = subject.scratch("gate") / "open"
+        #: What the cell says to wait.
+        self.code = f"import os, time\nwhile not os.path.exists({str(self.path)!r}): time.sleep(0.01)\n"
+
+    def open(self) -> None:
+        self.path.touch()
+
+
 def connect_when_written(file: Path, kernel: subprocess.Popen[Any]) -> Client:
     """A client, as soon as the kernel has written real ports into its connection file."""
     descriptor = os.pidfd_open(kernel.pid)
     poller = zmq.Poller()
     poller.register(descriptor, zmq.POLLIN)
     try:
-        for _ in range(600):
+        for _ in range(1200):
             # There is no portable event for "that file has changed"; the kernel's end is one, and cuts the wait short.
             if poller.poll(50):
                 raise AssertionError(f"the kernel ended: {kernel.communicate()[1]}")
             if file.exists() and (text := file.read_text(encoding="utf-8")) and json.loads(text)["shell_port"]:
-                return Client.connect(str(file), timeout=30)
+                return Client.connect(str(file))
     finally:
         os.close(descriptor)
-    raise TimeoutError("no ports were written within 30 s")
+    raise TimeoutError("no ports were written within 60 s")
 
 
 def start_kernel(
@@ -242,6 +281,7 @@ def start_kernel(
     `argv`, with `{connection_file}` in it, starts another kernel instead.
     """
     manager = KernelManager(kernel_name=subject.KERNEL, transport=transport)
+    manager.shutdown_wait_time = SHUTDOWN_S
     if argv is not None:
         manager._kernel_spec = KernelSpec(argv=argv, language="python")
     # What a kernel says about junk that it was sent is not the tests' report.

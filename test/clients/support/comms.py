@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from .client import Cell, Client, Message
+from .client import PATIENCE_S, Cell, Client, Message
 
 
 class Refused(Exception):
@@ -30,7 +30,7 @@ class Target:
 
     def close(self) -> None:
         closing = self.client.request("comm_close", {"comm_id": self.comm_id, "data": {}})
-        self.client.wait_until(lambda: "idle" in closing.states, 10, "idle")
+        self.client.wait_until(lambda: "idle" in closing.states, PATIENCE_S, "idle")
 
     def send(self, data: Any) -> Cell:
         """Send data as it is, and do not wait."""
@@ -43,7 +43,7 @@ class Target:
 
     def answer_of(self, request: Cell) -> dict[str, Any]:
         """The answer to a request, once it is done. It must lie between the request's busy and its idle."""
-        self.client.wait_until(lambda: "idle" in request.states, 20, "idle")
+        self.client.wait_until(lambda: "idle" in request.states, PATIENCE_S, "idle")
         kinds = [self._kind(m) for m in request.on("iopub") if self._is_relevant(m)]
         if kinds != ["busy", "answer", "idle"]:
             raise AssertionError(f"expected busy, answer, idle; got {kinds}")
@@ -80,7 +80,7 @@ class Target:
                     return data
             return None
 
-        return self.client.wait_until(matching, 10, f"event {event} {fields}")
+        return self.client.wait_until(matching, PATIENCE_S, f"event {event} {fields}")
 
     def _is_answer(self, message: Message) -> bool:
         content = message["content"]

@@ -13,7 +13,7 @@ from .subject import KERNEL
 
 # Everything that moves the cursor or colours text: CSI sequences, OSC titles, and two-character escapes.
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_=>()][0-9A-B]?|[\x00\x08]")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 OTHERS_TOO = "--ZMQTerminalInteractiveShell.include_other_output=True"
 INTERRUPT = "\x03"
 END_OF_FILE = "\x04"

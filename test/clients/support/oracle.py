@@ -8,7 +8,7 @@ import sys
 from typing import Any, ClassVar
 
 from .case import KernelCase
-from .client import Cell, Client, start_kernel, stop_kernel
+from .client import PATIENCE_S, Cell, Client, start_kernel, stop_kernel
 
 IPYKERNEL = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 #: What no two kernels have in common, and what is put in its place.
@@ -69,7 +69,7 @@ class OracleCase(KernelCase):
             if isinstance(content, str):
                 sent = {"comm_id": client.value(f"({content}).comm_id").strip("'"), "data": data}
             cell = client.request(msg_type, sent, **options)  # type: ignore[arg-type]
-            client.wait_until(lambda cell=cell: "idle" in cell.states, 20, "idle")
+            client.wait_until(lambda cell=cell: "idle" in cell.states, PATIENCE_S, "idle")
             said.append(_published(cell))
         self.assertEqual(said[1], said[0])
         return said[1]

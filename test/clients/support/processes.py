@@ -5,11 +5,17 @@ A process is known by its pid and its start time together, since pids are used a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+
+#: What is to be gone goes within seconds; on a busy machine it may take longer.
+GONE_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,21 @@ def find(pid: int) -> Process:
     return Process(pid, stat[1])
 
 
+def kill(members: list[Process]) -> None:
+    """SIGKILL for all that are still there."""
+    for process in members:
+        # Those whose parent has gone may have ended by themselves since they were listed.
+        if is_alive(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+
+def processor_seconds(pid: int) -> float:
+    """The time that a process has spent in its own code."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return int(stat.rpartition(")")[2].split()[11]) / os.sysconf("SC_CLK_TCK")
+
+
 def family(root: int) -> list[Process]:
     """The process `root` and all that descend from it now, ended ones that nobody has waited for included."""
     stats = {int(p.name): stat for p in Path("/proc").iterdir() if p.name.isdigit() and (stat := _stat(int(p.name)))}
@@ -64,7 +85,7 @@ def is_alive(process: Process) -> bool:
     return stat is not None and stat[1] == process.started and stat[2] not in "ZX"
 
 
-def wait_until_gone(processes: list[Process], timeout: float) -> list[Process]:
+def wait_until_gone(processes: list[Process], timeout: float = GONE_WITHIN_S) -> list[Process]:
     """Wait until all have ended; returns those that live on after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     for process in processes:

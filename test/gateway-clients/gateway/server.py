@@ -70,7 +70,7 @@ class Server:
             self._process.kill()
             self._process.wait()
             return [f"the gateway itself, which did not end on signal {by}"]
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + processes.GONE_WITHIN_S
         while left := [each for each in family if _lives(each)]:
             if time.monotonic() > deadline:
                 return [str(each) for each in left]
