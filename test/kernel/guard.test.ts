@@ -355,6 +355,21 @@ describe('code that no interrupt reaches', () => {
     expect(kernel.did('kill')).toHaveLength(1)
   })
 
+  test('ends no cell of the worker that has taken its place meanwhile', () => {
+    const kernel = new GuardedKernel()
+    kernel.run('x = 1')
+    kernel.run('x = 2')
+    kernel.send('shell', 'comm_open', { comm_id: 't', target_name: TRANSACTION_TARGET, data: {} })
+    kernel.send('shell', 'comm_msg', { comm_id: 't', data: { id: '1', op: 'undo' } })
+    kernel.deliver({ on: 'interrupt' })
+    const { snapshot } = kernel.lastCommand('hand_over')
+    kernel.says({ kind: 'handed_over', snapshot, limits: [] })
+    kernel.freeze()
+    kernel.execute('innocent')
+    expect(kernel.state.stubborn).toBeNull()
+    expect([...kernel.deadlines.keys()]).not.toContain('interrupt_noticed')
+  })
+
   test('is left alone once it has noticed, or where nothing would bring the state back', () => {
     const noticed = new GuardedKernel()
     noticed.run('x = 1')
@@ -411,6 +426,22 @@ describe('pressure', () => {
     kernel.ask({ op: 'begin' })
     for (const snapshot of kernel.state.snapshots.values()) snapshot.privateBytes = 30
     expect(kernel.ask({ op: 'begin' })).toEqual({ code: 'snapshot_refused' })
+  })
+
+  test('of an undo whose copy does not wake leaves the copy of the present to come back from', () => {
+    const kernel = new GuardedKernel()
+    kernel.run('x = 1')
+    kernel.run('x = 2')
+    const present = kernel.state.guard.past.at(-1)?.snapshot
+    kernel.send('shell', 'comm_open', { comm_id: 't', target_name: TRANSACTION_TARGET, data: {} })
+    kernel.dials = false
+    kernel.send('shell', 'comm_msg', { comm_id: 't', data: { id: '1', op: 'undo' } })
+    const { snapshot } = kernel.lastCommand('hand_over')
+    kernel.says({ kind: 'handed_over', snapshot, limits: [] })
+    kernel.expires('up:')
+    kernel.expires('handed_over:')
+    expect(kernel.did('wake').map((each) => each.snapshot)).toEqual([snapshot, present])
+    expect(kernel.did('fork')).toHaveLength(1)
   })
 
   test('of all kernels together gives up the oldest moments of this one', () => {

@@ -53,6 +53,21 @@ describe('a restore', () => {
     expect(kernel.heads).toEqual([{ head: 'cp_1', branch: 'side' }])
   })
 
+  test('that a task asks for between two cells keeps the next one waiting', () => {
+    const kernel = new TestKernel()
+    kernel.execute('task')
+    kernel.replies()
+    kernel.says({ kind: 'ask', id: 'a', op: 'restore', parent: null, args: { checkpoint: 'some' } })
+    kernel.stores(OPENED)
+    const requests = (): number => kernel.told.filter(({ command }) => command.kind === 'request').length
+    const cell = kernel.execute('x')
+    expect(requests()).toBe(1)
+    restored(kernel)
+    expect(requests()).toBe(2)
+    kernel.replies()
+    expect(kernel.reply(cell).content['status']).toBe('ok')
+  })
+
   test.each<[string, string, (kernel: TestKernel) => void]>([
     ['fails', 'restore_failed', (kernel) => restored(kernel, 'restore_failed')],
     ['ends the process', 'restore_failed', (kernel) => kernel.dies()],

@@ -1,5 +1,6 @@
 /** Life and number of a gateway's kernels, with workers that do as they are told. */
 
+import { usableRecord, type KernelRecord } from '../../../src/host/kernels/kernel-record.js'
 import { SavepointError } from '../../../src/errors.js'
 import type { KernelRequest } from '../../../src/host/kernels/ports.js'
 import { KERNEL_LIMITS, stage } from './fake-stage.js'
@@ -306,6 +307,16 @@ describe('a client that cannot keep up', () => {
 
 describe('kernels that their client may have again', () => {
   const leased = (more: Partial<KernelRequest> = {}): KernelRequest => requestFor({ affinity: 'me', ...more })
+
+  test('are for a next gateway like others once they were taken back', async () => {
+    const kept: KernelRecord[] = []
+    const { kernels } = stage({ records: { keep: (record) => void kept.push(record), forget: () => {} } })
+    const kernel = await kernels.start(leased())
+    await kernels.leave(kernel)
+    expect(usableRecord(kept.at(-1))).toBeNull()
+    expect(await kernels.start(leased())).toBe(kernel)
+    expect(usableRecord(kept.at(-1))).toMatchObject({ id: kernel.id, phase: 'ready' })
+  })
 
   test('have ended for everybody, and come back with the same worker to who asks for the same', async () => {
     const { kernels, farm } = stage()
