@@ -4,10 +4,7 @@ export interface Clock {
   now(): number
   /** Wall-clock time, for dates in messages. */
   date(): Date
-  /**
-   * Calls back once after `ms`; the returned function cancels. Never keeps the process alive by itself. After a time in
-   * which this process could not run, what has arrived meanwhile is heard first: it may be what was waited for.
-   */
+  /** Calls back once after `ms`; the returned function cancels. Never keeps the process alive by itself. */
   after(ms: number, callback: () => void): () => void
 }
 
@@ -15,15 +12,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   date: () => new Date(),
   after(ms, callback) {
-    let immediate: NodeJS.Immediate | undefined
-    const timer = setTimeout(() => {
-      immediate = setImmediate(callback)
-      immediate.unref()
-    }, ms)
+    const timer = setTimeout(callback, ms)
     timer.unref()
-    return () => {
-      clearTimeout(timer)
-      clearImmediate(immediate)
-    }
+    return () => clearTimeout(timer)
   },
 }
